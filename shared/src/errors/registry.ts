@@ -1,0 +1,210 @@
+/** One error: HTTP status, gRPC status, text with {parameters}, and what the person can do. */
+export interface ErrorEntry {
+  status: number;
+  grpc: number;
+  text: string;
+  hint?: string;
+}
+
+const INVALID = 3;
+const NOT_FOUND = 5;
+const EXISTS = 6;
+const DENIED = 7;
+const EXHAUSTED = 8;
+const PRECONDITION = 9;
+const ABORTED = 10;
+const UNIMPLEMENTED = 12;
+const INTERNAL = 13;
+const UNAVAILABLE = 14;
+const UNAUTHENTICATED = 16;
+
+/**
+ * All errors that Creel gives, in one place. Texts that Docker's clients or scripts match on are Docker's; a code is
+ * for ever. `message` alone as text: the words are the engine's, which sends the code with them.
+ */
+export const registry = {
+  // what was asked cannot be understood
+  invalid_parameter: { status: 400, grpc: INVALID, text: "{message}" },
+  invalid_json: { status: 400, grpc: INVALID, text: "invalid JSON: {message}" },
+  invalid_name: {
+    status: 400,
+    grpc: INVALID,
+    text: "invalid name {name}: only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed",
+  },
+  invalid_reference: { status: 400, grpc: INVALID, text: "invalid reference format: {ref}" },
+  invalid_archive: { status: 400, grpc: INVALID, text: "{message}" },
+  invalid_filter: { status: 400, grpc: INVALID, text: "invalid filter '{filter}'" },
+  version_too_old: {
+    status: 400,
+    grpc: INVALID,
+    text: "client version {version} is too old. Minimum supported API version is {min}, please upgrade your client to a newer version",
+  },
+  version_too_new: {
+    status: 400,
+    grpc: INVALID,
+    text: "client version {version} is too new. Maximum supported API version is {max}",
+  },
+  body_too_large: { status: 413, grpc: EXHAUSTED, text: "the request body is larger than {max} bytes" },
+  page_not_found: { status: 404, grpc: NOT_FOUND, text: "page not found" },
+  route_not_implemented: {
+    status: 501,
+    grpc: UNIMPLEMENTED,
+    text: "{method} {route} is not implemented by this version of Creel",
+  },
+
+  // engine
+  no_such_container: { status: 404, grpc: NOT_FOUND, text: "No such container: {id}" },
+  no_such_image: { status: 404, grpc: NOT_FOUND, text: "No such image: {ref}" },
+  no_such_exec: { status: 404, grpc: NOT_FOUND, text: "No such exec instance: {id}" },
+  no_such_network: { status: 404, grpc: NOT_FOUND, text: "network {id} not found" },
+  no_such_volume: { status: 404, grpc: NOT_FOUND, text: "get {name}: no such volume" },
+  ambiguous_id: { status: 400, grpc: INVALID, text: "multiple IDs found with provided prefix: {id}" },
+  name_in_use: { status: 409, grpc: EXISTS, text: "{message}" },
+  conflict: { status: 409, grpc: PRECONDITION, text: "{message}" },
+  not_modified: { status: 304, grpc: ABORTED, text: "{message}" },
+  image_in_use: { status: 409, grpc: PRECONDITION, text: "{message}" },
+  network_in_use: { status: 403, grpc: PRECONDITION, text: "{message}" },
+  predefined_network: { status: 403, grpc: DENIED, text: "{message}" },
+  volume_in_use: { status: 409, grpc: PRECONDITION, text: "{message}" },
+  port_taken: { status: 500, grpc: EXISTS, text: "{message}" },
+  address_pool_exhausted: { status: 400, grpc: EXHAUSTED, text: "{message}" },
+  command_not_found: { status: 400, grpc: INVALID, text: "{message}" },
+  container_failed: { status: 500, grpc: INTERNAL, text: "{message}" },
+  unsupported: { status: 501, grpc: UNIMPLEMENTED, text: "{message}" },
+  disk_full: {
+    status: 507,
+    grpc: EXHAUSTED,
+    text: "no space left on device: {path}",
+    hint: "free space on that file system, then try again",
+  },
+  engine_unavailable: {
+    status: 503,
+    grpc: UNAVAILABLE,
+    text: "creel-engine does not answer on {socket}",
+    hint: "it is started again by creeld; see its log in the data root",
+  },
+
+  // cluster
+  not_a_manager: {
+    status: 503,
+    grpc: PRECONDITION,
+    text: 'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm and try again.',
+  },
+  worker_not_manager: {
+    status: 503,
+    grpc: PRECONDITION,
+    text: "This node is not a swarm manager. Worker nodes can't be used to view or modify cluster state. Please run this command on a manager node or promote the current node to a manager.",
+  },
+  already_in_swarm: {
+    status: 503,
+    grpc: PRECONDITION,
+    text: 'This node is already part of a swarm. Use "docker swarm leave" to leave this swarm and join another one.',
+  },
+  not_in_swarm: { status: 503, grpc: PRECONDITION, text: "This node is not part of a swarm" },
+  last_manager: {
+    status: 503,
+    grpc: PRECONDITION,
+    text: "You are attempting to leave the swarm on a node that is participating as a manager. {detail} Use `--force` to suppress this message.",
+  },
+  no_leader: {
+    status: 503,
+    grpc: UNAVAILABLE,
+    text: "The swarm does not have a leader. It's possible that too few managers are online. Make sure more than half of the managers are online.",
+  },
+  not_leader: {
+    status: 503,
+    grpc: UNAVAILABLE,
+    text: "this manager is not the leader; the leader is {leader}",
+  },
+  proposal_dropped: {
+    status: 503,
+    grpc: UNAVAILABLE,
+    text: "the change was not taken: the leader changed meanwhile; try again",
+  },
+  queue_full: { status: 503, grpc: EXHAUSTED, text: "too many changes are waiting; try again in a moment" },
+  too_large: {
+    status: 413,
+    grpc: INVALID,
+    text: "the change has {size} bytes; at most {max} are taken at once",
+  },
+  stopped: { status: 503, grpc: UNAVAILABLE, text: "{what} is stopping" },
+  timeout: { status: 504, grpc: UNAVAILABLE, text: "{what} did not answer within {ms} ms" },
+  storage_damaged: {
+    status: 500,
+    grpc: INTERNAL,
+    text: "{path} is damaged: {message}",
+    hint: "a manager whose disk is damaged leaves the cluster and joins again; the others refill it",
+  },
+  data_format_newer: {
+    status: 500,
+    grpc: PRECONDITION,
+    text: "{path} was written by a newer Creel (format {found}; this one knows {known})",
+    hint: "start the newer version",
+  },
+  invalid_token: { status: 400, grpc: INVALID, text: "invalid join token" },
+  wrong_token: {
+    status: 400,
+    grpc: UNAUTHENTICATED,
+    text: "the join token was refused: it is not of this cluster, or it was rotated since",
+    hint: "ask a manager for the present one: docker swarm join-token worker|manager",
+  },
+  wrong_ca: {
+    status: 400,
+    grpc: UNAUTHENTICATED,
+    text: "remote CA does not match fingerprint. Expected: {expected}, got {found}",
+    hint: "the address belongs to another cluster, or somebody stands in between",
+  },
+  remote_unreachable: {
+    status: 503,
+    grpc: UNAVAILABLE,
+    text: "cannot reach {addr}: {message}",
+    hint: "check the address, and that port 2377/tcp is open between the nodes",
+  },
+  unauthenticated: { status: 401, grpc: UNAUTHENTICATED, text: "a certificate of this cluster is needed" },
+  permission_denied: { status: 403, grpc: DENIED, text: "a {role} may not call {method}" },
+  protocol_mismatch: {
+    status: 400,
+    grpc: PRECONDITION,
+    text: "the other side speaks version {found} of the protocol; this one speaks {known}",
+    hint: "bring both to the same release",
+  },
+  no_such_service: { status: 404, grpc: NOT_FOUND, text: "service {id} not found" },
+  no_such_task: { status: 404, grpc: NOT_FOUND, text: "task {id} not found" },
+  no_such_node: { status: 404, grpc: NOT_FOUND, text: "node {id} not found" },
+  service_name_taken: {
+    status: 409,
+    grpc: EXISTS,
+    text: "rpc error: code = AlreadyExists desc = name conflicts with an existing object: service {name} already exists",
+  },
+  network_name_taken: { status: 409, grpc: EXISTS, text: "network with name {name} already exists" },
+  published_port_taken: {
+    status: 400,
+    grpc: INVALID,
+    text: "port '{port}' is already in use by service '{service}' as an ingress port",
+  },
+  out_of_sequence: {
+    status: 500,
+    grpc: INVALID,
+    text: "rpc error: code = Unknown desc = update out of sequence",
+  },
+  node_not_down: {
+    status: 400,
+    grpc: PRECONDITION,
+    text: "rpc error: code = FailedPrecondition desc = node {id} is not down and can't be removed",
+  },
+  node_is_manager: {
+    status: 400,
+    grpc: PRECONDITION,
+    text: "rpc error: code = FailedPrecondition desc = node {id} is a cluster manager and is a member of the raft cluster. It must be demoted to worker before removal",
+  },
+  swarm_network_in_use: {
+    status: 403,
+    grpc: PRECONDITION,
+    text: "rpc error: code = FailedPrecondition desc = network {id} is in use by {user}",
+  },
+
+  internal: { status: 500, grpc: INTERNAL, text: "{message}" },
+} as const satisfies Record<string, ErrorEntry>;
+
+/** A code of the registry. */
+export type ErrorCode = keyof typeof registry;

@@ -1,0 +1,5 @@
+export { type Clock, type Millis, sleep, systemClock, type Timer } from "./clock.ts";
+export * from "./errors/mod.ts";
+export { newHexId, newId } from "./ids.ts";
+export { createLogger, LOG_LEVELS, type Logger } from "./log.ts";
+export { type Random, seededRandom, systemRandom } from "./random.ts";
