@@ -1,4 +1,4 @@
-import { type ErrorCode, registry } from "./registry.ts";
+import { type ErrorCode, type ErrorEntry, registry } from "./registry.ts";
 
 /** The one error of Creel: a code of the registry, filled with what it speaks of. */
 export class CreelError extends Error {
@@ -11,7 +11,7 @@ export class CreelError extends Error {
   readonly hint: string;
 
   constructor(code: ErrorCode, params: Record<string, string | number> = {}, options?: { cause?: unknown }) {
-    const entry = registry[code];
+    const entry: ErrorEntry = registry[code];
     const fill = (text: string) =>
       text.replace(/\{(\w+)\}/g, (whole, name: string) => `${params[name] ?? whole}`);
     super(fill(entry.text), options);
