@@ -1,3 +1,4 @@
+export { type CallLimits, type Calls, callsOf } from "./calls.ts";
 export { type Clock, type Millis, sleep, systemClock, type Timer } from "./clock.ts";
 export * from "./errors/mod.ts";
 export { newHexId, newId } from "./ids.ts";

@@ -259,7 +259,7 @@ export interface Container {
   id: string;
   /** without a leading slash */
   name: string;
-  createdNanos: number;
+  createdNanos: string;
   /** as given at create */
   spec: ContainerSpec | undefined;
   imageId: string;
@@ -299,9 +299,9 @@ export interface ContainerState {
   error: string;
   oomKilled: boolean;
   /** 0: never */
-  startedNanos: number;
+  startedNanos: string;
   /** 0: never */
-  finishedNanos: number;
+  finishedNanos: string;
   /** "", starting, healthy, unhealthy */
   health: string;
   healthFailingStreak: number;
@@ -309,8 +309,8 @@ export interface ContainerState {
 }
 
 export interface HealthResult {
-  startNanos: number;
-  endNanos: number;
+  startNanos: string;
+  endNanos: string;
   exitCode: number;
   output: string;
 }
@@ -422,8 +422,8 @@ export interface LogsRequest {
   follow: boolean;
   stdout: boolean;
   stderr: boolean;
-  sinceNanos: number;
-  untilNanos: number;
+  sinceNanos: string;
+  untilNanos: string;
   timestamps: boolean;
   /** lines; -1: all */
   tail: number;
@@ -4221,7 +4221,7 @@ function createBaseContainer(): Container {
   return {
     id: "",
     name: "",
-    createdNanos: 0,
+    createdNanos: "0",
     spec: undefined,
     imageId: "",
     path: "",
@@ -4254,7 +4254,7 @@ export const Container: MessageFns<Container> = {
     if (message.name !== "") {
       writer.uint32(18).string(message.name);
     }
-    if (message.createdNanos !== 0) {
+    if (message.createdNanos !== "0") {
       writer.uint32(24).int64(message.createdNanos);
     }
     if (message.spec !== undefined) {
@@ -4357,7 +4357,7 @@ export const Container: MessageFns<Container> = {
               break;
             }
 
-            message.createdNanos = longToNumber(reader.int64());
+            message.createdNanos = reader.int64().toString();
             continue;
           }
           case 4: {
@@ -4548,10 +4548,10 @@ export const Container: MessageFns<Container> = {
       id: isSet(object.id) ? globalThis.String(object.id) : "",
       name: isSet(object.name) ? globalThis.String(object.name) : "",
       createdNanos: isSet(object.createdNanos)
-        ? globalThis.Number(object.createdNanos)
+        ? globalThis.String(object.createdNanos)
         : isSet(object.created_nanos)
-        ? globalThis.Number(object.created_nanos)
-        : 0,
+        ? globalThis.String(object.created_nanos)
+        : "0",
       spec: isSet(object.spec) ? ContainerSpec.fromJSON(object.spec) : undefined,
       imageId: isSet(object.imageId)
         ? globalThis.String(object.imageId)
@@ -4559,9 +4559,7 @@ export const Container: MessageFns<Container> = {
         ? globalThis.String(object.image_id)
         : "",
       path: isSet(object.path) ? globalThis.String(object.path) : "",
-      args: globalThis.Array.isArray(object?.args)
-        ? object.args.map((e: any) => globalThis.String(e))
-        : [],
+      args: globalThis.Array.isArray(object?.args) ? object.args.map((e: any) => globalThis.String(e)) : [],
       state: isSet(object.state) ? ContainerState.fromJSON(object.state) : undefined,
       endpoints: globalThis.Array.isArray(object?.endpoints)
         ? object.endpoints.map((e: any) => Endpoint.fromJSON(e))
@@ -4666,8 +4664,8 @@ export const Container: MessageFns<Container> = {
     if (message.name !== "") {
       obj.name = message.name;
     }
-    if (message.createdNanos !== 0) {
-      obj.createdNanos = Math.round(message.createdNanos);
+    if (message.createdNanos !== "0") {
+      obj.createdNanos = globalThis.String(message.createdNanos);
     }
     if (message.spec !== undefined) {
       obj.spec = ContainerSpec.toJSON(message.spec);
@@ -4748,7 +4746,7 @@ export const Container: MessageFns<Container> = {
     const message = createBaseContainer();
     message.id = object.id ?? "";
     message.name = object.name ?? "";
-    message.createdNanos = object.createdNanos ?? 0;
+    message.createdNanos = object.createdNanos ?? "0";
     message.spec = (object.spec !== undefined && object.spec !== null)
       ? ContainerSpec.fromPartial(object.spec)
       : undefined;
@@ -4878,8 +4876,8 @@ function createBaseContainerState(): ContainerState {
     exitCode: 0,
     error: "",
     oomKilled: false,
-    startedNanos: 0,
-    finishedNanos: 0,
+    startedNanos: "0",
+    finishedNanos: "0",
     health: "",
     healthFailingStreak: 0,
     healthLog: [],
@@ -4903,10 +4901,10 @@ export const ContainerState: MessageFns<ContainerState> = {
     if (message.oomKilled !== false) {
       writer.uint32(40).bool(message.oomKilled);
     }
-    if (message.startedNanos !== 0) {
+    if (message.startedNanos !== "0") {
       writer.uint32(48).int64(message.startedNanos);
     }
-    if (message.finishedNanos !== 0) {
+    if (message.finishedNanos !== "0") {
       writer.uint32(56).int64(message.finishedNanos);
     }
     if (message.health !== "") {
@@ -4979,7 +4977,7 @@ export const ContainerState: MessageFns<ContainerState> = {
               break;
             }
 
-            message.startedNanos = longToNumber(reader.int64());
+            message.startedNanos = reader.int64().toString();
             continue;
           }
           case 7: {
@@ -4987,7 +4985,7 @@ export const ContainerState: MessageFns<ContainerState> = {
               break;
             }
 
-            message.finishedNanos = longToNumber(reader.int64());
+            message.finishedNanos = reader.int64().toString();
             continue;
           }
           case 8: {
@@ -5042,15 +5040,15 @@ export const ContainerState: MessageFns<ContainerState> = {
         ? globalThis.Boolean(object.oom_killed)
         : false,
       startedNanos: isSet(object.startedNanos)
-        ? globalThis.Number(object.startedNanos)
+        ? globalThis.String(object.startedNanos)
         : isSet(object.started_nanos)
-        ? globalThis.Number(object.started_nanos)
-        : 0,
+        ? globalThis.String(object.started_nanos)
+        : "0",
       finishedNanos: isSet(object.finishedNanos)
-        ? globalThis.Number(object.finishedNanos)
+        ? globalThis.String(object.finishedNanos)
         : isSet(object.finished_nanos)
-        ? globalThis.Number(object.finished_nanos)
-        : 0,
+        ? globalThis.String(object.finished_nanos)
+        : "0",
       health: isSet(object.health) ? globalThis.String(object.health) : "",
       healthFailingStreak: isSet(object.healthFailingStreak)
         ? globalThis.Number(object.healthFailingStreak)
@@ -5082,11 +5080,11 @@ export const ContainerState: MessageFns<ContainerState> = {
     if (message.oomKilled !== false) {
       obj.oomKilled = message.oomKilled;
     }
-    if (message.startedNanos !== 0) {
-      obj.startedNanos = Math.round(message.startedNanos);
+    if (message.startedNanos !== "0") {
+      obj.startedNanos = globalThis.String(message.startedNanos);
     }
-    if (message.finishedNanos !== 0) {
-      obj.finishedNanos = Math.round(message.finishedNanos);
+    if (message.finishedNanos !== "0") {
+      obj.finishedNanos = globalThis.String(message.finishedNanos);
     }
     if (message.health !== "") {
       obj.health = message.health;
@@ -5110,8 +5108,8 @@ export const ContainerState: MessageFns<ContainerState> = {
     message.exitCode = object.exitCode ?? 0;
     message.error = object.error ?? "";
     message.oomKilled = object.oomKilled ?? false;
-    message.startedNanos = object.startedNanos ?? 0;
-    message.finishedNanos = object.finishedNanos ?? 0;
+    message.startedNanos = object.startedNanos ?? "0";
+    message.finishedNanos = object.finishedNanos ?? "0";
     message.health = object.health ?? "";
     message.healthFailingStreak = object.healthFailingStreak ?? 0;
     message.healthLog = object.healthLog?.map((e) => HealthResult.fromPartial(e)) || [];
@@ -5120,15 +5118,15 @@ export const ContainerState: MessageFns<ContainerState> = {
 };
 
 function createBaseHealthResult(): HealthResult {
-  return { startNanos: 0, endNanos: 0, exitCode: 0, output: "" };
+  return { startNanos: "0", endNanos: "0", exitCode: 0, output: "" };
 }
 
 export const HealthResult: MessageFns<HealthResult> = {
   encode(message: HealthResult, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.startNanos !== 0) {
+    if (message.startNanos !== "0") {
       writer.uint32(8).int64(message.startNanos);
     }
-    if (message.endNanos !== 0) {
+    if (message.endNanos !== "0") {
       writer.uint32(16).int64(message.endNanos);
     }
     if (message.exitCode !== 0) {
@@ -5158,7 +5156,7 @@ export const HealthResult: MessageFns<HealthResult> = {
               break;
             }
 
-            message.startNanos = longToNumber(reader.int64());
+            message.startNanos = reader.int64().toString();
             continue;
           }
           case 2: {
@@ -5166,7 +5164,7 @@ export const HealthResult: MessageFns<HealthResult> = {
               break;
             }
 
-            message.endNanos = longToNumber(reader.int64());
+            message.endNanos = reader.int64().toString();
             continue;
           }
           case 3: {
@@ -5200,15 +5198,15 @@ export const HealthResult: MessageFns<HealthResult> = {
   fromJSON(object: any): HealthResult {
     return {
       startNanos: isSet(object.startNanos)
-        ? globalThis.Number(object.startNanos)
+        ? globalThis.String(object.startNanos)
         : isSet(object.start_nanos)
-        ? globalThis.Number(object.start_nanos)
-        : 0,
+        ? globalThis.String(object.start_nanos)
+        : "0",
       endNanos: isSet(object.endNanos)
-        ? globalThis.Number(object.endNanos)
+        ? globalThis.String(object.endNanos)
         : isSet(object.end_nanos)
-        ? globalThis.Number(object.end_nanos)
-        : 0,
+        ? globalThis.String(object.end_nanos)
+        : "0",
       exitCode: isSet(object.exitCode)
         ? globalThis.Number(object.exitCode)
         : isSet(object.exit_code)
@@ -5220,11 +5218,11 @@ export const HealthResult: MessageFns<HealthResult> = {
 
   toJSON(message: HealthResult): unknown {
     const obj: any = {};
-    if (message.startNanos !== 0) {
-      obj.startNanos = Math.round(message.startNanos);
+    if (message.startNanos !== "0") {
+      obj.startNanos = globalThis.String(message.startNanos);
     }
-    if (message.endNanos !== 0) {
-      obj.endNanos = Math.round(message.endNanos);
+    if (message.endNanos !== "0") {
+      obj.endNanos = globalThis.String(message.endNanos);
     }
     if (message.exitCode !== 0) {
       obj.exitCode = Math.round(message.exitCode);
@@ -5240,8 +5238,8 @@ export const HealthResult: MessageFns<HealthResult> = {
   },
   fromPartial<I extends Exact<DeepPartial<HealthResult>, I>>(object: I): HealthResult {
     const message = createBaseHealthResult();
-    message.startNanos = object.startNanos ?? 0;
-    message.endNanos = object.endNanos ?? 0;
+    message.startNanos = object.startNanos ?? "0";
+    message.endNanos = object.endNanos ?? "0";
     message.exitCode = object.exitCode ?? 0;
     message.output = object.output ?? "";
     return message;
@@ -6879,8 +6877,8 @@ function createBaseLogsRequest(): LogsRequest {
     follow: false,
     stdout: false,
     stderr: false,
-    sinceNanos: 0,
-    untilNanos: 0,
+    sinceNanos: "0",
+    untilNanos: "0",
     timestamps: false,
     tail: 0,
     details: false,
@@ -6901,10 +6899,10 @@ export const LogsRequest: MessageFns<LogsRequest> = {
     if (message.stderr !== false) {
       writer.uint32(32).bool(message.stderr);
     }
-    if (message.sinceNanos !== 0) {
+    if (message.sinceNanos !== "0") {
       writer.uint32(40).int64(message.sinceNanos);
     }
-    if (message.untilNanos !== 0) {
+    if (message.untilNanos !== "0") {
       writer.uint32(48).int64(message.untilNanos);
     }
     if (message.timestamps !== false) {
@@ -6969,7 +6967,7 @@ export const LogsRequest: MessageFns<LogsRequest> = {
               break;
             }
 
-            message.sinceNanos = longToNumber(reader.int64());
+            message.sinceNanos = reader.int64().toString();
             continue;
           }
           case 6: {
@@ -6977,7 +6975,7 @@ export const LogsRequest: MessageFns<LogsRequest> = {
               break;
             }
 
-            message.untilNanos = longToNumber(reader.int64());
+            message.untilNanos = reader.int64().toString();
             continue;
           }
           case 7: {
@@ -7023,15 +7021,15 @@ export const LogsRequest: MessageFns<LogsRequest> = {
       stdout: isSet(object.stdout) ? globalThis.Boolean(object.stdout) : false,
       stderr: isSet(object.stderr) ? globalThis.Boolean(object.stderr) : false,
       sinceNanos: isSet(object.sinceNanos)
-        ? globalThis.Number(object.sinceNanos)
+        ? globalThis.String(object.sinceNanos)
         : isSet(object.since_nanos)
-        ? globalThis.Number(object.since_nanos)
-        : 0,
+        ? globalThis.String(object.since_nanos)
+        : "0",
       untilNanos: isSet(object.untilNanos)
-        ? globalThis.Number(object.untilNanos)
+        ? globalThis.String(object.untilNanos)
         : isSet(object.until_nanos)
-        ? globalThis.Number(object.until_nanos)
-        : 0,
+        ? globalThis.String(object.until_nanos)
+        : "0",
       timestamps: isSet(object.timestamps) ? globalThis.Boolean(object.timestamps) : false,
       tail: isSet(object.tail) ? globalThis.Number(object.tail) : 0,
       details: isSet(object.details) ? globalThis.Boolean(object.details) : false,
@@ -7052,11 +7050,11 @@ export const LogsRequest: MessageFns<LogsRequest> = {
     if (message.stderr !== false) {
       obj.stderr = message.stderr;
     }
-    if (message.sinceNanos !== 0) {
-      obj.sinceNanos = Math.round(message.sinceNanos);
+    if (message.sinceNanos !== "0") {
+      obj.sinceNanos = globalThis.String(message.sinceNanos);
     }
-    if (message.untilNanos !== 0) {
-      obj.untilNanos = Math.round(message.untilNanos);
+    if (message.untilNanos !== "0") {
+      obj.untilNanos = globalThis.String(message.untilNanos);
     }
     if (message.timestamps !== false) {
       obj.timestamps = message.timestamps;
@@ -7079,8 +7077,8 @@ export const LogsRequest: MessageFns<LogsRequest> = {
     message.follow = object.follow ?? false;
     message.stdout = object.stdout ?? false;
     message.stderr = object.stderr ?? false;
-    message.sinceNanos = object.sinceNanos ?? 0;
-    message.untilNanos = object.untilNanos ?? 0;
+    message.sinceNanos = object.sinceNanos ?? "0";
+    message.untilNanos = object.untilNanos ?? "0";
     message.timestamps = object.timestamps ?? false;
     message.tail = object.tail ?? 0;
     message.details = object.details ?? false;

@@ -111,7 +111,7 @@ export interface EventsRequest {
 export interface Event {
   seq: number;
   /** since the epoch */
-  timeNanos: number;
+  timeNanos: string;
   /** container, image, network, volume */
   type: string;
   /** create, start, die, kill, stop, destroy, oom, load, import, tag, untag, delete, connect, ... */
@@ -209,7 +209,7 @@ export interface Image {
   repoTags: string[];
   repoDigests: string[];
   parent: string;
-  createdNanos: number;
+  createdNanos: string;
   /** bytes, unpacked */
   size: number;
   architecture: string;
@@ -251,7 +251,7 @@ export interface ImageConfig_LabelsEntry {
 }
 
 export interface ImageHistory {
-  createdNanos: number;
+  createdNanos: string;
   createdBy: string;
   author: string;
   comment: string;
@@ -294,7 +294,7 @@ export interface Volume {
   /** written by the engine */
   mountpoint: string;
   /** written by the engine */
-  createdNanos: number;
+  createdNanos: string;
 }
 
 export interface Volume_LabelsEntry {
@@ -968,7 +968,7 @@ export const EventsRequest: MessageFns<EventsRequest> = {
 };
 
 function createBaseEvent(): Event {
-  return { seq: 0, timeNanos: 0, type: "", action: "", id: "", attributes: {}, missed: false };
+  return { seq: 0, timeNanos: "0", type: "", action: "", id: "", attributes: {}, missed: false };
 }
 
 export const Event: MessageFns<Event> = {
@@ -976,7 +976,7 @@ export const Event: MessageFns<Event> = {
     if (message.seq !== 0) {
       writer.uint32(8).uint64(message.seq);
     }
-    if (message.timeNanos !== 0) {
+    if (message.timeNanos !== "0") {
       writer.uint32(16).int64(message.timeNanos);
     }
     if (message.type !== "") {
@@ -1023,7 +1023,7 @@ export const Event: MessageFns<Event> = {
               break;
             }
 
-            message.timeNanos = longToNumber(reader.int64());
+            message.timeNanos = reader.int64().toString();
             continue;
           }
           case 3: {
@@ -1085,10 +1085,10 @@ export const Event: MessageFns<Event> = {
     return {
       seq: isSet(object.seq) ? globalThis.Number(object.seq) : 0,
       timeNanos: isSet(object.timeNanos)
-        ? globalThis.Number(object.timeNanos)
+        ? globalThis.String(object.timeNanos)
         : isSet(object.time_nanos)
-        ? globalThis.Number(object.time_nanos)
-        : 0,
+        ? globalThis.String(object.time_nanos)
+        : "0",
       type: isSet(object.type) ? globalThis.String(object.type) : "",
       action: isSet(object.action) ? globalThis.String(object.action) : "",
       id: isSet(object.id) ? globalThis.String(object.id) : "",
@@ -1115,8 +1115,8 @@ export const Event: MessageFns<Event> = {
     if (message.seq !== 0) {
       obj.seq = Math.round(message.seq);
     }
-    if (message.timeNanos !== 0) {
-      obj.timeNanos = Math.round(message.timeNanos);
+    if (message.timeNanos !== "0") {
+      obj.timeNanos = globalThis.String(message.timeNanos);
     }
     if (message.type !== "") {
       obj.type = message.type;
@@ -1148,7 +1148,7 @@ export const Event: MessageFns<Event> = {
   fromPartial<I extends Exact<DeepPartial<Event>, I>>(object: I): Event {
     const message = createBaseEvent();
     message.seq = object.seq ?? 0;
-    message.timeNanos = object.timeNanos ?? 0;
+    message.timeNanos = object.timeNanos ?? "0";
     message.type = object.type ?? "";
     message.action = object.action ?? "";
     message.id = object.id ?? "";
@@ -2324,7 +2324,7 @@ function createBaseImage(): Image {
     repoTags: [],
     repoDigests: [],
     parent: "",
-    createdNanos: 0,
+    createdNanos: "0",
     size: 0,
     architecture: "",
     variant: "",
@@ -2353,7 +2353,7 @@ export const Image: MessageFns<Image> = {
     if (message.parent !== "") {
       writer.uint32(34).string(message.parent);
     }
-    if (message.createdNanos !== 0) {
+    if (message.createdNanos !== "0") {
       writer.uint32(40).int64(message.createdNanos);
     }
     if (message.size !== 0) {
@@ -2442,7 +2442,7 @@ export const Image: MessageFns<Image> = {
               break;
             }
 
-            message.createdNanos = longToNumber(reader.int64());
+            message.createdNanos = reader.int64().toString();
             continue;
           }
           case 6: {
@@ -2563,10 +2563,10 @@ export const Image: MessageFns<Image> = {
         : [],
       parent: isSet(object.parent) ? globalThis.String(object.parent) : "",
       createdNanos: isSet(object.createdNanos)
-        ? globalThis.Number(object.createdNanos)
+        ? globalThis.String(object.createdNanos)
         : isSet(object.created_nanos)
-        ? globalThis.Number(object.created_nanos)
-        : 0,
+        ? globalThis.String(object.created_nanos)
+        : "0",
       size: isSet(object.size) ? globalThis.Number(object.size) : 0,
       architecture: isSet(object.architecture) ? globalThis.String(object.architecture) : "",
       variant: isSet(object.variant) ? globalThis.String(object.variant) : "",
@@ -2614,8 +2614,8 @@ export const Image: MessageFns<Image> = {
     if (message.parent !== "") {
       obj.parent = message.parent;
     }
-    if (message.createdNanos !== 0) {
-      obj.createdNanos = Math.round(message.createdNanos);
+    if (message.createdNanos !== "0") {
+      obj.createdNanos = globalThis.String(message.createdNanos);
     }
     if (message.size !== 0) {
       obj.size = Math.round(message.size);
@@ -2668,7 +2668,7 @@ export const Image: MessageFns<Image> = {
     message.repoTags = object.repoTags?.map((e) => e) || [];
     message.repoDigests = object.repoDigests?.map((e) => e) || [];
     message.parent = object.parent ?? "";
-    message.createdNanos = object.createdNanos ?? 0;
+    message.createdNanos = object.createdNanos ?? "0";
     message.size = object.size ?? 0;
     message.architecture = object.architecture ?? "";
     message.variant = object.variant ?? "";
@@ -3154,12 +3154,12 @@ export const ImageConfig_LabelsEntry: MessageFns<ImageConfig_LabelsEntry> = {
 };
 
 function createBaseImageHistory(): ImageHistory {
-  return { createdNanos: 0, createdBy: "", author: "", comment: "", emptyLayer: false };
+  return { createdNanos: "0", createdBy: "", author: "", comment: "", emptyLayer: false };
 }
 
 export const ImageHistory: MessageFns<ImageHistory> = {
   encode(message: ImageHistory, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.createdNanos !== 0) {
+    if (message.createdNanos !== "0") {
       writer.uint32(8).int64(message.createdNanos);
     }
     if (message.createdBy !== "") {
@@ -3195,7 +3195,7 @@ export const ImageHistory: MessageFns<ImageHistory> = {
               break;
             }
 
-            message.createdNanos = longToNumber(reader.int64());
+            message.createdNanos = reader.int64().toString();
             continue;
           }
           case 2: {
@@ -3245,10 +3245,10 @@ export const ImageHistory: MessageFns<ImageHistory> = {
   fromJSON(object: any): ImageHistory {
     return {
       createdNanos: isSet(object.createdNanos)
-        ? globalThis.Number(object.createdNanos)
+        ? globalThis.String(object.createdNanos)
         : isSet(object.created_nanos)
-        ? globalThis.Number(object.created_nanos)
-        : 0,
+        ? globalThis.String(object.created_nanos)
+        : "0",
       createdBy: isSet(object.createdBy)
         ? globalThis.String(object.createdBy)
         : isSet(object.created_by)
@@ -3266,8 +3266,8 @@ export const ImageHistory: MessageFns<ImageHistory> = {
 
   toJSON(message: ImageHistory): unknown {
     const obj: any = {};
-    if (message.createdNanos !== 0) {
-      obj.createdNanos = Math.round(message.createdNanos);
+    if (message.createdNanos !== "0") {
+      obj.createdNanos = globalThis.String(message.createdNanos);
     }
     if (message.createdBy !== "") {
       obj.createdBy = message.createdBy;
@@ -3289,7 +3289,7 @@ export const ImageHistory: MessageFns<ImageHistory> = {
   },
   fromPartial<I extends Exact<DeepPartial<ImageHistory>, I>>(object: I): ImageHistory {
     const message = createBaseImageHistory();
-    message.createdNanos = object.createdNanos ?? 0;
+    message.createdNanos = object.createdNanos ?? "0";
     message.createdBy = object.createdBy ?? "";
     message.author = object.author ?? "";
     message.comment = object.comment ?? "";
@@ -3746,7 +3746,7 @@ export const PruneImagesRequest: MessageFns<PruneImagesRequest> = {
 };
 
 function createBaseVolume(): Volume {
-  return { name: "", driver: "", labels: {}, options: {}, mountpoint: "", createdNanos: 0 };
+  return { name: "", driver: "", labels: {}, options: {}, mountpoint: "", createdNanos: "0" };
 }
 
 export const Volume: MessageFns<Volume> = {
@@ -3766,7 +3766,7 @@ export const Volume: MessageFns<Volume> = {
     if (message.mountpoint !== "") {
       writer.uint32(42).string(message.mountpoint);
     }
-    if (message.createdNanos !== 0) {
+    if (message.createdNanos !== "0") {
       writer.uint32(48).int64(message.createdNanos);
     }
     return writer;
@@ -3836,7 +3836,7 @@ export const Volume: MessageFns<Volume> = {
               break;
             }
 
-            message.createdNanos = longToNumber(reader.int64());
+            message.createdNanos = reader.int64().toString();
             continue;
           }
         }
@@ -3885,10 +3885,10 @@ export const Volume: MessageFns<Volume> = {
         : {},
       mountpoint: isSet(object.mountpoint) ? globalThis.String(object.mountpoint) : "",
       createdNanos: isSet(object.createdNanos)
-        ? globalThis.Number(object.createdNanos)
+        ? globalThis.String(object.createdNanos)
         : isSet(object.created_nanos)
-        ? globalThis.Number(object.created_nanos)
-        : 0,
+        ? globalThis.String(object.created_nanos)
+        : "0",
     };
   },
 
@@ -3921,8 +3921,8 @@ export const Volume: MessageFns<Volume> = {
     if (message.mountpoint !== "") {
       obj.mountpoint = message.mountpoint;
     }
-    if (message.createdNanos !== 0) {
-      obj.createdNanos = Math.round(message.createdNanos);
+    if (message.createdNanos !== "0") {
+      obj.createdNanos = globalThis.String(message.createdNanos);
     }
     return obj;
   },
@@ -3953,7 +3953,7 @@ export const Volume: MessageFns<Volume> = {
       {},
     );
     message.mountpoint = object.mountpoint ?? "";
-    message.createdNanos = object.createdNanos ?? 0;
+    message.createdNanos = object.createdNanos ?? "0";
     return message;
   },
 };

@@ -38,7 +38,7 @@ export interface Network {
   labels: { [key: string]: string };
   options: { [key: string]: string };
   /** written by the engine */
-  createdNanos: number;
+  createdNanos: string;
   /** of containers on this node; written by the engine */
   endpoints: Endpoint[];
   /** beside `endpoints`, by position */
@@ -152,7 +152,7 @@ function createBaseNetwork(): Network {
     nodeAddress: "",
     labels: {},
     options: {},
-    createdNanos: 0,
+    createdNanos: "0",
     endpoints: [],
     endpointContainerIds: [],
     endpointNames: [],
@@ -203,7 +203,7 @@ export const Network: MessageFns<Network> = {
     globalThis.Object.entries(message.options).forEach(([key, value]: [string, string]) => {
       Network_OptionsEntry.encode({ key: key as any, value }, writer.uint32(106).fork()).join();
     });
-    if (message.createdNanos !== 0) {
+    if (message.createdNanos !== "0") {
       writer.uint32(112).int64(message.createdNanos);
     }
     for (const v of message.endpoints) {
@@ -355,7 +355,7 @@ export const Network: MessageFns<Network> = {
               break;
             }
 
-            message.createdNanos = longToNumber(reader.int64());
+            message.createdNanos = reader.int64().toString();
             continue;
           }
           case 15: {
@@ -464,10 +464,10 @@ export const Network: MessageFns<Network> = {
         )
         : {},
       createdNanos: isSet(object.createdNanos)
-        ? globalThis.Number(object.createdNanos)
+        ? globalThis.String(object.createdNanos)
         : isSet(object.created_nanos)
-        ? globalThis.Number(object.created_nanos)
-        : 0,
+        ? globalThis.String(object.created_nanos)
+        : "0",
       endpoints: globalThis.Array.isArray(object?.endpoints)
         ? object.endpoints.map((e: any) => Endpoint.fromJSON(e))
         : [],
@@ -544,8 +544,8 @@ export const Network: MessageFns<Network> = {
         });
       }
     }
-    if (message.createdNanos !== 0) {
-      obj.createdNanos = Math.round(message.createdNanos);
+    if (message.createdNanos !== "0") {
+      obj.createdNanos = globalThis.String(message.createdNanos);
     }
     if (message.endpoints?.length) {
       obj.endpoints = message.endpoints.map((e) => Endpoint.toJSON(e));
@@ -602,7 +602,7 @@ export const Network: MessageFns<Network> = {
       },
       {},
     );
-    message.createdNanos = object.createdNanos ?? 0;
+    message.createdNanos = object.createdNanos ?? "0";
     message.endpoints = object.endpoints?.map((e) => Endpoint.fromPartial(e)) || [];
     message.endpointContainerIds = object.endpointContainerIds?.map((e) => e) || [];
     message.endpointNames = object.endpointNames?.map((e) => e) || [];
@@ -1834,17 +1834,6 @@ export type DeepPartial<T> = T extends Builtin ? T
 type KeysOfUnion<T> = T extends T ? keyof T : never;
 export type Exact<P, I extends P> = P extends Builtin ? P
   : P & { [K in keyof P]: Exact<P[K], I[K]> } & { [K in Exclude<keyof I, KeysOfUnion<P>>]: never };
-
-function longToNumber(int64: { toString(): string }): number {
-  const num = globalThis.Number(int64.toString());
-  if (num > globalThis.Number.MAX_SAFE_INTEGER) {
-    throw new globalThis.Error("Value is larger than Number.MAX_SAFE_INTEGER");
-  }
-  if (num < globalThis.Number.MIN_SAFE_INTEGER) {
-    throw new globalThis.Error("Value is smaller than Number.MIN_SAFE_INTEGER");
-  }
-  return num;
-}
 
 function isObject(value: any): boolean {
   return typeof value === "object" && value !== null;
