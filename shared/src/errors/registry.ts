@@ -162,6 +162,23 @@ export const registry = {
   },
   unauthenticated: { status: 401, grpc: UNAUTHENTICATED, text: "a certificate of this cluster is needed" },
   permission_denied: { status: 403, grpc: DENIED, text: "a {role} may not call {method}" },
+  wrong_peer: {
+    status: 503,
+    grpc: UNAUTHENTICATED,
+    text: "the other side is not {expected}, it is {found}",
+  },
+  node_removed: {
+    status: 403,
+    grpc: DENIED,
+    text: "node {id} was removed from the cluster",
+    hint: "let it leave (docker swarm leave --force) and join again with a token",
+  },
+  listen_failed: {
+    status: 500,
+    grpc: UNAVAILABLE,
+    text: "cannot listen on {addr}: {message}",
+    hint: "another process may hold that port, or the address is not of this machine",
+  },
   protocol_mismatch: {
     status: 400,
     grpc: PRECONDITION,

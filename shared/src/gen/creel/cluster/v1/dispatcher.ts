@@ -38,6 +38,9 @@ export interface AgentMessage {
     | { $case: "heartbeat"; value: Heartbeat }
     | { $case: "report"; value: StatusReport }
     | { $case: "ack"; value: Ack }
+    | //
+    /** the node leaves the cluster: it is down at once, without the grace a lost stream has */
+    { $case: "goodbye"; value: Goodbye }
     | undefined;
 }
 
@@ -51,6 +54,9 @@ export interface Hello {
 }
 
 export interface Heartbeat {
+}
+
+export interface Goodbye {
 }
 
 export interface StatusReport {
@@ -137,6 +143,9 @@ export const AgentMessage: MessageFns<AgentMessage> = {
       case "ack":
         Ack.encode(message.kind.value, writer.uint32(34).fork()).join();
         break;
+      case "goodbye":
+        Goodbye.encode(message.kind.value, writer.uint32(42).fork()).join();
+        break;
     }
     return writer;
   },
@@ -186,6 +195,14 @@ export const AgentMessage: MessageFns<AgentMessage> = {
             message.kind = { $case: "ack", value: Ack.decode(reader, reader.uint32()) };
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.kind = { $case: "goodbye", value: Goodbye.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -208,6 +225,8 @@ export const AgentMessage: MessageFns<AgentMessage> = {
         ? { $case: "report", value: StatusReport.fromJSON(object.report) }
         : isSet(object.ack)
         ? { $case: "ack", value: Ack.fromJSON(object.ack) }
+        : isSet(object.goodbye)
+        ? { $case: "goodbye", value: Goodbye.fromJSON(object.goodbye) }
         : undefined,
     };
   },
@@ -222,6 +241,8 @@ export const AgentMessage: MessageFns<AgentMessage> = {
       obj.report = StatusReport.toJSON(message.kind.value);
     } else if (message.kind?.$case === "ack") {
       obj.ack = Ack.toJSON(message.kind.value);
+    } else if (message.kind?.$case === "goodbye") {
+      obj.goodbye = Goodbye.toJSON(message.kind.value);
     }
     return obj;
   },
@@ -253,6 +274,12 @@ export const AgentMessage: MessageFns<AgentMessage> = {
       case "ack": {
         if (object.kind?.value !== undefined && object.kind?.value !== null) {
           message.kind = { $case: "ack", value: Ack.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+      case "goodbye": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "goodbye", value: Goodbye.fromPartial(object.kind.value) };
         }
         break;
       }
@@ -436,6 +463,58 @@ export const Heartbeat: MessageFns<Heartbeat> = {
   },
   fromPartial<I extends Exact<DeepPartial<Heartbeat>, I>>(_: I): Heartbeat {
     const message = createBaseHeartbeat();
+    return message;
+  },
+};
+
+function createBaseGoodbye(): Goodbye {
+  return {};
+}
+
+export const Goodbye: MessageFns<Goodbye> = {
+  encode(_: Goodbye, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Goodbye {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGoodbye();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): Goodbye {
+    return {};
+  },
+
+  toJSON(_: Goodbye): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<Goodbye>, I>>(base?: I): Goodbye {
+    return Goodbye.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<Goodbye>, I>>(_: I): Goodbye {
+    const message = createBaseGoodbye();
     return message;
   },
 };

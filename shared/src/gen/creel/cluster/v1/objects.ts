@@ -400,6 +400,8 @@ export interface NodeDescription {
   plugins: string[];
   /** the node's own, DER */
   certificate: Buffer;
+  /** TCP port at which it serves other nodes; 0: 2377 */
+  port: number;
 }
 
 export interface NodeDescription_EngineLabelsEntry {
@@ -2255,6 +2257,7 @@ function createBaseNodeDescription(): NodeDescription {
     engineLabels: {},
     plugins: [],
     certificate: Buffer.alloc(0),
+    port: 0,
   };
 }
 
@@ -2280,6 +2283,9 @@ export const NodeDescription: MessageFns<NodeDescription> = {
     }
     if (message.certificate.length !== 0) {
       writer.uint32(58).bytes(message.certificate);
+    }
+    if (message.port !== 0) {
+      writer.uint32(64).uint32(message.port);
     }
     return writer;
   },
@@ -2356,6 +2362,14 @@ export const NodeDescription: MessageFns<NodeDescription> = {
             message.certificate = Buffer.from(reader.bytes());
             continue;
           }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.port = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2407,6 +2421,7 @@ export const NodeDescription: MessageFns<NodeDescription> = {
         : {},
       plugins: globalThis.Array.isArray(object?.plugins) ? object.plugins.map((e: any) => globalThis.String(e)) : [],
       certificate: isSet(object.certificate) ? Buffer.from(bytesFromBase64(object.certificate)) : Buffer.alloc(0),
+      port: isSet(object.port) ? globalThis.Number(object.port) : 0,
     };
   },
 
@@ -2439,6 +2454,9 @@ export const NodeDescription: MessageFns<NodeDescription> = {
     if (message.certificate.length !== 0) {
       obj.certificate = base64FromBytes(message.certificate);
     }
+    if (message.port !== 0) {
+      obj.port = Math.round(message.port);
+    }
     return obj;
   },
 
@@ -2466,6 +2484,7 @@ export const NodeDescription: MessageFns<NodeDescription> = {
     );
     message.plugins = object.plugins?.map((e) => e) || [];
     message.certificate = object.certificate ?? Buffer.alloc(0);
+    message.port = object.port ?? 0;
     return message;
   },
 };

@@ -1,0 +1,25 @@
+export { type ClientConstructor, connect, LEADER_KEY, leaderOf, openClient, unary } from "./client.ts";
+export {
+  blindCredentials,
+  type Expectation,
+  memberCredentials,
+  serverCredentials,
+  strangerCredentials,
+} from "./credentials.ts";
+export {
+  type Identity,
+  type IdentitySource,
+  identityOfCertificate,
+  LiveIdentity,
+  type PeerIdentity,
+  roleName,
+  roleUnit,
+} from "./identity.ts";
+export {
+  type AuthenticatedCall,
+  CHANNEL_OPTIONS,
+  ClusterServer,
+  type ClusterServerOptions,
+  type Rule,
+  type Rules,
+} from "./server.ts";
