@@ -1,1 +1,18 @@
-//! Filled in by its owner.
+//! Turns what a container should look like into a running one: the OCI spec with Docker's defaults, the seccomp
+//! policy as a BPF program, the cgroup of the container, and the container formats that create and run it.
+
+pub mod cgroup;
+mod device_filter;
+mod error;
+mod executor;
+mod format;
+mod libcontainer_format;
+mod privileges;
+pub mod rootfs;
+pub mod seccomp;
+pub mod spec;
+
+pub use error::RuntimeError;
+pub use format::{Bundle, ContainerFormat, ContainerState, Stdio};
+pub use libcontainer_format::LibcontainerFormat;
+pub use oci_spec::runtime as oci;

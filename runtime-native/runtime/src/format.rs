@@ -1,0 +1,80 @@
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+
+use oci_spec::runtime::LinuxResources;
+use serde::{Deserialize, Serialize};
+
+use crate::RuntimeError;
+
+/// Where a container's files are. Every container format is given the same.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Bundle {
+    /// The container's id.
+    pub id: String,
+    /// The directory with `config.json`, the whole OCI spec.
+    pub bundle_dir: PathBuf,
+    /// A directory of this container alone, for what the format itself keeps.
+    pub state_dir: PathBuf,
+    /// Compiled seccomp filters, shared by all containers of the engine.
+    pub filter_cache: PathBuf,
+    /// The container's cgroup, absolute within each hierarchy.
+    pub cgroup: String,
+}
+
+/// The three standard streams a process begins with; or a socket on which the terminal comes.
+#[derive(Debug)]
+pub enum Stdio {
+    /// Files for standard input, output and error.
+    Pipes {
+        /// Standard input.
+        stdin: OwnedFd,
+        /// Standard output.
+        stdout: OwnedFd,
+        /// Standard error.
+        stderr: OwnedFd,
+    },
+    /// The path of a listening UNIX socket that is sent the terminal's controlling end.
+    Terminal {
+        /// The socket's path.
+        console_socket: PathBuf,
+    },
+}
+
+/// What a container format says about a container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ContainerState {
+    /// Created, its command not yet executed.
+    Created,
+    /// Running.
+    Running,
+    /// Frozen.
+    Paused,
+    /// Ended.
+    Stopped,
+}
+
+/// One way to make a container out of an OCI bundle.
+///
+/// `create` and `exec` are called in a short-lived process, and the container's process becomes a child of that
+/// process's parent. So whatever the format allocates is gone when the call is over.
+pub trait ContainerFormat {
+    /// Makes the container up to the point where its command would be executed; gives its process id.
+    fn create(&self, bundle: &Bundle, stdio: Stdio) -> Result<i32, RuntimeError>;
+    /// Executes the command of a created container.
+    fn start(&self, bundle: &Bundle) -> Result<(), RuntimeError>;
+    /// Runs another process, described by an OCI process in a file, in a running container; gives its process id.
+    fn exec(&self, bundle: &Bundle, process: &std::path::Path, stdio: Stdio) -> Result<i32, RuntimeError>;
+    /// Sends a signal to the container's first process, or to all its processes.
+    fn kill(&self, bundle: &Bundle, pid: i32, signal: i32, all: bool) -> Result<(), RuntimeError>;
+    /// Freezes all processes.
+    fn pause(&self, bundle: &Bundle) -> Result<(), RuntimeError>;
+    /// Lets frozen processes go on.
+    fn resume(&self, bundle: &Bundle) -> Result<(), RuntimeError>;
+    /// Changes the limits of a container.
+    fn update(&self, bundle: &Bundle, resources: &LinuxResources) -> Result<(), RuntimeError>;
+    /// Tells what the format knows of the container.
+    fn state(&self, bundle: &Bundle) -> Result<ContainerState, RuntimeError>;
+    /// Ends whatever is left of the container and removes its cgroup and the format's own files.
+    fn delete(&self, bundle: &Bundle) -> Result<(), RuntimeError>;
+}

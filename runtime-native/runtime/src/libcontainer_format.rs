@@ -1,0 +1,242 @@
+use std::fs;
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+
+use libcgroups::common::{CgroupConfig, CgroupManager, ControllerOpt, create_cgroup_manager};
+use libcontainer::container::builder::ContainerBuilder;
+use libcontainer::container::{Container, ContainerStatus};
+use libcontainer::syscall::syscall::SyscallType;
+use oci_spec::runtime::{LinuxResources, Process, Spec};
+
+use crate::cgroup::Cgroup;
+use crate::executor::{CommandExecutor, MARK};
+use crate::format::{Bundle, ContainerFormat, ContainerState, Stdio};
+use crate::privileges::CapabilitySets;
+use crate::{RuntimeError, device_filter, rootfs, seccomp};
+
+/// Containers by youki's libcontainer, called as a library. Capabilities and seccomp are set by our own executor.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LibcontainerFormat;
+
+impl ContainerFormat for LibcontainerFormat {
+    fn create(&self, bundle: &Bundle, stdio: Stdio) -> Result<i32, RuntimeError> {
+        let mut spec = read_spec(&bundle.bundle_dir.join("config.json"))?;
+        let process = spec.process().clone().ok_or_else(|| RuntimeError::Invalid("no process in the spec".into()))?;
+        prepare_working_directory(&spec, &bundle.bundle_dir, &process)?;
+        let executor = executor(&spec, &process, bundle)?;
+        hand_over(&stdio, &process)?;
+        let resources = spec.linux().as_ref().and_then(|linux| linux.resources().clone());
+        strip(&mut spec, &bundle.bundle_dir);
+        // libcontainer reads the spec from a bundle of its own, and again for each exec.
+        let own_bundle = bundle.state_dir.join("bundle");
+        fs::create_dir_all(&own_bundle).map_err(|err| RuntimeError::io("create", &own_bundle, err))?;
+        let config = own_bundle.join("config.json");
+        spec.save(&config).map_err(|err| RuntimeError::Failed(format!("write {}: {err}", config.display())))?;
+
+        let container = with_stdio(builder(bundle)?, stdio)
+            .with_executor(executor)
+            .as_init(&own_bundle)
+            .with_systemd(false)
+            .as_sibling(true)
+            .build()
+            .map_err(|err| failure(&err))?;
+        let pid = container.pid().map(|pid| pid.as_raw()).unwrap_or_default();
+        if let Some(resources) = resources {
+            device_filter::attach(&Cgroup::new(&bundle.cgroup), &resources)?;
+        }
+        Ok(pid)
+    }
+
+    fn start(&self, bundle: &Bundle) -> Result<(), RuntimeError> {
+        load(bundle)?.start().map_err(|err| failure(&err))
+    }
+
+    fn exec(&self, bundle: &Bundle, process_file: &Path, stdio: Stdio) -> Result<i32, RuntimeError> {
+        let full = read_spec(&bundle.bundle_dir.join("config.json"))?;
+        let bytes = fs::read(process_file).map_err(|err| RuntimeError::io("read", process_file, err))?;
+        let mut process: Process = serde_json::from_slice(&bytes)
+            .map_err(|err| RuntimeError::Invalid(format!("{}: {err}", process_file.display())))?;
+        let executor = executor(&full, &process, bundle)?;
+        hand_over(&stdio, &process)?;
+        process.set_capabilities(None);
+        let own = process_file.with_extension("own.json");
+        let json = serde_json::to_vec(&process).map_err(|err| RuntimeError::Invalid(err.to_string()))?;
+        fs::write(&own, json).map_err(|err| RuntimeError::io("write", &own, err))?;
+        let result = with_stdio(builder(bundle)?, stdio)
+            .with_executor(executor)
+            .as_tenant()
+            .with_detach(true)
+            .as_sibling(true)
+            .with_process(Some(&own))
+            .build();
+        let _ = fs::remove_file(&own);
+        result.map(|pid| pid.as_raw()).map_err(|err| failure(&err))
+    }
+
+    fn kill(&self, bundle: &Bundle, pid: i32, signal: i32, all: bool) -> Result<(), RuntimeError> {
+        if all {
+            return Cgroup::new(&bundle.cgroup).signal_all(signal).map_err(|err| io_failure("kill", err));
+        }
+        // SAFETY: plain kill; the caller is the parent, so the id cannot have gone to another process.
+        if unsafe { libc::kill(pid, signal) } != 0 {
+            let err = std::io::Error::last_os_error();
+            if err.raw_os_error() == Some(libc::ESRCH) {
+                return Err(RuntimeError::State("container is not running".into()));
+            }
+            return Err(io_failure("kill", err));
+        }
+        Ok(())
+    }
+
+    fn pause(&self, bundle: &Bundle) -> Result<(), RuntimeError> {
+        Cgroup::new(&bundle.cgroup).freeze(true).map_err(|err| io_failure("pause", err))
+    }
+
+    fn resume(&self, bundle: &Bundle) -> Result<(), RuntimeError> {
+        Cgroup::new(&bundle.cgroup).freeze(false).map_err(|err| io_failure("resume", err))
+    }
+
+    fn update(&self, bundle: &Bundle, resources: &LinuxResources) -> Result<(), RuntimeError> {
+        let manager = create_cgroup_manager(CgroupConfig {
+            cgroup_path: PathBuf::from(&bundle.cgroup),
+            systemd_cgroup: false,
+            container_name: bundle.id.clone(),
+        })
+        .map_err(|err| failure(&err))?;
+        manager
+            .apply(&ControllerOpt { resources, disable_oom_killer: false, oom_score_adj: None, freezer_state: None })
+            .map_err(|err| failure(&err))
+    }
+
+    fn state(&self, bundle: &Bundle) -> Result<ContainerState, RuntimeError> {
+        let container = load(bundle)?;
+        if Cgroup::new(&bundle.cgroup).frozen() {
+            return Ok(ContainerState::Paused);
+        }
+        Ok(match container.status() {
+            ContainerStatus::Creating | ContainerStatus::Created => ContainerState::Created,
+            ContainerStatus::Running => ContainerState::Running,
+            ContainerStatus::Paused => ContainerState::Paused,
+            ContainerStatus::Stopped => ContainerState::Stopped,
+        })
+    }
+
+    fn delete(&self, bundle: &Bundle) -> Result<(), RuntimeError> {
+        Cgroup::new(&bundle.cgroup).kill_and_remove().map_err(|err| io_failure("remove cgroup", err))?;
+        for directory in ["bundle", "libcontainer"] {
+            let path = bundle.state_dir.join(directory);
+            match fs::remove_dir_all(&path) {
+                Err(err) if err.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(RuntimeError::io("remove", &path, err));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+fn builder(bundle: &Bundle) -> Result<ContainerBuilder, RuntimeError> {
+    let root = bundle.state_dir.join("libcontainer");
+    fs::create_dir_all(&root).map_err(|err| RuntimeError::io("create", &root, err))?;
+    ContainerBuilder::new(bundle.id.clone(), SyscallType::default()).with_root_path(root).map_err(|err| failure(&err))
+}
+
+fn load(bundle: &Bundle) -> Result<Container, RuntimeError> {
+    Container::load(bundle.state_dir.join("libcontainer").join(&bundle.id)).map_err(|err| failure(&err))
+}
+
+fn with_stdio(builder: ContainerBuilder, stdio: Stdio) -> ContainerBuilder {
+    match stdio {
+        Stdio::Pipes { stdin, stdout, stderr } => builder.with_stdin(stdin).with_stdout(stdout).with_stderr(stderr),
+        Stdio::Terminal { console_socket } => builder.with_console_socket(Some(console_socket)),
+    }
+}
+
+fn read_spec(path: &Path) -> Result<Spec, RuntimeError> {
+    Spec::load(path).map_err(|err| RuntimeError::Invalid(format!("{}: {}", path.display(), chain(&err))))
+}
+
+fn executor(spec: &Spec, process: &Process, bundle: &Bundle) -> Result<CommandExecutor, RuntimeError> {
+    let filter = match spec.linux().as_ref().and_then(|linux| linux.seccomp().as_ref()) {
+        Some(policy) => Some(seccomp::load_filter(policy, &bundle.filter_cache)?),
+        None => None,
+    };
+    Ok(CommandExecutor::new(filter, process.capabilities().as_ref().map(CapabilitySets::from_oci)))
+}
+
+/// Takes out what our executor does itself, and makes the root absolute.
+fn strip(spec: &mut Spec, bundle_dir: &Path) {
+    if let Some(process) = spec.process_mut() {
+        process.set_capabilities(None);
+    }
+    if let Some(linux) = spec.linux_mut() {
+        linux.set_seccomp(None);
+    }
+    if let Some(root) = spec.root_mut() {
+        let absolute = bundle_dir.join(root.path());
+        root.set_path(absolute);
+    }
+}
+
+/// Docker makes the working directory where the image lacks it.
+fn prepare_working_directory(spec: &Spec, bundle_dir: &Path, process: &Process) -> Result<(), RuntimeError> {
+    let Some(root) = spec.root() else { return Ok(()) };
+    let root = bundle_dir.join(root.path());
+    match rootfs::create_dir_all(&root, process.cwd(), 0o755) {
+        Err(err) if err.raw_os_error() != Some(libc::EROFS) => {
+            Err(RuntimeError::io("create working directory", process.cwd(), err))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// A user who is not root must be able to open /dev/stdout and its like again.
+fn hand_over(stdio: &Stdio, process: &Process) -> Result<(), RuntimeError> {
+    if let Stdio::Pipes { stdin, stdout, stderr } = stdio
+        && process.user().uid() != 0
+    {
+        for fd in [stdin, stdout, stderr] {
+            let mut status: libc::stat = unsafe { std::mem::zeroed() };
+            // SAFETY: the descriptor is open and the buffer is ours.
+            let is_pipe = unsafe { libc::fstat(fd.as_raw_fd(), &mut status) } == 0
+                && status.st_mode & libc::S_IFMT == libc::S_IFIFO;
+            if is_pipe && unsafe { libc::fchown(fd.as_raw_fd(), process.user().uid(), process.user().gid()) } != 0 {
+                return Err(io_failure("change the owner of a pipe", std::io::Error::last_os_error()));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(next) = source {
+        let more = next.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        source = next.source();
+    }
+    text
+}
+
+/// Finds our own message in libcontainer's, and what Docker makes of it.
+fn failure(error: &dyn std::error::Error) -> RuntimeError {
+    let text = chain(error).replace('\0', "");
+    let Some(own) = text.split(MARK).nth(1).map(str::to_owned) else {
+        return RuntimeError::Failed(text);
+    };
+    if own.ends_with("executable file not found in $PATH") || own.ends_with("no such file or directory") {
+        RuntimeError::CommandNotFound(own)
+    } else if own.starts_with("exec: ") {
+        RuntimeError::CommandNotExecutable(own)
+    } else {
+        RuntimeError::Invalid(own)
+    }
+}
+
+fn io_failure(what: &str, source: std::io::Error) -> RuntimeError {
+    RuntimeError::Io { what: what.to_owned(), source }
+}

@@ -1,0 +1,97 @@
+use std::io;
+
+use oci_spec::runtime::{Capabilities, LinuxCapabilities};
+
+/// The five capability sets of a process, as bit masks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct CapabilitySets {
+    pub(crate) bounding: u64,
+    pub(crate) permitted: u64,
+    pub(crate) effective: u64,
+    pub(crate) inheritable: u64,
+    pub(crate) ambient: u64,
+}
+
+const PR_CAPBSET_READ: libc::c_int = 23;
+const PR_CAPBSET_DROP: libc::c_int = 24;
+const PR_CAP_AMBIENT: libc::c_int = 47;
+const PR_CAP_AMBIENT_RAISE: libc::c_ulong = 2;
+const PR_CAP_AMBIENT_CLEAR_ALL: libc::c_ulong = 4;
+const CAPABILITY_VERSION_3: u32 = 0x2008_0522;
+
+/// The names of the capabilities, each at its number.
+pub(crate) const NAMES: [&str; 41] = [
+    "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER", "CAP_FSETID", "CAP_KILL", "CAP_SETGID",
+    "CAP_SETUID", "CAP_SETPCAP", "CAP_LINUX_IMMUTABLE", "CAP_NET_BIND_SERVICE", "CAP_NET_BROADCAST", "CAP_NET_ADMIN",
+    "CAP_NET_RAW", "CAP_IPC_LOCK", "CAP_IPC_OWNER", "CAP_SYS_MODULE", "CAP_SYS_RAWIO", "CAP_SYS_CHROOT",
+    "CAP_SYS_PTRACE", "CAP_SYS_PACCT", "CAP_SYS_ADMIN", "CAP_SYS_BOOT", "CAP_SYS_NICE", "CAP_SYS_RESOURCE",
+    "CAP_SYS_TIME", "CAP_SYS_TTY_CONFIG", "CAP_MKNOD", "CAP_LEASE", "CAP_AUDIT_WRITE", "CAP_AUDIT_CONTROL",
+    "CAP_SETFCAP", "CAP_MAC_OVERRIDE", "CAP_MAC_ADMIN", "CAP_SYSLOG", "CAP_WAKE_ALARM", "CAP_BLOCK_SUSPEND",
+    "CAP_AUDIT_READ", "CAP_PERFMON", "CAP_BPF", "CAP_CHECKPOINT_RESTORE",
+];
+
+impl CapabilitySets {
+    pub(crate) fn from_oci(spec: &LinuxCapabilities) -> Self {
+        Self {
+            bounding: mask(spec.bounding()),
+            permitted: mask(spec.permitted()),
+            effective: mask(spec.effective()),
+            inheritable: mask(spec.inheritable()),
+            ambient: mask(spec.ambient()),
+        }
+    }
+
+    /// Makes these the sets of the calling thread. It needs CAP_SETPCAP while the bounding set shrinks.
+    pub(crate) fn apply(&self) -> io::Result<()> {
+        for number in 0..64 {
+            // SAFETY: plain prctl calls with integer arguments.
+            let present = unsafe { libc::prctl(PR_CAPBSET_READ, number as libc::c_ulong, 0, 0, 0) };
+            if present < 0 {
+                break;
+            }
+            if present == 1 && self.bounding & (1 << number) == 0 {
+                check(unsafe { libc::prctl(PR_CAPBSET_DROP, number as libc::c_ulong, 0, 0, 0) })?;
+            }
+        }
+        check(unsafe { libc::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) })?;
+        #[repr(C)]
+        struct Header {
+            version: u32,
+            pid: i32,
+        }
+        let header = Header { version: CAPABILITY_VERSION_3, pid: 0 };
+        let half = |mask: u64, high: bool| if high { (mask >> 32) as u32 } else { mask as u32 };
+        let data: [[u32; 3]; 2] = [false, true].map(|high| {
+            [half(self.effective, high), half(self.permitted, high), half(self.inheritable, high)]
+        });
+        // SAFETY: header and data have the layout of version 3 and outlive the call.
+        if unsafe { libc::syscall(libc::SYS_capset, &header, data.as_ptr()) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        for number in (0..64).filter(|number| self.ambient & (1 << number) != 0) {
+            check(unsafe { libc::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, number as libc::c_ulong, 0, 0) })?;
+        }
+        Ok(())
+    }
+}
+
+/// The mask of the capabilities this kernel knows.
+pub(crate) fn all_known() -> u64 {
+    let last = std::fs::read_to_string("/proc/sys/kernel/cap_last_cap")
+        .ok()
+        .and_then(|text| text.trim().parse::<u32>().ok())
+        .unwrap_or(NAMES.len() as u32 - 1);
+    (1u64 << (last.min(NAMES.len() as u32 - 1) + 1)) - 1
+}
+
+fn mask(set: &Option<Capabilities>) -> u64 {
+    set.iter().flatten().fold(0, |mask, capability| {
+        let name = capability.to_string();
+        let name = if name.starts_with("CAP_") { name } else { format!("CAP_{name}") };
+        NAMES.iter().position(|known| *known == name).map_or(mask, |number| mask | 1 << number)
+    })
+}
+
+fn check(result: libc::c_int) -> io::Result<()> {
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}

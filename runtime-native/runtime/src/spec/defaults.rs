@@ -1,0 +1,127 @@
+use std::path::{Path, PathBuf};
+
+use oci_spec::runtime::{LinuxDevice, LinuxDeviceBuilder, Mount, MountBuilder};
+
+use super::resources::identify;
+use super::{DeviceInput, SpecInput, invalid};
+use crate::RuntimeError;
+
+pub(super) fn masked_paths() -> Vec<String> {
+    [
+        "/proc/asound",
+        "/proc/acpi",
+        "/proc/interrupts",
+        "/proc/kcore",
+        "/proc/keys",
+        "/proc/latency_stats",
+        "/proc/timer_list",
+        "/proc/timer_stats",
+        "/proc/sched_debug",
+        "/proc/scsi",
+        "/sys/firmware",
+        "/sys/devices/virtual/powercap",
+    ]
+    .map(String::from)
+    .into()
+}
+
+pub(super) fn readonly_paths() -> Vec<String> {
+    ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"].map(String::from).into()
+}
+
+/// The default mounts, and the container's own. One of its own replaces a default one of the same destination.
+pub(super) fn mounts(input: &SpecInput) -> Result<Vec<Mount>, RuntimeError> {
+    let shm = format!("size={}", input.shm_size);
+    let (sys, cgroup) = if input.privileged { ("rw", "rw") } else { ("ro", "ro") };
+    let defaults: [(&str, &str, &[&str]); 7] = [
+        ("/proc", "proc", &["nosuid", "noexec", "nodev"]),
+        ("/dev", "tmpfs", &["nosuid", "strictatime", "mode=755", "size=65536k"]),
+        ("/dev/pts", "devpts", &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]),
+        ("/sys", "sysfs", &["nosuid", "noexec", "nodev", sys]),
+        ("/sys/fs/cgroup", "cgroup", &["nosuid", "noexec", "nodev", cgroup]),
+        ("/dev/mqueue", "mqueue", &["nosuid", "noexec", "nodev"]),
+        ("/dev/shm", "tmpfs", &["nosuid", "noexec", "nodev", "mode=1777", &shm]),
+    ];
+    let mut mounts = Vec::new();
+    for (destination, kind, options) in defaults {
+        if input.mounts.iter().any(|own| own.destination == Path::new(destination)) {
+            continue;
+        }
+        let options: Vec<String> = options.iter().map(|option| (*option).to_owned()).collect();
+        mounts.push(mount(Path::new(destination), kind, Path::new(kind), options)?);
+    }
+    // A mount below another must come after it.
+    let mut own: Vec<_> = input.mounts.iter().collect();
+    own.sort_by_key(|mount| mount.destination.components().count());
+    for extra in own {
+        if !extra.destination.is_absolute() {
+            return Err(RuntimeError::Invalid(format!(
+                "invalid mount path: {:?} must be absolute",
+                extra.destination.display().to_string()
+            )));
+        }
+        let mut options = extra.options.clone();
+        if extra.kind == "bind" && !options.iter().any(|option| option == "bind" || option == "rbind") {
+            options.insert(0, "rbind".into());
+        }
+        mounts.push(mount(&extra.destination, &extra.kind, &extra.source, options)?);
+    }
+    Ok(mounts)
+}
+
+fn mount(destination: &Path, kind: &str, source: &Path, options: Vec<String>) -> Result<Mount, RuntimeError> {
+    invalid(MountBuilder::default().destination(destination).typ(kind).source(source).options(options).build())
+}
+
+/// The device nodes besides the usual ones: those asked for, or all of the host's for a privileged container.
+pub(super) fn device_nodes(devices: &[DeviceInput], privileged: bool) -> Result<Vec<LinuxDevice>, RuntimeError> {
+    let mut nodes = Vec::new();
+    for device in devices {
+        nodes.push(node(&device.host_path, &device.container_path)?);
+    }
+    if privileged {
+        for path in host_devices(Path::new("/dev")) {
+            if !nodes.iter().any(|known: &LinuxDevice| *known.path() == path) {
+                nodes.extend(node(&path, &path).ok());
+            }
+        }
+    }
+    Ok(nodes)
+}
+
+fn node(host: &Path, container: &Path) -> Result<LinuxDevice, RuntimeError> {
+    use std::os::unix::fs::MetadataExt;
+    let (kind, major, minor) = identify(host)?;
+    let meta = std::fs::metadata(host).map_err(|err| RuntimeError::io("device", host, err))?;
+    let path = if container.as_os_str().is_empty() { host } else { container };
+    invalid(
+        LinuxDeviceBuilder::default()
+            .path(path)
+            .typ(kind)
+            .major(major)
+            .minor(minor)
+            .file_mode(meta.mode() & 0o7777)
+            .uid(meta.uid())
+            .gid(meta.gid())
+            .build(),
+    )
+}
+
+fn host_devices(directory: &Path) -> Vec<PathBuf> {
+    const OWN: [&str; 7] = ["pts", "shm", "fd", "mqueue", "console", "ptmx", "core"];
+    const USUAL: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+        let (path, name) = (entry.path(), entry.file_name());
+        let name = name.to_string_lossy().into_owned();
+        if OWN.contains(&name.as_str()) || USUAL.contains(&name.as_str()) {
+            continue;
+        }
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() => found.extend(host_devices(&path)),
+            Ok(kind) if !kind.is_symlink() && !kind.is_file() => found.push(path),
+            _ => {}
+        }
+    }
+    found
+}
