@@ -1,1 +1,25 @@
-//! Filled in by its owner.
+//! Layers, container root filesystems and named volumes on local disk.
+//!
+//! The public door is [`open`], which gives a [`StorageDriver`] by its name, and [`volumes::VolumeStore`].
+//! Every call blocks; callers on an async runtime use a blocking thread.
+
+mod copy;
+mod diff;
+mod digest;
+mod driver;
+mod error;
+mod layout;
+mod overlay;
+mod registry;
+mod tarstream;
+mod tree;
+mod unpack;
+mod vfs;
+pub mod volumes;
+
+pub use digest::{Digest, DigestReader, Hasher, chain_id, chain_ids};
+pub use driver::{ContainerInfo, LayerInfo, PrepareOptions, StorageDriver, Usage};
+pub use error::{ErrorKind, Result, StorageError};
+pub use registry::{DRIVER_NAMES, open};
+pub use tarstream::{EntryType, TarEntry, TarReader};
+pub use tree::{fsync_dir, remove_tree, write_atomic};

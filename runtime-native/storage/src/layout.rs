@@ -1,0 +1,370 @@
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard};
+
+use rustix::fs::{Mode, OFlags};
+use serde::{Deserialize, Serialize};
+
+use crate::digest::Digest;
+use crate::driver::{ContainerInfo, LayerInfo, check_id};
+use crate::error::{ErrorKind, Result, StorageError};
+use crate::tree;
+
+/// The most layers that one stack may have; overlay itself takes 500.
+pub(crate) const MAX_DEPTH: usize = 256;
+
+/// The directories and records that every driver has alike:
+///
+/// ```text
+/// layers/<hex of the chain id>/   record.json and the layer's content
+/// containers/<id>/                record.json and the container's own content
+/// staging/                        what is being made or deleted; emptied at start
+/// ```
+///
+/// Whatever stands in `layers` or `containers` is complete: it was renamed there out of `staging`.
+pub(crate) struct Layout {
+    root: PathBuf,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    layers: HashMap<Digest, LayerInfo>,
+    containers: HashMap<String, ContainerInfo>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct LayerRecord {
+    chain: Digest,
+    parent: Option<Digest>,
+    depth: usize,
+    size: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+struct ContainerRecord {
+    id: String,
+    top: Option<Digest>,
+}
+
+const RECORD: &str = "record.json";
+
+impl Layout {
+    /// Opens or makes the directories below `root` and sweeps away what a crash left half done.
+    pub(crate) fn open(root: &Path) -> Result<Self> {
+        for directory in ["layers", "containers", "staging"] {
+            make_private_dir(&root.join(directory))?;
+        }
+        let layout = Self {
+            root: root.to_owned(),
+            state: Mutex::default(),
+        };
+        layout.sweep()?;
+        let mut state = State::default();
+        for path in children(&root.join("layers"))? {
+            match read_record::<LayerRecord>(&path) {
+                Ok(r) => {
+                    let LayerRecord {
+                        chain,
+                        parent,
+                        depth,
+                        size,
+                    } = r;
+                    state.layers.insert(
+                        chain.clone(),
+                        LayerInfo {
+                            chain,
+                            parent,
+                            depth,
+                            size,
+                        },
+                    );
+                }
+                Err(error) => tracing::warn!(%error, "ignoring a damaged layer"),
+            }
+        }
+        for path in children(&root.join("containers"))? {
+            match read_record::<ContainerRecord>(&path) {
+                Ok(r) => {
+                    state
+                        .containers
+                        .insert(r.id.clone(), ContainerInfo { id: r.id, top: r.top });
+                }
+                Err(error) => tracing::warn!(%error, "ignoring a damaged container root"),
+            }
+        }
+        *layout.lock() = state;
+        Ok(layout)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    fn sweep(&self) -> Result<()> {
+        for path in children(&self.root.join("staging"))? {
+            if let Err(error) = tree::remove_tree(&path) {
+                tracing::warn!(%error, "leftover stays until the next start");
+            }
+        }
+        Ok(())
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub(crate) fn layer_dir(&self, chain: &Digest) -> PathBuf {
+        self.root.join("layers").join(chain.hex())
+    }
+
+    pub(crate) fn container_dir(&self, id: &str) -> PathBuf {
+        self.root.join("containers").join(id)
+    }
+
+    /// A new empty directory that disappears again unless it is committed.
+    pub(crate) fn stage(&self) -> Result<Staged> {
+        let path = self.root.join("staging").join(tree::unique("stage"));
+        make_private_dir(&path)?;
+        Ok(Staged { path: Some(path) })
+    }
+
+    pub(crate) fn layer(&self, chain: &Digest) -> Option<LayerInfo> {
+        self.lock().layers.get(chain).cloned()
+    }
+
+    pub(crate) fn layers(&self) -> Vec<LayerInfo> {
+        self.lock().layers.values().cloned().collect()
+    }
+
+    pub(crate) fn container(&self, id: &str) -> Result<ContainerInfo> {
+        self.lock().containers.get(id).cloned().ok_or_else(|| {
+            StorageError::new(
+                ErrorKind::NotFound,
+                format!("no root file system for container {id}"),
+            )
+        })
+    }
+
+    pub(crate) fn containers(&self) -> Vec<ContainerInfo> {
+        self.lock().containers.values().cloned().collect()
+    }
+
+    /// The chain ids from `top` down to the bottom.
+    pub(crate) fn stack(&self, top: Option<&Digest>) -> Result<Vec<Digest>> {
+        let state = self.lock();
+        let mut stack = Vec::new();
+        let mut next = top;
+        while let Some(chain) = next {
+            let Some(layer) = state.layers.get(chain) else {
+                return Err(StorageError::new(
+                    ErrorKind::NotFound,
+                    format!("no layer {chain}"),
+                ));
+            };
+            next = layer.parent.as_ref();
+            stack.push(chain.clone());
+        }
+        Ok(stack)
+    }
+
+    /// What a new layer on `parent` would be, or why it cannot be.
+    pub(crate) fn plan_layer(&self, chain: &Digest, parent: Option<&Digest>) -> Result<LayerInfo> {
+        let depth = self.stack(parent)?.len() + 1;
+        if depth > MAX_DEPTH {
+            let text = format!("too many layers: {depth}, the most is {MAX_DEPTH}");
+            return Err(StorageError::new(ErrorKind::InvalidArgument, text));
+        }
+        Ok(LayerInfo {
+            chain: chain.clone(),
+            parent: parent.cloned(),
+            depth,
+            size: 0,
+        })
+    }
+
+    /// Makes a staged layer durable, then visible. If another thread was first, its layer is the one.
+    pub(crate) fn commit_layer(&self, staged: Staged, info: LayerInfo) -> Result<LayerInfo> {
+        let LayerInfo {
+            chain,
+            parent,
+            depth,
+            size,
+        } = info.clone();
+        write_record(
+            staged.path(),
+            &LayerRecord {
+                chain,
+                parent,
+                depth,
+                size,
+            },
+        )?;
+        sync_filesystem(staged.path())?;
+        let target = self.layer_dir(&info.chain);
+        let mut state = self.lock();
+        if let Some(first) = state.layers.get(&info.chain) {
+            return Ok(first.clone());
+        }
+        if info
+            .parent
+            .as_ref()
+            .is_some_and(|parent| !state.layers.contains_key(parent))
+        {
+            return Err(StorageError::new(
+                ErrorKind::NotFound,
+                "the parent layer was removed meanwhile",
+            ));
+        }
+        staged.persist(&target)?;
+        state.layers.insert(info.chain.clone(), info.clone());
+        Ok(info)
+    }
+
+    /// Takes a layer out of sight and then deletes it.
+    pub(crate) fn remove_layer(&self, chain: &Digest) -> Result<()> {
+        let trash;
+        {
+            let mut state = self.lock();
+            if !state.layers.contains_key(chain) {
+                return Ok(());
+            }
+            if let Some(child) = state.layers.values().find(|l| l.parent.as_ref() == Some(chain)) {
+                let text = format!("layer {chain} is in use by layer {}", child.chain);
+                return Err(StorageError::new(ErrorKind::InUse, text));
+            }
+            if let Some(container) = state.containers.values().find(|c| c.top.as_ref() == Some(chain)) {
+                let text = format!("layer {chain} is in use by container {}", container.id);
+                return Err(StorageError::new(ErrorKind::InUse, text));
+            }
+            trash = self.trash(&self.layer_dir(chain))?;
+            state.layers.remove(chain);
+        }
+        self.empty_trash(&trash);
+        Ok(())
+    }
+
+    /// Makes a staged container root visible.
+    pub(crate) fn commit_container(&self, staged: Staged, id: &str, top: Option<&Digest>) -> Result<()> {
+        check_id(id)?;
+        write_record(
+            staged.path(),
+            &ContainerRecord {
+                id: id.to_owned(),
+                top: top.cloned(),
+            },
+        )?;
+        let mut state = self.lock();
+        if state.containers.contains_key(id) {
+            let text = format!("container {id} has a root file system already");
+            return Err(StorageError::new(ErrorKind::AlreadyExists, text));
+        }
+        if let Some(top) = top
+            && !state.layers.contains_key(top)
+        {
+            return Err(StorageError::new(ErrorKind::NotFound, format!("no layer {top}")));
+        }
+        staged.persist(&self.container_dir(id))?;
+        state.containers.insert(
+            id.to_owned(),
+            ContainerInfo {
+                id: id.to_owned(),
+                top: top.cloned(),
+            },
+        );
+        Ok(())
+    }
+
+    /// Takes a container root, which must not be mounted, out of sight and then deletes it.
+    pub(crate) fn remove_container(&self, id: &str) -> Result<()> {
+        let trash;
+        {
+            let mut state = self.lock();
+            if !state.containers.contains_key(id) {
+                return Ok(());
+            }
+            trash = self.trash(&self.container_dir(id))?;
+            state.containers.remove(id);
+        }
+        self.empty_trash(&trash);
+        Ok(())
+    }
+
+    fn trash(&self, path: &Path) -> Result<PathBuf> {
+        let trash = self.root.join("staging").join(tree::unique("trash"));
+        fs::rename(path, &trash).map_err(|e| StorageError::path("remove", path, e))?;
+        Ok(trash)
+    }
+
+    fn empty_trash(&self, trash: &Path) {
+        if let Err(error) = tree::remove_tree(trash) {
+            tracing::warn!(%error, "leftover stays until the next start");
+        }
+    }
+}
+
+/// A directory in `staging`, deleted when dropped.
+pub(crate) struct Staged {
+    path: Option<PathBuf>,
+}
+
+impl Staged {
+    pub(crate) fn path(&self) -> &Path {
+        self.path.as_deref().unwrap_or(Path::new(""))
+    }
+
+    fn persist(mut self, target: &Path) -> Result<()> {
+        let parent = target.parent().unwrap_or(Path::new("/"));
+        let path = self.path();
+        fs::rename(path, target).map_err(|e| StorageError::path("create", target, e))?;
+        self.path = None;
+        tree::fsync_dir(parent)
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        if let Some(path) = self.path.take()
+            && let Err(error) = tree::remove_tree(&path)
+        {
+            tracing::warn!(%error, "leftover stays until the next start");
+        }
+    }
+}
+
+/// Makes a directory that only root may enter, with what is missing of its way.
+pub(crate) fn make_private_dir(path: &Path) -> Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    let made = fs::DirBuilder::new().recursive(true).mode(0o710).create(path);
+    made.map_err(|e| StorageError::path("create", path, e))
+}
+
+fn children(path: &Path) -> Result<Vec<PathBuf>> {
+    let failed = |e| StorageError::path("read", path, e);
+    fs::read_dir(path)
+        .map_err(failed)?
+        .map(|entry| Ok(entry.map_err(failed)?.path()))
+        .collect()
+}
+
+fn read_record<T: for<'a> Deserialize<'a>>(directory: &Path) -> Result<T> {
+    let path = directory.join(RECORD);
+    let bytes = fs::read(&path).map_err(|e| StorageError::path("read", &path, e))?;
+    serde_json::from_slice(&bytes).map_err(|e| StorageError::path("read", &path, std::io::Error::from(e)))
+}
+
+fn write_record<T: Serialize>(directory: &Path, record: &T) -> Result<()> {
+    let path = directory.join(RECORD);
+    let bytes = serde_json::to_vec(record)
+        .map_err(|e| StorageError::path("write", &path, std::io::Error::from(e)))?;
+    tree::write_atomic(&path, &bytes)
+}
+
+/// One call for all files of a layer, where a sync of each would cost thousands.
+fn sync_filesystem(path: &Path) -> Result<()> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::open(path, flags, Mode::empty())
+        .and_then(rustix::fs::syncfs)
+        .map_err(|e| StorageError::path("sync", path, e))
+}

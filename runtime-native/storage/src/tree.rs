@@ -1,0 +1,188 @@
+//! Directory trees: deletion that never leaves the tree, sizes, and durable small files.
+
+use std::collections::HashSet;
+use std::ffi::CString;
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
+
+use crate::driver::Usage;
+use crate::error::{Result, StorageError};
+
+const MAX_OPEN: usize = 48;
+
+static SEQUENCE: AtomicU64 = AtomicU64::new(0);
+
+/// A file name that this process has not used yet.
+pub(crate) fn unique(prefix: &str) -> String {
+    let n = SEQUENCE.fetch_add(1, Ordering::Relaxed);
+    let nanos = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_nanos();
+    format!("{prefix}-{}-{nanos:x}-{n}", std::process::id())
+}
+
+/// Makes the entries of a directory durable.
+pub fn fsync_dir(path: &Path) -> Result<()> {
+    let dir = File::open(path).map_err(|e| StorageError::path("open", path, e))?;
+    dir.sync_all().map_err(|e| StorageError::path("fsync", path, e))
+}
+
+/// Replaces the file at `path` by `bytes`: after a crash there is the old content or the new, never a part.
+pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
+    let parent = path.parent().unwrap_or(Path::new("/"));
+    let temporary = parent.join(unique(".new"));
+    let written = File::create_new(&temporary)
+        .and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()))
+        .and_then(|()| std::fs::rename(&temporary, path));
+    if let Err(error) = written {
+        let _ = std::fs::remove_file(&temporary);
+        return Err(StorageError::path("write", path, error));
+    }
+    fsync_dir(parent)
+}
+
+/// Deletes a directory tree (or a file); one that is missing is no error. It follows no symbolic link and refuses to
+/// enter another mount, so a bind mount left inside is an error and never its victim.
+pub fn remove_tree(path: &Path) -> Result<()> {
+    remove_tree_at(CWD, path).map_err(|e| StorageError::path("remove", path, e))
+}
+
+/// [`remove_tree`] relative to an open directory.
+pub(crate) fn remove_tree_at(dir: impl AsFd, path: &Path) -> rustix::io::Result<()> {
+    match rustix::fs::unlinkat(&dir, path, AtFlags::empty()) {
+        Ok(()) | Err(Errno::NOENT) => return Ok(()),
+        Err(Errno::ISDIR | Errno::PERM) => {}
+        Err(error) => return Err(error),
+    }
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let root = rustix::fs::openat(&dir, path, flags, Mode::empty())?;
+    // A subtree that is too deep is moved up here and emptied in the next round, so depth costs no descriptors.
+    while !empty_dir(&root, &root, 0)? {}
+    rustix::fs::unlinkat(&dir, path, AtFlags::REMOVEDIR)
+}
+
+/// Empties `dir`; false when a part of it was moved up to `root`.
+fn empty_dir(root: &OwnedFd, dir: &OwnedFd, depth: usize) -> rustix::io::Result<bool> {
+    let mut done = true;
+    for (name, kind) in entries(dir)? {
+        if kind != FileType::Directory {
+            match rustix::fs::unlinkat(dir, &name, AtFlags::empty()) {
+                Ok(()) | Err(Errno::NOENT) => continue,
+                Err(Errno::ISDIR) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        if depth >= MAX_OPEN {
+            rustix::fs::renameat(dir, &name, root, unique(".deep"))?;
+            done = false;
+            continue;
+        }
+        let child = open_child_dir(dir, &name)?;
+        done &= empty_dir(root, &child, depth + 1)?;
+        rustix::fs::unlinkat(dir, &name, AtFlags::REMOVEDIR)?;
+    }
+    Ok(done)
+}
+
+/// Opens a directory entry for reading, without following a link and without entering another mount.
+pub(crate) fn open_child_dir(dir: &OwnedFd, name: &CString) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
+    rustix::fs::openat2(dir, name, flags, Mode::empty(), resolve)
+}
+
+/// The names and types in a directory, without `.` and `..`.
+pub(crate) fn entries(dir: &OwnedFd) -> rustix::io::Result<Vec<(CString, FileType)>> {
+    let mut list = Vec::new();
+    for entry in rustix::fs::Dir::read_from(dir)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if name.to_bytes() == b"." || name.to_bytes() == b".." {
+            continue;
+        }
+        let kind = match entry.file_type() {
+            FileType::Unknown => {
+                let stat = rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?;
+                FileType::from_raw_mode(stat.st_mode)
+            }
+            kind => kind,
+        };
+        list.push((name.to_owned(), kind));
+    }
+    Ok(list)
+}
+
+/// Bytes and inodes below `path`, a file with several names counted once.
+pub(crate) fn usage(path: &Path) -> Result<Usage> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mut total = Usage::default();
+    let walk = || -> rustix::io::Result<Usage> {
+        let root = rustix::fs::open(path, flags, Mode::empty())?;
+        add_usage(&root, &mut HashSet::new(), &mut total)?;
+        Ok(total)
+    };
+    let mut walk = walk;
+    walk().map_err(|e| StorageError::path("measure", path, e))
+}
+
+fn add_usage(dir: &OwnedFd, seen: &mut HashSet<u64>, total: &mut Usage) -> rustix::io::Result<()> {
+    for (name, kind) in entries(dir)? {
+        let stat = match rustix::fs::statat(dir, &name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => stat,
+            Err(Errno::NOENT) => continue,
+            Err(error) => return Err(error),
+        };
+        if kind != FileType::Directory && stat.st_nlink > 1 && !seen.insert(stat.st_ino) {
+            continue;
+        }
+        total.inodes += 1;
+        if kind != FileType::Directory {
+            total.bytes += stat.st_size as u64;
+            continue;
+        }
+        match open_child_dir(dir, &name) {
+            Ok(child) => add_usage(&child, seen, total)?,
+            Err(Errno::NOENT) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_very_deep_tree_is_removed() {
+        let base = tempfile::tempdir().unwrap();
+        let top = base.path().join("top");
+        std::fs::create_dir(&top).unwrap();
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let mut dir = rustix::fs::open(&top, flags, Mode::empty()).unwrap();
+        for _ in 0..3000 {
+            rustix::fs::mkdirat(&dir, "d", Mode::from_raw_mode(0o700)).unwrap();
+            dir = rustix::fs::openat(&dir, "d", flags, Mode::empty()).unwrap();
+        }
+        drop(dir);
+        remove_tree(&top).unwrap();
+        assert!(!top.exists());
+    }
+
+    #[test]
+    fn write_atomic_replaces_and_leaves_nothing_else() {
+        let base = tempfile::tempdir().unwrap();
+        let path = base.path().join("state.json");
+        write_atomic(&path, b"one").unwrap();
+        write_atomic(&path, b"two").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"two");
+        assert_eq!(std::fs::read_dir(base.path()).unwrap().count(), 1);
+    }
+}

@@ -1,0 +1,177 @@
+//! Named volumes of the `local` driver: `volumes/<name>/_data` below the data root.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+use crate::driver::Usage;
+use crate::error::{ErrorKind, Result, StorageError};
+use crate::layout::make_private_dir;
+use crate::tree;
+
+const DATA: &str = "_data";
+const RECORD: &str = "volume.json";
+
+/// A named volume.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Volume {
+    pub name: String,
+    /// Always `local`.
+    pub driver: String,
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    #[serde(default)]
+    pub options: BTreeMap<String, String>,
+    /// Seconds since 1970.
+    pub created: u64,
+    /// The directory with the content; not part of the record.
+    #[serde(skip)]
+    pub mountpoint: PathBuf,
+}
+
+/// The named volumes of a node.
+pub struct VolumeStore {
+    root: PathBuf,
+    writing: Mutex<()>,
+}
+
+impl VolumeStore {
+    /// Opens the volumes below the data root and sweeps what a crash left half done.
+    pub fn open(data_root: &Path) -> Result<Self> {
+        let root = data_root.join("volumes");
+        make_private_dir(&root)?;
+        for entry in fs::read_dir(&root)
+            .map_err(|e| StorageError::path("read", &root, e))?
+            .flatten()
+        {
+            if entry.file_name().to_string_lossy().starts_with('.') {
+                tree::remove_tree(&entry.path())?;
+            }
+        }
+        Ok(Self {
+            root,
+            writing: Mutex::new(()),
+        })
+    }
+
+    /// Makes a volume, or returns the one that has this name; as in Docker, its labels and options then stay as they are.
+    pub fn create(
+        &self,
+        name: &str,
+        labels: BTreeMap<String, String>,
+        options: BTreeMap<String, String>,
+    ) -> Result<Volume> {
+        check_name(name)?;
+        if let Some(key) = options.keys().next() {
+            let text = format!("volume option {key:?} is not supported by the local driver here");
+            return Err(StorageError::new(ErrorKind::InvalidArgument, text));
+        }
+        let _writing = self.writing.lock().unwrap_or_else(|p| p.into_inner());
+        if let Ok(found) = self.inspect(name) {
+            return Ok(found);
+        }
+        let created = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default()
+            .as_secs();
+        let volume = Volume {
+            name: name.to_owned(),
+            driver: "local".to_owned(),
+            labels,
+            options,
+            created,
+            mountpoint: self.root.join(name).join(DATA),
+        };
+        let staged = self.root.join(tree::unique(".stage"));
+        if let Err(error) = self.write(&staged, &volume) {
+            let _ = tree::remove_tree(&staged);
+            return Err(error);
+        }
+        Ok(volume)
+    }
+
+    fn write(&self, staged: &Path, volume: &Volume) -> Result<()> {
+        use std::os::unix::fs::PermissionsExt;
+        let data = staged.join(DATA);
+        make_private_dir(&data)?;
+        fs::set_permissions(&data, fs::Permissions::from_mode(0o755))
+            .map_err(|e| StorageError::path("set mode of", &data, e))?;
+        let record = serde_json::to_vec(volume)
+            .map_err(|e| StorageError::path("write", staged, std::io::Error::from(e)))?;
+        tree::write_atomic(&staged.join(RECORD), &record)?;
+        let target = self.root.join(&volume.name);
+        fs::rename(staged, &target).map_err(|e| StorageError::path("create", &target, e))?;
+        tree::fsync_dir(&self.root)
+    }
+
+    /// The volume of this name.
+    pub fn inspect(&self, name: &str) -> Result<Volume> {
+        check_name(name)?;
+        let directory = self.root.join(name);
+        let path = directory.join(RECORD);
+        let bytes = fs::read(&path).map_err(|e| match e.kind() {
+            std::io::ErrorKind::NotFound => {
+                StorageError::new(ErrorKind::NotFound, format!("get {name}: no such volume"))
+            }
+            _ => StorageError::path("read", &path, e),
+        })?;
+        let mut volume: Volume = serde_json::from_slice(&bytes)
+            .map_err(|e| StorageError::path("read", &path, std::io::Error::from(e)))?;
+        volume.mountpoint = directory.join(DATA);
+        Ok(volume)
+    }
+
+    /// All volumes by name.
+    pub fn list(&self) -> Result<Vec<Volume>> {
+        let mut volumes = Vec::new();
+        for entry in fs::read_dir(&self.root)
+            .map_err(|e| StorageError::path("read", &self.root, e))?
+            .flatten()
+        {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if name.starts_with('.') {
+                continue;
+            }
+            match self.inspect(&name) {
+                Ok(volume) => volumes.push(volume),
+                Err(error) => tracing::warn!(%error, "ignoring a damaged volume"),
+            }
+        }
+        volumes.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(volumes)
+    }
+
+    /// Deletes a volume and its content. Whether a container uses it is the caller's to know.
+    pub fn remove(&self, name: &str) -> Result<()> {
+        let _writing = self.writing.lock().unwrap_or_else(|p| p.into_inner());
+        self.inspect(name)?;
+        let trash = self.root.join(tree::unique(".trash"));
+        let path = self.root.join(name);
+        fs::rename(&path, &trash).map_err(|e| StorageError::path("remove", &path, e))?;
+        tree::fsync_dir(&self.root)?;
+        tree::remove_tree(&trash)
+    }
+
+    /// What the volume's content takes on disk.
+    pub fn usage(&self, name: &str) -> Result<Usage> {
+        tree::usage(&self.inspect(name)?.mountpoint)
+    }
+}
+
+fn check_name(name: &str) -> Result<()> {
+    let mut bytes = name.bytes();
+    let first = bytes.next().is_some_and(|b| b.is_ascii_alphanumeric());
+    let rest = bytes.all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'-'));
+    if first && rest && name.len() >= 2 && name.len() <= 255 {
+        return Ok(());
+    }
+    let text = format!(
+        "{name:?} includes invalid characters for a local volume name, only \"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are \
+         allowed. If you intended to pass a host directory, use absolute path"
+    );
+    Err(StorageError::new(ErrorKind::InvalidArgument, text))
+}
