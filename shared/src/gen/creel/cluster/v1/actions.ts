@@ -177,7 +177,10 @@ export interface SetUpdateStatus {
   status: UpdateStatus | undefined;
 }
 
-/** The whole store, in chunks of objects. */
+/**
+ * The whole store. It is written as many Snapshot messages one after another, each with some of the objects; read as
+ * one message they are the whole, since repeated fields add up.
+ */
 export interface Snapshot {
   /** 1 */
   format: number;
@@ -186,6 +189,20 @@ export interface Snapshot {
   nodes: Node[];
   services: Service[];
   networks: Network[];
+  taskSets: TaskSet[];
+  /** of the last entry, ms since the epoch */
+  time: number;
+}
+
+/** Tasks made from the same version of a service; what they have in common stands once. */
+export interface TaskSet {
+  /** the same number, the same group: a group may be spread over several sets */
+  group: number;
+  /** service_id, spec, spec_version, service_name, service_labels, ports, job_iteration */
+  common:
+    | Task
+    | undefined;
+  /** without these */
   tasks: Task[];
 }
 
@@ -2547,7 +2564,7 @@ export const SetUpdateStatus: MessageFns<SetUpdateStatus> = {
 };
 
 function createBaseSnapshot(): Snapshot {
-  return { format: 0, index: 0, cluster: undefined, nodes: [], services: [], networks: [], tasks: [] };
+  return { format: 0, index: 0, cluster: undefined, nodes: [], services: [], networks: [], taskSets: [], time: 0 };
 }
 
 export const Snapshot: MessageFns<Snapshot> = {
@@ -2570,8 +2587,11 @@ export const Snapshot: MessageFns<Snapshot> = {
     for (const v of message.networks) {
       Network.encode(v!, writer.uint32(50).fork()).join();
     }
-    for (const v of message.tasks) {
-      Task.encode(v!, writer.uint32(58).fork()).join();
+    for (const v of message.taskSets) {
+      TaskSet.encode(v!, writer.uint32(58).fork()).join();
+    }
+    if (message.time !== 0) {
+      writer.uint32(64).int64(message.time);
     }
     return writer;
   },
@@ -2642,7 +2662,15 @@ export const Snapshot: MessageFns<Snapshot> = {
               break;
             }
 
-            message.tasks.push(Task.decode(reader, reader.uint32()));
+            message.taskSets.push(TaskSet.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.time = longToNumber(reader.int64());
             continue;
           }
         }
@@ -2665,7 +2693,12 @@ export const Snapshot: MessageFns<Snapshot> = {
       nodes: globalThis.Array.isArray(object?.nodes) ? object.nodes.map((e: any) => Node.fromJSON(e)) : [],
       services: globalThis.Array.isArray(object?.services) ? object.services.map((e: any) => Service.fromJSON(e)) : [],
       networks: globalThis.Array.isArray(object?.networks) ? object.networks.map((e: any) => Network.fromJSON(e)) : [],
-      tasks: globalThis.Array.isArray(object?.tasks) ? object.tasks.map((e: any) => Task.fromJSON(e)) : [],
+      taskSets: globalThis.Array.isArray(object?.taskSets)
+        ? object.taskSets.map((e: any) => TaskSet.fromJSON(e))
+        : globalThis.Array.isArray(object?.task_sets)
+        ? object.task_sets.map((e: any) => TaskSet.fromJSON(e))
+        : [],
+      time: isSet(object.time) ? globalThis.Number(object.time) : 0,
     };
   },
 
@@ -2689,8 +2722,11 @@ export const Snapshot: MessageFns<Snapshot> = {
     if (message.networks?.length) {
       obj.networks = message.networks.map((e) => Network.toJSON(e));
     }
-    if (message.tasks?.length) {
-      obj.tasks = message.tasks.map((e) => Task.toJSON(e));
+    if (message.taskSets?.length) {
+      obj.taskSets = message.taskSets.map((e) => TaskSet.toJSON(e));
+    }
+    if (message.time !== 0) {
+      obj.time = Math.round(message.time);
     }
     return obj;
   },
@@ -2708,6 +2744,110 @@ export const Snapshot: MessageFns<Snapshot> = {
     message.nodes = object.nodes?.map((e) => Node.fromPartial(e)) || [];
     message.services = object.services?.map((e) => Service.fromPartial(e)) || [];
     message.networks = object.networks?.map((e) => Network.fromPartial(e)) || [];
+    message.taskSets = object.taskSets?.map((e) => TaskSet.fromPartial(e)) || [];
+    message.time = object.time ?? 0;
+    return message;
+  },
+};
+
+function createBaseTaskSet(): TaskSet {
+  return { group: 0, common: undefined, tasks: [] };
+}
+
+export const TaskSet: MessageFns<TaskSet> = {
+  encode(message: TaskSet, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.group !== 0) {
+      writer.uint32(8).uint64(message.group);
+    }
+    if (message.common !== undefined) {
+      Task.encode(message.common, writer.uint32(18).fork()).join();
+    }
+    for (const v of message.tasks) {
+      Task.encode(v!, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TaskSet {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTaskSet();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.group = longToNumber(reader.uint64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.common = Task.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.tasks.push(Task.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): TaskSet {
+    return {
+      group: isSet(object.group) ? globalThis.Number(object.group) : 0,
+      common: isSet(object.common) ? Task.fromJSON(object.common) : undefined,
+      tasks: globalThis.Array.isArray(object?.tasks) ? object.tasks.map((e: any) => Task.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: TaskSet): unknown {
+    const obj: any = {};
+    if (message.group !== 0) {
+      obj.group = Math.round(message.group);
+    }
+    if (message.common !== undefined) {
+      obj.common = Task.toJSON(message.common);
+    }
+    if (message.tasks?.length) {
+      obj.tasks = message.tasks.map((e) => Task.toJSON(e));
+    }
+    return obj;
+  },
+
+  create<I extends Exact<DeepPartial<TaskSet>, I>>(base?: I): TaskSet {
+    return TaskSet.fromPartial(base ?? ({} as any));
+  },
+  fromPartial<I extends Exact<DeepPartial<TaskSet>, I>>(object: I): TaskSet {
+    const message = createBaseTaskSet();
+    message.group = object.group ?? 0;
+    message.common = (object.common !== undefined && object.common !== null)
+      ? Task.fromPartial(object.common)
+      : undefined;
     message.tasks = object.tasks?.map((e) => Task.fromPartial(e)) || [];
     return message;
   },

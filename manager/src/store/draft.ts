@@ -1,0 +1,99 @@
+import type { ErrorCode, Millis } from "@creel/shared";
+import type { Cluster, Network, Node, Service } from "@creel/shared/gen/cluster/v1/objects.ts";
+import { type Change, type ChangeSet, noteChange, type Refusal } from "./changes.ts";
+import type { Tables } from "./tables.ts";
+import type { TaskRecord, TaskRow } from "./task-row.ts";
+
+/** Why an action (or an item of one) was not carried out; undefined when it was. */
+export type Outcome = { code: ErrorCode; params: Record<string, string | number> } | undefined;
+
+export function deny(code: ErrorCode, params: Record<string, string | number> = {}): Outcome {
+  return { code, params };
+}
+
+/** The store while one entry is applied: every write passes here and is noted. */
+export class Draft {
+  readonly index: number;
+  readonly time: Millis;
+  readonly tables: Tables;
+  /** Position of the action at work. */
+  action = 0;
+  private readonly from: number;
+  private clusterChanged = false;
+  private readonly nodes = new Map<string, Change<Node>>();
+  private readonly services = new Map<string, Change<Service>>();
+  private readonly networks = new Map<string, Change<Network>>();
+  private readonly tasks = new Map<string, Change<TaskRecord>>();
+  private readonly refusals: Refusal[] = [];
+
+  constructor(tables: Tables, from: number, index: number, time: Millis) {
+    this.tables = tables;
+    this.from = from;
+    this.index = index;
+    this.time = time;
+  }
+
+  /** Writes down a refusal: of the action, or of the item at that position in its list. */
+  note(outcome: Outcome, item = -1): void {
+    if (outcome) this.refusals.push({ action: this.action, item, ...outcome });
+  }
+
+  setCluster(cluster: Cluster): void {
+    this.tables.cluster = cluster;
+    this.clusterChanged = true;
+  }
+
+  putNode(node: Node): void {
+    noteChange(this.nodes, node.id, this.tables.nodes.get(node.id), node);
+    this.tables.nodes.put(node);
+  }
+  removeNode(id: string): void {
+    noteChange(this.nodes, id, this.tables.nodes.get(id), undefined);
+    this.tables.nodes.remove(id);
+  }
+
+  putService(service: Service): void {
+    noteChange(this.services, service.id, this.tables.services.get(service.id), service);
+    this.tables.services.put(service);
+  }
+  removeService(id: string): void {
+    noteChange(this.services, id, this.tables.services.get(id), undefined);
+    this.tables.services.remove(id);
+  }
+
+  putNetwork(network: Network): void {
+    noteChange(this.networks, network.id, this.tables.networks.get(network.id), network);
+    this.tables.networks.put(network);
+  }
+  removeNetwork(id: string): void {
+    noteChange(this.networks, id, this.tables.networks.get(id), undefined);
+    this.tables.networks.remove(id);
+  }
+
+  /** Puts a row that nobody else holds yet. */
+  putTask(row: TaskRow): void {
+    row.version = this.index;
+    row.updatedAt = this.time;
+    const before = this.tables.putTask(row);
+    noteChange(this.tasks, row.id, before, row);
+  }
+  removeTask(id: string): void {
+    const before = this.tables.removeTask(id);
+    if (before) noteChange(this.tasks, id, before, undefined);
+  }
+
+  done(): ChangeSet {
+    return {
+      from: this.from,
+      index: this.index,
+      time: this.time,
+      full: false,
+      cluster: this.clusterChanged,
+      nodes: this.nodes,
+      services: this.services,
+      networks: this.networks,
+      tasks: this.tasks,
+      refusals: this.refusals,
+    };
+  }
+}

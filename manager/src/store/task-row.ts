@@ -1,0 +1,166 @@
+import { isDeepStrictEqual } from "node:util";
+import {
+  type PortConfig,
+  type Service,
+  type Task,
+  type TaskAttachment,
+  type TaskSpec,
+  TaskState,
+} from "@creel/shared/gen/cluster/v1/objects.ts";
+import { formatIp, parseIp } from "./ip.ts";
+
+/** What all tasks made from one version of a service have in common; held once. */
+export interface TaskGroup {
+  readonly serviceId: string;
+  readonly serviceName: string;
+  readonly serviceLabels: Record<string, string>;
+  readonly spec: TaskSpec;
+  readonly specVersion: number;
+  readonly ports: PortConfig[];
+  readonly jobIteration: number;
+}
+
+/** A network of a task, without the task's own address; shared by tasks alike. */
+export interface AttachmentShape {
+  readonly networkId: string;
+  readonly aliases: string[];
+}
+
+const NO_PORTS: PortConfig[] = Object.freeze([]) as unknown as PortConfig[];
+const NO_SHAPES: readonly AttachmentShape[] = [];
+
+/** One task, flat; never changed once it is in the store. */
+export class TaskRow {
+  readonly id: string;
+  group: TaskGroup;
+  slot = 0;
+  nodeId = "";
+  desiredState: TaskState = TaskState.TASK_STATE_NEW;
+  state: TaskState = TaskState.TASK_STATE_NEW;
+  /** Log index of the last change. */
+  version = 0;
+  createdAt = 0;
+  updatedAt = 0;
+  /** When the status was reported, by the reporter's clock. */
+  statusAt = 0;
+  message = "";
+  err = "";
+  containerId = "";
+  pid = 0;
+  exitCode = 0;
+  hostPorts: PortConfig[] = NO_PORTS;
+  shapes: readonly AttachmentShape[] = NO_SHAPES;
+  /** Addresses in the order of `shapes`: one alone is the number itself. */
+  addresses: number | readonly number[] = 0;
+
+  constructor(id: string, group: TaskGroup) {
+    this.id = id;
+    this.group = group;
+  }
+
+  get serviceId(): string {
+    return this.group.serviceId;
+  }
+  get spec(): TaskSpec {
+    return this.group.spec;
+  }
+  get specVersion(): number {
+    return this.group.specVersion;
+  }
+
+  clone(): TaskRow {
+    const row = new TaskRow(this.id, this.group);
+    row.slot = this.slot;
+    row.nodeId = this.nodeId;
+    row.desiredState = this.desiredState;
+    row.state = this.state;
+    row.version = this.version;
+    row.createdAt = this.createdAt;
+    row.updatedAt = this.updatedAt;
+    row.statusAt = this.statusAt;
+    row.message = this.message;
+    row.err = this.err;
+    row.containerId = this.containerId;
+    row.pid = this.pid;
+    row.exitCode = this.exitCode;
+    row.hostPorts = this.hostPorts;
+    row.shapes = this.shapes;
+    row.addresses = this.addresses;
+    return row;
+  }
+
+  attach(shapes: readonly AttachmentShape[], attachments: TaskAttachment[]): void {
+    const addresses = attachments.map((a) => parseIp(a.address) ?? 0);
+    this.shapes = shapes;
+    this.addresses = addresses.length > 1 ? addresses : (addresses[0] ?? 0);
+  }
+
+  /** The address (as a number) on the n-th of `shapes`. */
+  addressAt(n: number): number {
+    return typeof this.addresses === "number" ? this.addresses : (this.addresses[n] ?? 0);
+  }
+
+  attachments(): TaskAttachment[] {
+    return this.shapes.map(({ networkId, aliases }, n) => ({
+      networkId,
+      address: formatIp(this.addressAt(n)),
+      aliases,
+    }));
+  }
+
+  /** The task as the contract has it. */
+  toTask(): Task {
+    return {
+      id: this.id,
+      meta: { version: this.version, createdAt: this.createdAt, updatedAt: this.updatedAt },
+      serviceId: this.group.serviceId,
+      slot: this.slot,
+      nodeId: this.nodeId,
+      spec: this.group.spec,
+      specVersion: this.group.specVersion,
+      serviceName: this.group.serviceName,
+      serviceLabels: this.group.serviceLabels,
+      desiredState: this.desiredState,
+      status: {
+        state: this.state,
+        timestamp: this.statusAt,
+        message: this.message,
+        err: this.err,
+        containerId: this.containerId,
+        pid: this.pid,
+        exitCode: this.exitCode,
+        hostPorts: this.hostPorts,
+      },
+      attachments: this.attachments(),
+      ports: this.group.ports,
+      jobIteration: this.group.jobIteration,
+    };
+  }
+}
+
+/** A task as loops and the scheduler read it: no object is made for it. */
+export type TaskRecord = Readonly<TaskRow>;
+
+/** The group of tasks made from the service as it is now. */
+export function groupOf(service: Service): TaskGroup {
+  return {
+    serviceId: service.id,
+    serviceName: service.spec?.name ?? "",
+    serviceLabels: service.spec?.labels ?? {},
+    spec: service.spec!.task!,
+    specVersion: service.specVersion,
+    ports: service.ports,
+    jobIteration: service.jobStatus?.iteration ?? 0,
+  };
+}
+
+/** Whether the attachments are those shapes, addresses left aside. */
+export function hasShapes(shapes: readonly AttachmentShape[], attachments: TaskAttachment[]): boolean {
+  return (
+    shapes.length === attachments.length &&
+    shapes.every(
+      (s, n) =>
+        s.networkId === attachments[n]!.networkId && isDeepStrictEqual(s.aliases, attachments[n]!.aliases),
+    )
+  );
+}
