@@ -1,9 +1,8 @@
-import { credentials } from "@grpc/grpc-js";
 import { type Calls, callsOf } from "@creel/shared";
 import {
+  EngineClient as Channel,
   type ContainersServer,
   ContainersService,
-  EngineClient as Channel,
   type EngineServer,
   EngineService,
   type ImagesServer,
@@ -13,6 +12,7 @@ import {
   type VolumesServer,
   VolumesService,
 } from "@creel/shared/gen/engine/v1/engine.ts";
+import { credentials } from "@grpc/grpc-js";
 
 /** The services of one creel-engine. */
 export interface EngineClient {
@@ -39,8 +39,7 @@ export function connectEngine(socket: string): EngineClient {
     "grpc.default_authority": "creel-engine",
   });
   const what = `creel-engine (${socket})`;
-  const calls = <S>(service: Record<string, unknown>) =>
-    callsOf<S>(channel, service, what, DEFAULT_TIMEOUT);
+  const calls = <S>(service: Record<string, unknown>) => callsOf<S>(channel, service, what, DEFAULT_TIMEOUT);
   const engine = calls<EngineServer>(EngineService);
   return {
     socket,

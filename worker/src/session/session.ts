@@ -1,0 +1,184 @@
+import { type Clock, type Logger, messageOf, type Random, sleep, type Timer } from "@creel/shared";
+import type { Assignments } from "@creel/shared/gen/cluster/v1/dispatcher.ts";
+import type { NodeDescription, NodeRole } from "@creel/shared/gen/cluster/v1/objects.ts";
+import type { DispatcherConnector, DispatcherStream } from "../ports.ts";
+import type { Reporter } from "../reporter/reporter.ts";
+import { Backoff } from "./backoff.ts";
+
+const PROTOCOL = 1;
+const STATUSES_PER_REPORT = 500;
+const DEFAULT_HEARTBEAT = 5000;
+
+/** What a session needs of the rest of the worker. */
+export interface SessionHandlers {
+  describe(): Promise<{ description: NodeDescription; instance: string }>;
+  /** Assignments come one after another: the next is asked for when the promise has resolved. */
+  assign(assignments: Assignments): Promise<void>;
+  managers(addrs: string[]): void;
+  role(role: NodeRole): void;
+}
+
+export interface SessionOptions {
+  managers: string[];
+  connect: DispatcherConnector;
+  dataPathAddr: string;
+  clock: Clock;
+  random: Random;
+  logger: Logger;
+  reporter: Reporter;
+  handlers: SessionHandlers;
+}
+
+/** Keeps one stream open to the leader: heartbeats and statuses up, assignments down. */
+export class Session {
+  readonly #options: SessionOptions;
+  readonly #stop = new AbortController();
+  #managers: string[];
+  #leader: string | undefined;
+  #stream: DispatcherStream | undefined;
+  #welcomed = false;
+  #done: Promise<void> | undefined;
+  #flush: Timer | undefined;
+
+  constructor(options: SessionOptions) {
+    this.#options = options;
+    this.#managers = [...options.managers];
+  }
+
+  start(): void {
+    this.#done = this.#run();
+  }
+
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    this.#stream?.close();
+    await this.#done;
+  }
+
+  /** Whether a manager has taken this node's session. */
+  get connected(): boolean {
+    return this.#welcomed;
+  }
+
+  /** There are statuses to send; what comes within a few milliseconds goes together. */
+  wake(): void {
+    if (this.#flush !== undefined) return;
+    this.#flush = this.#options.clock.after(2, () => {
+      this.#flush = undefined;
+      this.#sendReports();
+    });
+  }
+
+  async #run(): Promise<void> {
+    const { clock, random, logger } = this.#options;
+    const backoff = new Backoff(100, 3000, random);
+    let turn = Math.floor(random.next() * this.#managers.length);
+    while (!this.#stop.signal.aborted) {
+      const addr = this.#leader ?? this.#managers[turn++ % this.#managers.length]!;
+      this.#leader = undefined;
+      const { welcomed, error, leader } = await this.#session(addr).catch((e: unknown) => ({
+        welcomed: false,
+        error: e,
+        leader: undefined,
+      }));
+      if (this.#stop.signal.aborted) return;
+      if (welcomed) backoff.reset();
+      if (leader !== undefined && leader !== addr) {
+        this.#leader = leader;
+        await sleep(clock, 20, this.#stop.signal);
+        continue;
+      }
+      const wait = backoff.next();
+      logger.info(
+        { addr, err: error && messageOf(error), wait: Math.round(wait) },
+        "dispatcher session ended",
+      );
+      await sleep(clock, wait, this.#stop.signal);
+    }
+  }
+
+  async #session(addr: string): Promise<{ welcomed: boolean; error: unknown; leader: string | undefined }> {
+    const { clock, random, connect, dataPathAddr, reporter, handlers, logger } = this.#options;
+    const { description, instance } = await handlers.describe();
+    if (this.#stop.signal.aborted) return { welcomed: false, error: undefined, leader: undefined };
+    const stream = connect(addr);
+    this.#stream = stream;
+    let period = DEFAULT_HEARTBEAT;
+    let heartbeat: Timer | undefined;
+    let watchdog: Timer | undefined;
+    let work: Promise<void> = Promise.resolve();
+
+    const beat = () => {
+      stream.send({ kind: { $case: "heartbeat", value: {} } });
+      heartbeat = clock.after(period * (0.8 + random.next() * 0.2), beat);
+    };
+    // The leader answers each heartbeat's stream with something at least at the start; a dead peer is found by keepalive.
+    watchdog = clock.after(10_000, () => stream.close());
+
+    const ended = new Promise<{ error: Error | undefined; leader: string | undefined }>((resolve) => {
+      stream.onEnd((error, leader) => resolve({ error, leader }));
+    });
+    stream.onMessage((message) => {
+      const kind = message.kind;
+      switch (kind?.$case) {
+        case "welcome":
+          watchdog?.cancel();
+          period = kind.value.heartbeatPeriod || DEFAULT_HEARTBEAT;
+          this.#welcomed = true;
+          logger.info({ addr }, "dispatcher session open");
+          heartbeat?.cancel();
+          beat();
+          reporter.resend();
+          this.wake();
+          break;
+        case "assignments": {
+          const assignments = kind.value;
+          work = work
+            .then(() => handlers.assign(assignments))
+            .then(() => stream.send({ kind: { $case: "ack", value: { sequence: assignments.sequence } } }))
+            .catch((error: unknown) => {
+              logger.warn({ err: messageOf(error) }, "assignments not taken; the session starts again");
+              stream.close();
+            });
+          break;
+        }
+        case "managers":
+          if (kind.value.addrs.length > 0) {
+            this.#managers = kind.value.addrs;
+            handlers.managers(kind.value.addrs);
+          }
+          break;
+        case "reportAck":
+          reporter.acknowledged(kind.value.sequence);
+          break;
+        case "role":
+          handlers.role(kind.value);
+          break;
+      }
+    });
+    stream.send({
+      kind: {
+        $case: "hello",
+        value: { protocol: PROTOCOL, description, dataPathAddr, engineInstance: instance },
+      },
+    });
+
+    const { error, leader } = await ended;
+    const welcomed = this.#welcomed;
+    this.#welcomed = false;
+    this.#stream = undefined;
+    heartbeat?.cancel();
+    watchdog?.cancel();
+    await work;
+    return { welcomed, error, leader };
+  }
+
+  #sendReports(): void {
+    if (!this.#welcomed || this.#stream === undefined) return;
+    for (;;) {
+      const report = this.#options.reporter.next(STATUSES_PER_REPORT);
+      if (report === undefined) return;
+      this.#stream.send({ kind: { $case: "report", value: report } });
+    }
+  }
+}

@@ -1,0 +1,264 @@
+import { type Clock, CreelError, isCreelError, type Logger, messageOf, sleep } from "@creel/shared";
+import { type Task, TaskState, TaskStatus } from "@creel/shared/gen/cluster/v1/objects.ts";
+import type { Container } from "@creel/shared/gen/engine/v1/container.ts";
+import type { Engine } from "../ports.ts";
+import { containerSpec, graceSeconds, isBalanced } from "./spec.ts";
+import { type TemplateContext, taskName } from "./templates.ts";
+
+/** How long a task goes on serving after its endpoint was taken out of all balancers, before its stop signal. */
+const DRAIN_MS = 500;
+
+/** What a task runner needs of its surroundings. */
+export interface TaskEnvironment {
+  engine: Engine;
+  clock: Clock;
+  logger: Logger;
+  context(task: Task): TemplateContext;
+  ingress: ReadonlySet<string>;
+  report(taskId: string, status: TaskStatus): void;
+}
+
+/**
+ * The life of one task on this node: one small state machine that goes forward only. `update` hands in what the
+ * managers want; the run goes on by itself and reports each state it has reached.
+ */
+export class TaskRunner {
+  readonly #env: TaskEnvironment;
+  readonly #logger: Logger;
+  #task: Task;
+  #state: TaskState;
+  #containerId: string;
+  #pid = 0;
+  #removed = false;
+  #changed: () => void = () => {};
+  #stopping: Promise<void> | undefined;
+  readonly #done: Promise<void>;
+
+  /** `container`: the one this task already has, when the worker was started anew. */
+  constructor(env: TaskEnvironment, task: Task, container: Container | undefined) {
+    this.#env = env;
+    this.#task = task;
+    this.#state = task.status?.state ?? TaskState.TASK_STATE_ASSIGNED;
+    this.#containerId = container?.id ?? "";
+    this.#logger = env.logger.child({ task: task.id, service: task.serviceName });
+    this.#done = this.#run(container);
+  }
+
+  get containerId(): string {
+    return this.#containerId;
+  }
+
+  /** What the managers want now. */
+  update(task: Task): void {
+    this.#task = task;
+    this.#changed();
+  }
+
+  /** The engine says that the container's state or health may have changed. */
+  poke(): void {
+    this.#changed();
+  }
+
+  /** The task is to leave this node; resolves when its container is gone. */
+  async remove(): Promise<void> {
+    this.#removed = true;
+    this.#changed();
+    await this.#done;
+    if (this.#containerId !== "") await this.#removeContainer();
+  }
+
+  get #wanted(): TaskState {
+    return this.#removed ? TaskState.TASK_STATE_REMOVE : this.#task.desiredState;
+  }
+
+  async #run(found: Container | undefined): Promise<void> {
+    try {
+      if (this.#state > TaskState.TASK_STATE_RUNNING) return;
+      if (
+        found === undefined &&
+        this.#state > TaskState.TASK_STATE_READY &&
+        this.#wanted <= TaskState.TASK_STATE_RUNNING
+      ) {
+        this.#report(TaskState.TASK_STATE_FAILED, "failed", "the task's container is gone from the node");
+        return;
+      }
+      if (found === undefined && !(await this.#prepare())) return;
+      if (!(await this.#start(found))) return;
+      await this.#watch();
+    } catch (error) {
+      this.#logger.error({ err: messageOf(error) }, "task failed");
+      this.#report(TaskState.TASK_STATE_FAILED, "failed", messageOf(error));
+    }
+  }
+
+  /** To READY; false when the task ended before. */
+  async #prepare(): Promise<boolean> {
+    const { engine } = this.#env;
+    if (this.#wanted > TaskState.TASK_STATE_RUNNING) {
+      this.#report(TaskState.TASK_STATE_SHUTDOWN, "shutdown before it was prepared");
+      return false;
+    }
+    this.#report(TaskState.TASK_STATE_ACCEPTED, "accepted");
+    this.#report(TaskState.TASK_STATE_PREPARING, "preparing");
+    try {
+      const container = this.#task.spec?.container;
+      if (container === undefined)
+        throw new CreelError("invalid_parameter", { message: "the task has no container" });
+      await engine.ensureImage(container.image);
+      const spec = containerSpec(this.#env.context(this.#task), this.#env.ingress);
+      this.#containerId = await this.#retry(() => engine.createContainer(taskName(this.#task), spec));
+    } catch (error) {
+      this.#report(TaskState.TASK_STATE_REJECTED, "preparing", messageOf(error));
+      return false;
+    }
+    this.#report(TaskState.TASK_STATE_READY, "prepared");
+    return true;
+  }
+
+  /** To RUNNING (and healthy, where a health check says so); false when the task ended before. */
+  async #start(found: Container | undefined): Promise<boolean> {
+    const { engine } = this.#env;
+    while (this.#wanted < TaskState.TASK_STATE_RUNNING) await this.#change();
+    if (this.#wanted > TaskState.TASK_STATE_RUNNING) {
+      if (found?.state?.status === "running") await this.#stop();
+      this.#report(TaskState.TASK_STATE_SHUTDOWN, "shutdown before it was started");
+      return false;
+    }
+    const before = found?.state?.status ?? "created";
+    if (before === "created") {
+      this.#report(TaskState.TASK_STATE_STARTING, "starting");
+      try {
+        await this.#retry(() => engine.startContainer(this.#containerId));
+      } catch (error) {
+        if (!isCreelError(error, "not_modified")) {
+          this.#report(TaskState.TASK_STATE_FAILED, "starting", messageOf(error));
+          return false;
+        }
+      }
+    }
+    return true;
+  }
+
+  /** From the start of the process to the end of the task. */
+  async #watch(): Promise<void> {
+    const { engine } = this.#env;
+    let ended: { exitCode: number; error: string } | undefined;
+    const wait = this.#retry(() => engine.waitContainer(this.#containerId), 0).then(
+      (result) => {
+        ended = result;
+        this.#changed();
+      },
+      (error: unknown) => {
+        ended = { exitCode: -1, error: messageOf(error) };
+        this.#changed();
+      },
+    );
+    while (ended === undefined) {
+      const change = this.#change();
+      if (this.#wanted > TaskState.TASK_STATE_RUNNING) {
+        this.#stopping ??= this.#stop();
+        await Promise.race([change, wait]);
+        continue;
+      }
+      await this.#observe();
+      if (ended === undefined && this.#wanted <= TaskState.TASK_STATE_RUNNING)
+        await Promise.race([change, wait]);
+    }
+    await this.#stopping;
+    this.#finish(ended as { exitCode: number; error: string });
+  }
+
+  /** Reports RUNNING once the process runs and, where a health check is set, is healthy; stops what is unhealthy. */
+  async #observe(): Promise<void> {
+    const container = await this.#retry(() => this.#env.engine.inspectContainer(this.#containerId));
+    const state = container.state;
+    if (state?.status !== "running") return;
+    this.#pid = state.pid;
+    if (state.health === "unhealthy") {
+      this.#stopping ??= this.#stop("unhealthy container");
+    } else if (state.health !== "starting" && this.#state < TaskState.TASK_STATE_RUNNING) {
+      this.#report(TaskState.TASK_STATE_RUNNING, "started");
+    }
+  }
+
+  #unhealthy = "";
+
+  async #stop(unhealthy = ""): Promise<void> {
+    this.#unhealthy = unhealthy;
+    if (isBalanced(this.#task) && this.#state === TaskState.TASK_STATE_RUNNING && unhealthy === "") {
+      await sleep(this.#env.clock, DRAIN_MS);
+    }
+    try {
+      await this.#retry(() => this.#env.engine.stopContainer(this.#containerId, graceSeconds(this.#task)));
+    } catch (error) {
+      if (isCreelError(error, "not_modified") || isCreelError(error, "no_such_container")) return;
+      this.#logger.warn({ err: messageOf(error) }, "the task's container could not be stopped; trying again");
+      await sleep(this.#env.clock, 1000);
+      this.#stopping = undefined;
+      this.#changed();
+    }
+  }
+
+  #finish(result: { exitCode: number; error: string }): void {
+    const { exitCode } = result;
+    if (this.#unhealthy !== "") {
+      this.#report(TaskState.TASK_STATE_FAILED, "failed", `task: ${this.#unhealthy}`, exitCode);
+    } else if (this.#wanted > TaskState.TASK_STATE_RUNNING) {
+      this.#report(TaskState.TASK_STATE_SHUTDOWN, "shutdown", "", exitCode);
+    } else if (exitCode === 0 && result.error === "") {
+      this.#report(TaskState.TASK_STATE_COMPLETE, "finished", "", 0);
+    } else {
+      const err = `task: non-zero exit (${exitCode})${result.error === "" ? "" : `: ${result.error}`}`;
+      this.#report(TaskState.TASK_STATE_FAILED, "failed", err, exitCode);
+    }
+  }
+
+  #report(state: TaskState, message: string, err = "", exitCode = 0): void {
+    if (state < this.#state) return;
+    this.#state = state;
+    this.#env.report(
+      this.#task.id,
+      TaskStatus.fromPartial({
+        state,
+        timestamp: this.#env.clock.now(),
+        message,
+        err,
+        containerId: this.#containerId,
+        pid: state === TaskState.TASK_STATE_RUNNING ? this.#pid : 0,
+        exitCode,
+        hostPorts: this.#task.ports.filter((port) => port.publishMode === "host"),
+      }),
+    );
+  }
+
+  async #removeContainer(): Promise<void> {
+    try {
+      await this.#retry(() => this.#env.engine.removeContainer(this.#containerId));
+    } catch (error) {
+      if (!isCreelError(error, "no_such_container")) {
+        this.#logger.warn({ err: messageOf(error) }, "the task's container could not be removed");
+      }
+    }
+  }
+
+  /** Resolves at the next change of what is wanted, or of the container. */
+  #change(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#changed = resolve;
+    });
+  }
+
+  /** The engine may be away for a moment (it is restarted): such calls are made again, for at most `limit` ms (0: for ever). */
+  async #retry<T>(call: () => Promise<T>, limit = 60_000): Promise<T> {
+    const since = this.#env.clock.now();
+    for (;;) {
+      try {
+        return await call();
+      } catch (error) {
+        const away = isCreelError(error, "engine_unavailable") || isCreelError(error, "remote_unreachable");
+        if (!away || (limit > 0 && this.#env.clock.now() - since > limit)) throw error;
+        await sleep(this.#env.clock, 200);
+      }
+    }
+  }
+}
