@@ -13,6 +13,7 @@ export interface Clock {
   after(ms: number, fn: () => void): Timer;
 }
 
+/** The machine's clock; its timers do not keep the process alive. */
 export const systemClock: Clock = {
   now: () => Date.now(),
   after(ms, fn) {

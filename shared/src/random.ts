@@ -8,6 +8,7 @@ export interface Random {
   bytes(n: number): Uint8Array;
 }
 
+/** The kernel's randomness. */
 export const systemRandom: Random = {
   next() {
     const buffer = randomFillSync(new Uint32Array(2));

@@ -9,7 +9,10 @@ describe("errors", () => {
     assert.ok(isCreelError(error, "no_such_image"));
   });
   it("is the same error on the other side of a gRPC call", () => {
-    const there = fromGrpc(toGrpc(new CreelError("published_port_taken", { port: 80, service: "web" })), "node1");
+    const there = fromGrpc(
+      toGrpc(new CreelError("published_port_taken", { port: 80, service: "web" })),
+      "node1",
+    );
     assert.equal(there.code, "published_port_taken");
     assert.equal(there.message, "port '80' is already in use by service 'web' as an ingress port");
   });

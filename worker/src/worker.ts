@@ -8,6 +8,7 @@ import { Session } from "./session/session.ts";
 import { Networks } from "./tasks/networks.ts";
 import { Tasks } from "./tasks/tasks.ts";
 
+/** What a worker is made of. */
 export interface WorkerOptions {
   nodeId: string;
   /** Managers' addresses, host:port. */

@@ -173,6 +173,17 @@ export const registry = {
     text: "node {id} was removed from the cluster",
     hint: "let it leave (docker swarm leave --force) and join again with a token",
   },
+  session_replaced: {
+    status: 409,
+    grpc: ABORTED,
+    text: "node {id} has opened a newer session",
+    hint: "two machines may run with the same data directory",
+  },
+  heartbeat_failure: {
+    status: 503,
+    grpc: UNAVAILABLE,
+    text: "node {id} was not heard of in time",
+  },
   listen_failed: {
     status: 500,
     grpc: UNAVAILABLE,

@@ -1,6 +1,5 @@
-import type { CallOptions, ChannelCredentials, Client, ClientOptions, ServiceError } from "@grpc/grpc-js";
-import { systemClock } from "../clock.ts";
-import { CreelError, fromGrpc } from "../errors/mod.ts";
+import type { ChannelCredentials, Client, ClientOptions, ServiceError } from "@grpc/grpc-js";
+import { CreelError } from "../errors/mod.ts";
 import { type Expectation, memberCredentials, SERVER_NAME } from "./credentials.ts";
 import type { IdentitySource } from "./identity.ts";
 import { CHANNEL_OPTIONS } from "./server.ts";
@@ -27,28 +26,22 @@ const CLIENT_OPTIONS = {
 
 /** Opens a client of `addr` (host:port) with these credentials. The caller closes it. */
 export function openClient<C extends Client>(
-  constructor: ClientConstructor<C>,
+  ctor: ClientConstructor<C>,
   addr: string,
   credentials: ChannelCredentials,
 ): C {
-  return new constructor(addr, credentials, CLIENT_OPTIONS);
+  return new ctor(addr, credentials, CLIENT_OPTIONS);
 }
 
 /** A client of another member over mutual TLS; `expected` says whom alone it may speak with. */
 export function connect<C extends Client>(
-  constructor: ClientConstructor<C>,
+  ctor: ClientConstructor<C>,
   addr: string,
   identity: IdentitySource,
   expected: Expectation = {},
 ): C {
-  return openClient(constructor, addr, memberCredentials(identity, expected));
+  return openClient(ctor, addr, memberCredentials(identity, expected));
 }
-
-type UnaryMethod<Q, R> = (
-  request: Q,
-  options: Partial<CallOptions>,
-  callback: (error: ServiceError | null, reply: R) => void,
-) => unknown;
 
 /** Name of the metadata in which a follower names the leader (host:port). */
 export const LEADER_KEY = "creel-leader";
@@ -58,21 +51,4 @@ export function leaderOf(error: unknown): string | undefined {
   if (!(error instanceof CreelError) || error.code !== "not_leader") return undefined;
   const cause = error.cause as Partial<ServiceError> | undefined;
   return cause?.metadata?.get(LEADER_KEY)[0]?.toString() ?? "";
-}
-
-/**
- * Calls a unary method and waits at most `timeoutMs`; errors are the registry's. `unary(client, client.join, request, ...)`.
- */
-export function unary<Q, R>(
-  client: Client,
-  method: UnaryMethod<Q, R>,
-  request: Q,
-  timeoutMs: number,
-): Promise<R> {
-  return new Promise((resolve, reject) => {
-    const what = client.getChannel().getTarget().replace(/^dns:/, "");
-    method.call(client, request, { deadline: systemClock.now() + timeoutMs }, (error, reply) =>
-      error ? reject(fromGrpc(error, what)) : resolve(reply),
-    );
-  });
 }

@@ -1,4 +1,4 @@
-export { type ClientConstructor, connect, LEADER_KEY, leaderOf, openClient, unary } from "./client.ts";
+export { type ClientConstructor, connect, LEADER_KEY, leaderOf, openClient } from "./client.ts";
 export {
   blindCredentials,
   type Expectation,

@@ -1,0 +1,122 @@
+// All checks and tests of the checkout, the fast ones first. The last line adds up all runners.
+import { spawn, spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { root } from "./src/root.ts";
+
+const bin = (name: string) => join(root, "node_modules/.bin", name);
+const mocha = (...globs: string[]) => [bin("node"), join(root, "node_modules/mocha/bin/mocha.js"), ...globs];
+const native = join(root, "runtime-native");
+const raft = join(root, "node-raft-server");
+
+interface Stage {
+  name: string;
+  command: string[];
+  cwd?: string;
+  env?: Record<string, string>;
+}
+
+const stages: Stage[] = [
+  { name: "tidy", command: [bin("node"), join(root, "tools/src/tidy/main.ts")] },
+  { name: "types", command: [bin("tsc"), "-p", root] },
+  { name: "format and lint", command: [bin("biome"), "ci", "--error-on-warnings", "."] },
+  { name: "generated code is fresh", command: [bin("node"), join(root, "tools/generate.ts"), "--check"] },
+  { name: "rustfmt", command: ["cargo", "fmt", "--check"], cwd: native },
+  { name: "rustfmt (raft)", command: ["cargo", "fmt", "--check"], cwd: raft },
+  {
+    name: "unit tests",
+    command: mocha("{shared,node-raft-server,manager,worker,api,daemon,cli,tools}/test/**/*.test.ts"),
+  },
+  { name: "cargo test (raft)", command: ["cargo", "test", "--release", "--locked", "-q"], cwd: raft },
+  {
+    name: "cargo test",
+    command: ["cargo", "test", "--release", "--locked", "--workspace", "-q"],
+    cwd: native,
+  },
+  { name: "end to end", command: mocha("e2e/test/**/*.test.ts") },
+  {
+    name: "clippy",
+    command: [
+      "cargo",
+      "clippy",
+      "--release",
+      "--locked",
+      "--workspace",
+      "--all-targets",
+      "-q",
+      "--",
+      "-D",
+      "warnings",
+    ],
+    cwd: native,
+  },
+  {
+    name: "clippy (raft)",
+    command: ["cargo", "clippy", "--release", "--locked", "--all-targets", "-q", "--", "-D", "warnings"],
+    cwd: raft,
+  },
+];
+
+/** Passed and failed tests by a runner's own closing lines; undefined where it has none. */
+function counted(output: string): { passed: number; failed: number } | undefined {
+  const sum = (pattern: RegExp) =>
+    [...output.matchAll(pattern)].reduce((total, match) => total + Number(match[1]), 0);
+  const passed = sum(/^\s*(\d+) passing/gm) + sum(/^test result: \w+\. (\d+) passed/gm);
+  const failed = sum(/^\s*(\d+) failing/gm) + sum(/^test result: \w+\. \d+ passed; (\d+) failed/gm);
+  return passed + failed > 0 ? { passed, failed } : undefined;
+}
+
+function run(stage: Stage): Promise<{ passed: number; failed: number }> {
+  return new Promise((resolve) => {
+    const started = Date.now();
+    console.log(`\n▶ ${stage.name}`);
+    const env = { ...process.env, ...stage.env };
+    delete env.CARGO_TARGET_DIR;
+    const [program, ...args] = stage.command;
+    const child = spawn(program!, args, { cwd: stage.cwd ?? root, env, stdio: ["ignore", "pipe", "pipe"] });
+    let output = "";
+    const show = (chunk: Buffer) => {
+      output += chunk;
+      process.stdout.write(chunk);
+    };
+    child.stdout.on("data", show);
+    child.stderr.on("data", show);
+    child.on("error", (error) => show(Buffer.from(`${error.message}\n`)));
+    child.on("close", (code) => {
+      const count = counted(output) ?? { passed: code === 0 ? 1 : 0, failed: 0 };
+      if (code !== 0 && count.failed === 0) count.failed = 1;
+      console.log(
+        `${count.failed === 0 ? "✓" : "✗"} ${stage.name} (${Math.round((Date.now() - started) / 1000)} s)`,
+      );
+      resolve(count);
+    });
+  });
+}
+
+/** Debian packages that tests use beside the product; installed where they are missing, and said first. */
+function installPackages(): void {
+  const wanted = [{ program: "docker", packages: ["docker.io"] }];
+  const missing = wanted.filter(
+    ({ program }) => !(process.env.PATH ?? "").split(":").some((dir) => existsSync(join(dir, program))),
+  );
+  if (missing.length === 0) return;
+  const packages = missing.flatMap((each) => each.packages);
+  console.log(`tests need Debian packages that are missing here: apt-get install ${packages.join(" ")}`);
+  spawnSync("apt-get", ["update", "-q"], { stdio: "inherit" });
+  spawnSync("apt-get", ["install", "-yq", "--no-install-recommends", ...packages], { stdio: "inherit" });
+}
+
+const only = process.argv.slice(2);
+installPackages();
+const total = { passed: 0, failed: 0 };
+const failures: string[] = [];
+for (const stage of stages) {
+  if (only.length > 0 && !only.some((word) => stage.name.includes(word))) continue;
+  const { passed, failed } = await run(stage);
+  total.passed += passed;
+  total.failed += failed;
+  if (failed > 0) failures.push(stage.name);
+}
+if (failures.length > 0) console.log(`\nfailed: ${failures.join(", ")}`);
+console.log(`\n${total.passed} passed, ${total.failed} failed`);
+process.exit(total.failed === 0 && total.passed > 0 ? 0 : 1);
