@@ -66,6 +66,10 @@ impl State {
         if isolated {
             links.isolate(outer)?;
         }
+        if !endpoint.published.is_empty() {
+            // With br_netfilter, a container's own published port leads back out of its own bridge port.
+            links.hairpin(outer)?;
+        }
         let prefix = network.picture.spec.subnet().prefix;
         let inner = sandbox.links.index(&endpoint.ifname)?;
         sandbox.links.add_address(inner, IpAddr::V4(endpoint.address), prefix)?;

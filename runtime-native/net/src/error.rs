@@ -47,10 +47,6 @@ impl Error {
         };
         Self { kind, what: what.into(), source: Some(source) }
     }
-
-    pub(crate) fn errno(&self) -> Option<i32> {
-        self.source.as_ref().and_then(io::Error::raw_os_error)
-    }
 }
 
 /// Adds what was being done to an `io::Result`.

@@ -30,6 +30,8 @@ pub(crate) struct Door {
     pub(crate) interface: String,
     /// Nothing new is routed in or out (internal networks, the ingress network).
     pub(crate) closed: bool,
+    /// Whether those behind it may talk to each other.
+    pub(crate) within: bool,
     /// What leaves from this subnet takes the node's address.
     pub(crate) masquerade: Option<Subnet>,
 }
@@ -118,6 +120,7 @@ impl HostTable {
 fn sets(batch: &mut Batch, doors: &[Door]) {
     batch.set("bridges", 16, Map::Set);
     batch.set("closed", 16, Map::Set);
+    batch.set("within", 32, Map::Set);
     batch.set("subnets", 4, Map::Intervals);
     batch.set("ports", 8, Map::Values(8));
     batch.set("ports_by_address", 12, Map::Values(8));
@@ -126,6 +129,8 @@ fn sets(batch: &mut Batch, doors: &[Door]) {
     let named = |door: &Door| Element { key: rules::interface_key(&door.interface), data: Data::None };
     batch.add("bridges", &doors.iter().map(named).collect::<Vec<_>>());
     batch.add("closed", &doors.iter().filter(|d| d.closed).map(named).collect::<Vec<_>>());
+    let twice = |door: &Door| Element { key: rules::interface_key(&door.interface).repeat(2), data: Data::None };
+    batch.add("within", &doors.iter().filter(|d| d.within).map(twice).collect::<Vec<_>>());
     for subnet in doors.iter().filter_map(|d| d.masquerade) {
         let mut ends = vec![Element { key: subnet.network.octets().to_vec(), data: Data::None }];
         if let Some(next) = u32::from(subnet.broadcast()).checked_add(1) {
@@ -175,6 +180,13 @@ fn chains(batch: &mut Batch) {
     batch.rule("forward", then(known, accept()));
     let published = rules::any_of(ct::STATUS, ct::DNAT).to_vec();
     batch.rule("forward", then(published, accept()));
+    // Bridged packets pass here too where the kernel's br_netfilter is in force.
+    let within = vec![
+        Expr::Meta { key: meta::IIFNAME, into: 0 },
+        Expr::Meta { key: meta::OIFNAME, into: 4 },
+        Expr::Lookup { set: "within", key: 0, into: None, invert: false },
+    ];
+    batch.rule("forward", then(within, accept()));
     for (key, set) in [(meta::IIFNAME, "closed"), (meta::OIFNAME, "bridges")] {
         batch.rule("forward", then(rules::interface_in(key, set, false).to_vec(), drop()));
     }

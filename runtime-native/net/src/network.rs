@@ -68,11 +68,13 @@ impl Network {
             Spec::Bridge(b) => Some(Door {
                 interface: b.name.clone(),
                 closed: b.internal,
+                within: b.icc,
                 masquerade: (b.masquerade && !b.internal).then_some(b.subnet),
             }),
             Spec::Overlay(o) => o.ingress.then(|| Door {
                 interface: crate::overlay::door_name(o),
                 closed: true,
+                within: false,
                 masquerade: None,
             }),
         }
@@ -107,10 +109,6 @@ impl Network {
             }
             _ => Vec::new(),
         }
-    }
-
-    pub(crate) fn name_for_people(&self) -> &str {
-        self.picture.spec.id()
     }
 }
 

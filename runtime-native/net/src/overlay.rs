@@ -77,6 +77,7 @@ impl Overlay {
         let netns = Netns::create(path)?;
         let mut links = Links::open(&netns)?;
         sysctl::without_ipv6(&netns, "default")?;
+        sysctl::without_bridge_filter(&netns)?;
         let bridge = links.add_bridge(BRIDGE, None, mtu)?;
 
         // Made in the host's namespace so that its packets travel there, then moved to its own.

@@ -3,6 +3,7 @@
 use crate::error::{Context, Result};
 use crate::netns::Netns;
 use std::fs;
+use std::io;
 
 /// Writes settings (`ipv4/ip_forward`) inside a namespace.
 pub(crate) fn write(netns: &Netns, settings: &[(String, &str)]) -> Result<()> {
@@ -21,11 +22,17 @@ pub(crate) fn of_interface(interface: &str, name: &str) -> String {
 
 /// Turns IPv6 off on an interface that has no IPv6 address to use it with.
 pub(crate) fn without_ipv6(netns: &Netns, interface: &str) -> Result<()> {
-    netns.run(|| {
-        let path = format!("/proc/sys/net/ipv6/conf/{interface}/disable_ipv6");
-        match fs::write(&path, "1") {
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
-            other => other.context(|| format!("set {path}")),
-        }
+    write_if_there(netns, &format!("ipv6/conf/{interface}/disable_ipv6"), "1")
+}
+
+/// Keeps bridged frames of a namespace out of its packet filter.
+pub(crate) fn without_bridge_filter(netns: &Netns) -> Result<()> {
+    write_if_there(netns, "bridge/bridge-nf-call-iptables", "0")
+}
+
+fn write_if_there(netns: &Netns, name: &str, value: &str) -> Result<()> {
+    netns.run(|| match fs::write(format!("/proc/sys/net/{name}"), value) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other.context(|| format!("set net/{name}")),
     })?
 }
