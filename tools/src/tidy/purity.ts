@@ -6,7 +6,7 @@ const BANNED: [RegExp, string][] = [
   [/\bperformance\.now\b/, "a clock (performance.now)"],
   [/\bMath\.random\b/, "chance (Math.random)"],
   [/\b(randomBytes|randomUUID|getRandomValues|randomFillSync)\b/, "chance"],
-  [/from "node:(?!assert)/, "the outside (node: modules)"],
+  [/from "node:(?!assert|util)/, "the outside (node: modules)"],
   [/\bawait\b|\basync\b/, "waiting (async)"],
   [/\bset(Timeout|Interval|Immediate)\b/, "timers"],
   [/\bprocess\./, "the process"],

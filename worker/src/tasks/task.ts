@@ -104,7 +104,7 @@ export class TaskRunner {
       const container = this.#task.spec?.container;
       if (container === undefined)
         throw new CreelError("invalid_parameter", { message: "the task has no container" });
-      await engine.ensureImage(container.image);
+      await this.#retry(() => engine.ensureImage(container.image));
       const spec = containerSpec(this.#env.context(this.#task), this.#env.ingress);
       this.#containerId = await this.#retry(() => engine.createContainer(taskName(this.#task), spec));
     } catch (error) {

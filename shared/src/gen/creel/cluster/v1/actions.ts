@@ -280,10 +280,10 @@ export const Entry: MessageFns<Entry> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Entry>, I>>(base?: I): Entry {
-    return Entry.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Entry>): Entry {
+    return Entry.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Entry>, I>>(object: I): Entry {
+  fromPartial(object: DeepPartial<Entry>): Entry {
     const message = createBaseEntry();
     message.time = object.time ?? 0;
     message.actions = object.actions?.map((e) => Action.fromPartial(e)) || [];
@@ -645,10 +645,10 @@ export const Action: MessageFns<Action> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Action>, I>>(base?: I): Action {
-    return Action.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Action>): Action {
+    return Action.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Action>, I>>(object: I): Action {
+  fromPartial(object: DeepPartial<Action>): Action {
     const message = createBaseAction();
     switch (object.kind?.$case) {
       case "putCluster": {
@@ -842,10 +842,10 @@ export const PutNode: MessageFns<PutNode> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<PutNode>, I>>(base?: I): PutNode {
-    return PutNode.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<PutNode>): PutNode {
+    return PutNode.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<PutNode>, I>>(object: I): PutNode {
+  fromPartial(object: DeepPartial<PutNode>): PutNode {
     const message = createBasePutNode();
     message.node = (object.node !== undefined && object.node !== null) ? Node.fromPartial(object.node) : undefined;
     message.ifVersion = object.ifVersion ?? 0;
@@ -931,10 +931,10 @@ export const PutService: MessageFns<PutService> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<PutService>, I>>(base?: I): PutService {
-    return PutService.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<PutService>): PutService {
+    return PutService.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<PutService>, I>>(object: I): PutService {
+  fromPartial(object: DeepPartial<PutService>): PutService {
     const message = createBasePutService();
     message.service = (object.service !== undefined && object.service !== null)
       ? Service.fromPartial(object.service)
@@ -1001,10 +1001,10 @@ export const PutNetwork: MessageFns<PutNetwork> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<PutNetwork>, I>>(base?: I): PutNetwork {
-    return PutNetwork.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<PutNetwork>): PutNetwork {
+    return PutNetwork.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<PutNetwork>, I>>(object: I): PutNetwork {
+  fromPartial(object: DeepPartial<PutNetwork>): PutNetwork {
     const message = createBasePutNetwork();
     message.network = (object.network !== undefined && object.network !== null)
       ? Network.fromPartial(object.network)
@@ -1091,10 +1091,10 @@ export const CreateTasks: MessageFns<CreateTasks> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<CreateTasks>, I>>(base?: I): CreateTasks {
-    return CreateTasks.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<CreateTasks>): CreateTasks {
+    return CreateTasks.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<CreateTasks>, I>>(object: I): CreateTasks {
+  fromPartial(object: DeepPartial<CreateTasks>): CreateTasks {
     const message = createBaseCreateTasks();
     message.serviceId = object.serviceId ?? "";
     message.tasks = object.tasks?.map((e) => NewTask.fromPartial(e)) || [];
@@ -1214,10 +1214,10 @@ export const NewTask: MessageFns<NewTask> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<NewTask>, I>>(base?: I): NewTask {
-    return NewTask.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<NewTask>): NewTask {
+    return NewTask.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<NewTask>, I>>(object: I): NewTask {
+  fromPartial(object: DeepPartial<NewTask>): NewTask {
     const message = createBaseNewTask();
     message.id = object.id ?? "";
     message.slot = object.slot ?? 0;
@@ -1324,10 +1324,10 @@ export const AllocateService: MessageFns<AllocateService> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<AllocateService>, I>>(base?: I): AllocateService {
-    return AllocateService.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<AllocateService>): AllocateService {
+    return AllocateService.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<AllocateService>, I>>(object: I): AllocateService {
+  fromPartial(object: DeepPartial<AllocateService>): AllocateService {
     const message = createBaseAllocateService();
     message.serviceId = object.serviceId ?? "";
     message.virtualIps = object.virtualIps?.map((e) => VirtualIp.fromPartial(e)) || [];
@@ -1436,10 +1436,10 @@ export const AllocateNode: MessageFns<AllocateNode> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<AllocateNode>, I>>(base?: I): AllocateNode {
-    return AllocateNode.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<AllocateNode>): AllocateNode {
+    return AllocateNode.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<AllocateNode>, I>>(object: I): AllocateNode {
+  fromPartial(object: DeepPartial<AllocateNode>): AllocateNode {
     const message = createBaseAllocateNode();
     message.nodeId = object.nodeId ?? "";
     message.addresses = (globalThis.Object.entries(object.addresses ?? {}) as [string, string][]).reduce(
@@ -1529,10 +1529,10 @@ export const AllocateNode_AddressesEntry: MessageFns<AllocateNode_AddressesEntry
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<AllocateNode_AddressesEntry>, I>>(base?: I): AllocateNode_AddressesEntry {
-    return AllocateNode_AddressesEntry.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<AllocateNode_AddressesEntry>): AllocateNode_AddressesEntry {
+    return AllocateNode_AddressesEntry.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<AllocateNode_AddressesEntry>, I>>(object: I): AllocateNode_AddressesEntry {
+  fromPartial(object: DeepPartial<AllocateNode_AddressesEntry>): AllocateNode_AddressesEntry {
     const message = createBaseAllocateNode_AddressesEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
@@ -1648,10 +1648,10 @@ export const AllocateNetwork: MessageFns<AllocateNetwork> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<AllocateNetwork>, I>>(base?: I): AllocateNetwork {
-    return AllocateNetwork.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<AllocateNetwork>): AllocateNetwork {
+    return AllocateNetwork.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<AllocateNetwork>, I>>(object: I): AllocateNetwork {
+  fromPartial(object: DeepPartial<AllocateNetwork>): AllocateNetwork {
     const message = createBaseAllocateNetwork();
     message.networkId = object.networkId ?? "";
     message.vni = object.vni ?? 0;
@@ -1720,10 +1720,10 @@ export const AllocateTasks: MessageFns<AllocateTasks> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<AllocateTasks>, I>>(base?: I): AllocateTasks {
-    return AllocateTasks.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<AllocateTasks>): AllocateTasks {
+    return AllocateTasks.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<AllocateTasks>, I>>(object: I): AllocateTasks {
+  fromPartial(object: DeepPartial<AllocateTasks>): AllocateTasks {
     const message = createBaseAllocateTasks();
     message.tasks = object.tasks?.map((e) => TaskAllocation.fromPartial(e)) || [];
     return message;
@@ -1810,10 +1810,10 @@ export const TaskAllocation: MessageFns<TaskAllocation> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<TaskAllocation>, I>>(base?: I): TaskAllocation {
-    return TaskAllocation.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<TaskAllocation>): TaskAllocation {
+    return TaskAllocation.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<TaskAllocation>, I>>(object: I): TaskAllocation {
+  fromPartial(object: DeepPartial<TaskAllocation>): TaskAllocation {
     const message = createBaseTaskAllocation();
     message.taskId = object.taskId ?? "";
     message.attachments = object.attachments?.map((e) => TaskAttachment.fromPartial(e)) || [];
@@ -1880,10 +1880,10 @@ export const AssignTasks: MessageFns<AssignTasks> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<AssignTasks>, I>>(base?: I): AssignTasks {
-    return AssignTasks.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<AssignTasks>): AssignTasks {
+    return AssignTasks.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<AssignTasks>, I>>(object: I): AssignTasks {
+  fromPartial(object: DeepPartial<AssignTasks>): AssignTasks {
     const message = createBaseAssignTasks();
     message.tasks = object.tasks?.map((e) => TaskAssignment.fromPartial(e)) || [];
     return message;
@@ -1987,10 +1987,10 @@ export const TaskAssignment: MessageFns<TaskAssignment> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<TaskAssignment>, I>>(base?: I): TaskAssignment {
-    return TaskAssignment.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<TaskAssignment>): TaskAssignment {
+    return TaskAssignment.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<TaskAssignment>, I>>(object: I): TaskAssignment {
+  fromPartial(object: DeepPartial<TaskAssignment>): TaskAssignment {
     const message = createBaseTaskAssignment();
     message.taskId = object.taskId ?? "";
     message.nodeId = object.nodeId ?? "";
@@ -2077,10 +2077,10 @@ export const SetDesiredState: MessageFns<SetDesiredState> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<SetDesiredState>, I>>(base?: I): SetDesiredState {
-    return SetDesiredState.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<SetDesiredState>): SetDesiredState {
+    return SetDesiredState.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<SetDesiredState>, I>>(object: I): SetDesiredState {
+  fromPartial(object: DeepPartial<SetDesiredState>): SetDesiredState {
     const message = createBaseSetDesiredState();
     message.taskIds = object.taskIds?.map((e) => e) || [];
     message.state = object.state ?? 0;
@@ -2168,10 +2168,10 @@ export const StatusBatch: MessageFns<StatusBatch> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<StatusBatch>, I>>(base?: I): StatusBatch {
-    return StatusBatch.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<StatusBatch>): StatusBatch {
+    return StatusBatch.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<StatusBatch>, I>>(object: I): StatusBatch {
+  fromPartial(object: DeepPartial<StatusBatch>): StatusBatch {
     const message = createBaseStatusBatch();
     message.nodeId = object.nodeId ?? "";
     message.updates = object.updates?.map((e) => TaskStatusUpdate.fromPartial(e)) || [];
@@ -2257,10 +2257,10 @@ export const TaskStatusUpdate: MessageFns<TaskStatusUpdate> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<TaskStatusUpdate>, I>>(base?: I): TaskStatusUpdate {
-    return TaskStatusUpdate.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<TaskStatusUpdate>): TaskStatusUpdate {
+    return TaskStatusUpdate.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<TaskStatusUpdate>, I>>(object: I): TaskStatusUpdate {
+  fromPartial(object: DeepPartial<TaskStatusUpdate>): TaskStatusUpdate {
     const message = createBaseTaskStatusUpdate();
     message.taskId = object.taskId ?? "";
     message.status = (object.status !== undefined && object.status !== null)
@@ -2333,10 +2333,10 @@ export const RemoveTasks: MessageFns<RemoveTasks> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<RemoveTasks>, I>>(base?: I): RemoveTasks {
-    return RemoveTasks.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<RemoveTasks>): RemoveTasks {
+    return RemoveTasks.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<RemoveTasks>, I>>(object: I): RemoveTasks {
+  fromPartial(object: DeepPartial<RemoveTasks>): RemoveTasks {
     const message = createBaseRemoveTasks();
     message.taskIds = object.taskIds?.map((e) => e) || [];
     return message;
@@ -2455,10 +2455,10 @@ export const SetNodeStatus: MessageFns<SetNodeStatus> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<SetNodeStatus>, I>>(base?: I): SetNodeStatus {
-    return SetNodeStatus.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<SetNodeStatus>): SetNodeStatus {
+    return SetNodeStatus.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<SetNodeStatus>, I>>(object: I): SetNodeStatus {
+  fromPartial(object: DeepPartial<SetNodeStatus>): SetNodeStatus {
     const message = createBaseSetNodeStatus();
     message.nodeId = object.nodeId ?? "";
     message.status = (object.status !== undefined && object.status !== null)
@@ -2550,10 +2550,10 @@ export const SetUpdateStatus: MessageFns<SetUpdateStatus> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<SetUpdateStatus>, I>>(base?: I): SetUpdateStatus {
-    return SetUpdateStatus.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<SetUpdateStatus>): SetUpdateStatus {
+    return SetUpdateStatus.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<SetUpdateStatus>, I>>(object: I): SetUpdateStatus {
+  fromPartial(object: DeepPartial<SetUpdateStatus>): SetUpdateStatus {
     const message = createBaseSetUpdateStatus();
     message.serviceId = object.serviceId ?? "";
     message.status = (object.status !== undefined && object.status !== null)
@@ -2731,10 +2731,10 @@ export const Snapshot: MessageFns<Snapshot> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Snapshot>, I>>(base?: I): Snapshot {
-    return Snapshot.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Snapshot>): Snapshot {
+    return Snapshot.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Snapshot>, I>>(object: I): Snapshot {
+  fromPartial(object: DeepPartial<Snapshot>): Snapshot {
     const message = createBaseSnapshot();
     message.format = object.format ?? 0;
     message.index = object.index ?? 0;
@@ -2839,10 +2839,10 @@ export const TaskSet: MessageFns<TaskSet> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<TaskSet>, I>>(base?: I): TaskSet {
-    return TaskSet.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<TaskSet>): TaskSet {
+    return TaskSet.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<TaskSet>, I>>(object: I): TaskSet {
+  fromPartial(object: DeepPartial<TaskSet>): TaskSet {
     const message = createBaseTaskSet();
     message.group = object.group ?? 0;
     message.common = (object.common !== undefined && object.common !== null)
@@ -2861,10 +2861,6 @@ export type DeepPartial<T> = T extends Builtin ? T
   : T extends { $case: string; value: unknown } ? { $case: T["$case"]; value?: DeepPartial<T["value"]> }
   : T extends {} ? { [K in keyof T]?: DeepPartial<T[K]> }
   : Partial<T>;
-
-type KeysOfUnion<T> = T extends T ? keyof T : never;
-export type Exact<P, I extends P> = P extends Builtin ? P
-  : P & { [K in keyof P]: Exact<P[K], I[K]> } & { [K in Exclude<keyof I, KeysOfUnion<P>>]: never };
 
 function longToNumber(int64: { toString(): string }): number {
   const num = globalThis.Number(int64.toString());
@@ -2890,6 +2886,6 @@ export interface MessageFns<T> {
   decode(input: BinaryReader | Uint8Array, length?: number): T;
   fromJSON(object: any): T;
   toJSON(message: T): unknown;
-  create<I extends Exact<DeepPartial<T>, I>>(base?: I): T;
-  fromPartial<I extends Exact<DeepPartial<T>, I>>(object: I): T;
+  create(base?: DeepPartial<T>): T;
+  fromPartial(object: DeepPartial<T>): T;
 }

@@ -123,10 +123,10 @@ export const GetRootRequest: MessageFns<GetRootRequest> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<GetRootRequest>, I>>(base?: I): GetRootRequest {
-    return GetRootRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<GetRootRequest>): GetRootRequest {
+    return GetRootRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<GetRootRequest>, I>>(_: I): GetRootRequest {
+  fromPartial(_: DeepPartial<GetRootRequest>): GetRootRequest {
     const message = createBaseGetRootRequest();
     return message;
   },
@@ -191,10 +191,10 @@ export const GetRootReply: MessageFns<GetRootReply> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<GetRootReply>, I>>(base?: I): GetRootReply {
-    return GetRootReply.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<GetRootReply>): GetRootReply {
+    return GetRootReply.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<GetRootReply>, I>>(object: I): GetRootReply {
+  fromPartial(object: DeepPartial<GetRootReply>): GetRootReply {
     const message = createBaseGetRootReply();
     message.certificate = object.certificate ?? Buffer.alloc(0);
     return message;
@@ -290,10 +290,10 @@ export const IssueRequest: MessageFns<IssueRequest> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<IssueRequest>, I>>(base?: I): IssueRequest {
-    return IssueRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<IssueRequest>): IssueRequest {
+    return IssueRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<IssueRequest>, I>>(object: I): IssueRequest {
+  fromPartial(object: DeepPartial<IssueRequest>): IssueRequest {
     const message = createBaseIssueRequest();
     message.csr = object.csr ?? Buffer.alloc(0);
     message.token = object.token ?? "";
@@ -429,10 +429,10 @@ export const IssueReply: MessageFns<IssueReply> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<IssueReply>, I>>(base?: I): IssueReply {
-    return IssueReply.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<IssueReply>): IssueReply {
+    return IssueReply.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<IssueReply>, I>>(object: I): IssueReply {
+  fromPartial(object: DeepPartial<IssueReply>): IssueReply {
     const message = createBaseIssueReply();
     message.nodeId = object.nodeId ?? "";
     message.role = object.role ?? 0;
@@ -500,10 +500,10 @@ export const JoinRequest: MessageFns<JoinRequest> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<JoinRequest>, I>>(base?: I): JoinRequest {
-    return JoinRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<JoinRequest>): JoinRequest {
+    return JoinRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<JoinRequest>, I>>(object: I): JoinRequest {
+  fromPartial(object: DeepPartial<JoinRequest>): JoinRequest {
     const message = createBaseJoinRequest();
     message.addr = object.addr ?? "";
     return message;
@@ -588,10 +588,10 @@ export const JoinReply: MessageFns<JoinReply> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<JoinReply>, I>>(base?: I): JoinReply {
-    return JoinReply.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<JoinReply>): JoinReply {
+    return JoinReply.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<JoinReply>, I>>(object: I): JoinReply {
+  fromPartial(object: DeepPartial<JoinReply>): JoinReply {
     const message = createBaseJoinReply();
     message.raftId = object.raftId ?? 0;
     message.peers = object.peers?.map((e) => RaftPeer.fromPartial(e)) || [];
@@ -677,10 +677,10 @@ export const RaftPeer: MessageFns<RaftPeer> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<RaftPeer>, I>>(base?: I): RaftPeer {
-    return RaftPeer.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<RaftPeer>): RaftPeer {
+    return RaftPeer.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<RaftPeer>, I>>(object: I): RaftPeer {
+  fromPartial(object: DeepPartial<RaftPeer>): RaftPeer {
     const message = createBaseRaftPeer();
     message.raftId = object.raftId ?? 0;
     message.addr = object.addr ?? "";
@@ -731,10 +731,10 @@ export const LeaveRequest: MessageFns<LeaveRequest> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<LeaveRequest>, I>>(base?: I): LeaveRequest {
-    return LeaveRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<LeaveRequest>): LeaveRequest {
+    return LeaveRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<LeaveRequest>, I>>(_: I): LeaveRequest {
+  fromPartial(_: DeepPartial<LeaveRequest>): LeaveRequest {
     const message = createBaseLeaveRequest();
     return message;
   },
@@ -783,10 +783,10 @@ export const LeaveReply: MessageFns<LeaveReply> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<LeaveReply>, I>>(base?: I): LeaveReply {
-    return LeaveReply.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<LeaveReply>): LeaveReply {
+    return LeaveReply.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<LeaveReply>, I>>(_: I): LeaveReply {
+  fromPartial(_: DeepPartial<LeaveReply>): LeaveReply {
     const message = createBaseLeaveReply();
     return message;
   },
@@ -942,10 +942,6 @@ export type DeepPartial<T> = T extends Builtin ? T
   : T extends {} ? { [K in keyof T]?: DeepPartial<T[K]> }
   : Partial<T>;
 
-type KeysOfUnion<T> = T extends T ? keyof T : never;
-export type Exact<P, I extends P> = P extends Builtin ? P
-  : P & { [K in keyof P]: Exact<P[K], I[K]> } & { [K in Exclude<keyof I, KeysOfUnion<P>>]: never };
-
 function longToNumber(int64: { toString(): string }): number {
   const num = globalThis.Number(int64.toString());
   if (num > globalThis.Number.MAX_SAFE_INTEGER) {
@@ -966,6 +962,6 @@ export interface MessageFns<T> {
   decode(input: BinaryReader | Uint8Array, length?: number): T;
   fromJSON(object: any): T;
   toJSON(message: T): unknown;
-  create<I extends Exact<DeepPartial<T>, I>>(base?: I): T;
-  fromPartial<I extends Exact<DeepPartial<T>, I>>(object: I): T;
+  create(base?: DeepPartial<T>): T;
+  fromPartial(object: DeepPartial<T>): T;
 }

@@ -286,10 +286,10 @@ export const ControlRequest: MessageFns<ControlRequest> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<ControlRequest>, I>>(base?: I): ControlRequest {
-    return ControlRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ControlRequest>): ControlRequest {
+    return ControlRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ControlRequest>, I>>(object: I): ControlRequest {
+  fromPartial(object: DeepPartial<ControlRequest>): ControlRequest {
     const message = createBaseControlRequest();
     switch (object.kind?.$case) {
       case "updateCluster": {
@@ -457,10 +457,10 @@ export const UpdateCluster: MessageFns<UpdateCluster> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<UpdateCluster>, I>>(base?: I): UpdateCluster {
-    return UpdateCluster.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<UpdateCluster>): UpdateCluster {
+    return UpdateCluster.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<UpdateCluster>, I>>(object: I): UpdateCluster {
+  fromPartial(object: DeepPartial<UpdateCluster>): UpdateCluster {
     const message = createBaseUpdateCluster();
     message.version = object.version ?? 0;
     message.spec = (object.spec !== undefined && object.spec !== null)
@@ -529,10 +529,10 @@ export const CreateService: MessageFns<CreateService> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<CreateService>, I>>(base?: I): CreateService {
-    return CreateService.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<CreateService>): CreateService {
+    return CreateService.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<CreateService>, I>>(object: I): CreateService {
+  fromPartial(object: DeepPartial<CreateService>): CreateService {
     const message = createBaseCreateService();
     message.spec = (object.spec !== undefined && object.spec !== null)
       ? ServiceSpec.fromPartial(object.spec)
@@ -645,10 +645,10 @@ export const UpdateService: MessageFns<UpdateService> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<UpdateService>, I>>(base?: I): UpdateService {
-    return UpdateService.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<UpdateService>): UpdateService {
+    return UpdateService.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<UpdateService>, I>>(object: I): UpdateService {
+  fromPartial(object: DeepPartial<UpdateService>): UpdateService {
     const message = createBaseUpdateService();
     message.id = object.id ?? "";
     message.version = object.version ?? 0;
@@ -749,10 +749,10 @@ export const UpdateNode: MessageFns<UpdateNode> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<UpdateNode>, I>>(base?: I): UpdateNode {
-    return UpdateNode.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<UpdateNode>): UpdateNode {
+    return UpdateNode.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<UpdateNode>, I>>(object: I): UpdateNode {
+  fromPartial(object: DeepPartial<UpdateNode>): UpdateNode {
     const message = createBaseUpdateNode();
     message.id = object.id ?? "";
     message.version = object.version ?? 0;
@@ -835,10 +835,10 @@ export const RemoveNode: MessageFns<RemoveNode> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<RemoveNode>, I>>(base?: I): RemoveNode {
-    return RemoveNode.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<RemoveNode>): RemoveNode {
+    return RemoveNode.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<RemoveNode>, I>>(object: I): RemoveNode {
+  fromPartial(object: DeepPartial<RemoveNode>): RemoveNode {
     const message = createBaseRemoveNode();
     message.id = object.id ?? "";
     message.force = object.force ?? false;
@@ -903,10 +903,10 @@ export const CreateNetwork: MessageFns<CreateNetwork> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<CreateNetwork>, I>>(base?: I): CreateNetwork {
-    return CreateNetwork.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<CreateNetwork>): CreateNetwork {
+    return CreateNetwork.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<CreateNetwork>, I>>(object: I): CreateNetwork {
+  fromPartial(object: DeepPartial<CreateNetwork>): CreateNetwork {
     const message = createBaseCreateNetwork();
     message.spec = (object.spec !== undefined && object.spec !== null)
       ? NetworkSpec.fromPartial(object.spec)
@@ -1004,10 +1004,10 @@ export const ControlReply: MessageFns<ControlReply> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<ControlReply>, I>>(base?: I): ControlReply {
-    return ControlReply.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ControlReply>): ControlReply {
+    return ControlReply.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ControlReply>, I>>(object: I): ControlReply {
+  fromPartial(object: DeepPartial<ControlReply>): ControlReply {
     const message = createBaseControlReply();
     message.id = object.id ?? "";
     message.index = object.index ?? 0;
@@ -1094,10 +1094,10 @@ export const TaskLogsRequest: MessageFns<TaskLogsRequest> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<TaskLogsRequest>, I>>(base?: I): TaskLogsRequest {
-    return TaskLogsRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<TaskLogsRequest>): TaskLogsRequest {
+    return TaskLogsRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<TaskLogsRequest>, I>>(object: I): TaskLogsRequest {
+  fromPartial(object: DeepPartial<TaskLogsRequest>): TaskLogsRequest {
     const message = createBaseTaskLogsRequest();
     message.taskId = object.taskId ?? "";
     message.options = (object.options !== undefined && object.options !== null)
@@ -1181,10 +1181,10 @@ export const Chunk: MessageFns<Chunk> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Chunk>, I>>(base?: I): Chunk {
-    return Chunk.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Chunk>): Chunk {
+    return Chunk.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Chunk>, I>>(object: I): Chunk {
+  fromPartial(object: DeepPartial<Chunk>): Chunk {
     const message = createBaseChunk();
     message.data = object.data ?? Buffer.alloc(0);
     message.raw = object.raw ?? false;
@@ -1279,10 +1279,6 @@ export type DeepPartial<T> = T extends Builtin ? T
   : T extends {} ? { [K in keyof T]?: DeepPartial<T[K]> }
   : Partial<T>;
 
-type KeysOfUnion<T> = T extends T ? keyof T : never;
-export type Exact<P, I extends P> = P extends Builtin ? P
-  : P & { [K in keyof P]: Exact<P[K], I[K]> } & { [K in Exclude<keyof I, KeysOfUnion<P>>]: never };
-
 function longToNumber(int64: { toString(): string }): number {
   const num = globalThis.Number(int64.toString());
   if (num > globalThis.Number.MAX_SAFE_INTEGER) {
@@ -1303,6 +1299,6 @@ export interface MessageFns<T> {
   decode(input: BinaryReader | Uint8Array, length?: number): T;
   fromJSON(object: any): T;
   toJSON(message: T): unknown;
-  create<I extends Exact<DeepPartial<T>, I>>(base?: I): T;
-  fromPartial<I extends Exact<DeepPartial<T>, I>>(object: I): T;
+  create(base?: DeepPartial<T>): T;
+  fromPartial(object: DeepPartial<T>): T;
 }

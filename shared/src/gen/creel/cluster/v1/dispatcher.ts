@@ -247,10 +247,10 @@ export const AgentMessage: MessageFns<AgentMessage> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<AgentMessage>, I>>(base?: I): AgentMessage {
-    return AgentMessage.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<AgentMessage>): AgentMessage {
+    return AgentMessage.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<AgentMessage>, I>>(object: I): AgentMessage {
+  fromPartial(object: DeepPartial<AgentMessage>): AgentMessage {
     const message = createBaseAgentMessage();
     switch (object.kind?.$case) {
       case "hello": {
@@ -400,10 +400,10 @@ export const Hello: MessageFns<Hello> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Hello>, I>>(base?: I): Hello {
-    return Hello.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Hello>): Hello {
+    return Hello.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Hello>, I>>(object: I): Hello {
+  fromPartial(object: DeepPartial<Hello>): Hello {
     const message = createBaseHello();
     message.protocol = object.protocol ?? 0;
     message.description = (object.description !== undefined && object.description !== null)
@@ -458,10 +458,10 @@ export const Heartbeat: MessageFns<Heartbeat> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Heartbeat>, I>>(base?: I): Heartbeat {
-    return Heartbeat.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Heartbeat>): Heartbeat {
+    return Heartbeat.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Heartbeat>, I>>(_: I): Heartbeat {
+  fromPartial(_: DeepPartial<Heartbeat>): Heartbeat {
     const message = createBaseHeartbeat();
     return message;
   },
@@ -510,10 +510,10 @@ export const Goodbye: MessageFns<Goodbye> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Goodbye>, I>>(base?: I): Goodbye {
-    return Goodbye.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Goodbye>): Goodbye {
+    return Goodbye.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Goodbye>, I>>(_: I): Goodbye {
+  fromPartial(_: DeepPartial<Goodbye>): Goodbye {
     const message = createBaseGoodbye();
     return message;
   },
@@ -595,10 +595,10 @@ export const StatusReport: MessageFns<StatusReport> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<StatusReport>, I>>(base?: I): StatusReport {
-    return StatusReport.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<StatusReport>): StatusReport {
+    return StatusReport.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<StatusReport>, I>>(object: I): StatusReport {
+  fromPartial(object: DeepPartial<StatusReport>): StatusReport {
     const message = createBaseStatusReport();
     message.updates = object.updates?.map((e) => TaskStatusUpdate.fromPartial(e)) || [];
     message.sequence = object.sequence ?? 0;
@@ -663,10 +663,10 @@ export const Ack: MessageFns<Ack> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Ack>, I>>(base?: I): Ack {
-    return Ack.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Ack>): Ack {
+    return Ack.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Ack>, I>>(object: I): Ack {
+  fromPartial(object: DeepPartial<Ack>): Ack {
     const message = createBaseAck();
     message.sequence = object.sequence ?? 0;
     return message;
@@ -798,10 +798,10 @@ export const DispatcherMessage: MessageFns<DispatcherMessage> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<DispatcherMessage>, I>>(base?: I): DispatcherMessage {
-    return DispatcherMessage.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<DispatcherMessage>): DispatcherMessage {
+    return DispatcherMessage.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<DispatcherMessage>, I>>(object: I): DispatcherMessage {
+  fromPartial(object: DeepPartial<DispatcherMessage>): DispatcherMessage {
     const message = createBaseDispatcherMessage();
     switch (object.kind?.$case) {
       case "welcome": {
@@ -921,10 +921,10 @@ export const Welcome: MessageFns<Welcome> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Welcome>, I>>(base?: I): Welcome {
-    return Welcome.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Welcome>): Welcome {
+    return Welcome.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Welcome>, I>>(object: I): Welcome {
+  fromPartial(object: DeepPartial<Welcome>): Welcome {
     const message = createBaseWelcome();
     message.heartbeatPeriod = object.heartbeatPeriod ?? 0;
     message.clusterId = object.clusterId ?? "";
@@ -989,10 +989,10 @@ export const Managers: MessageFns<Managers> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Managers>, I>>(base?: I): Managers {
-    return Managers.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Managers>): Managers {
+    return Managers.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Managers>, I>>(object: I): Managers {
+  fromPartial(object: DeepPartial<Managers>): Managers {
     const message = createBaseManagers();
     message.addrs = object.addrs?.map((e) => e) || [];
     return message;
@@ -1056,10 +1056,10 @@ export const ReportAck: MessageFns<ReportAck> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<ReportAck>, I>>(base?: I): ReportAck {
-    return ReportAck.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ReportAck>): ReportAck {
+    return ReportAck.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ReportAck>, I>>(object: I): ReportAck {
+  fromPartial(object: DeepPartial<ReportAck>): ReportAck {
     const message = createBaseReportAck();
     message.sequence = object.sequence ?? 0;
     return message;
@@ -1241,10 +1241,10 @@ export const Assignments: MessageFns<Assignments> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Assignments>, I>>(base?: I): Assignments {
-    return Assignments.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Assignments>): Assignments {
+    return Assignments.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Assignments>, I>>(object: I): Assignments {
+  fromPartial(object: DeepPartial<Assignments>): Assignments {
     const message = createBaseAssignments();
     message.sequence = object.sequence ?? 0;
     message.full = object.full ?? false;
@@ -1335,10 +1335,10 @@ export const AssignedNetwork: MessageFns<AssignedNetwork> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<AssignedNetwork>, I>>(base?: I): AssignedNetwork {
-    return AssignedNetwork.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<AssignedNetwork>): AssignedNetwork {
+    return AssignedNetwork.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<AssignedNetwork>, I>>(object: I): AssignedNetwork {
+  fromPartial(object: DeepPartial<AssignedNetwork>): AssignedNetwork {
     const message = createBaseAssignedNetwork();
     message.network = (object.network !== undefined && object.network !== null)
       ? Network.fromPartial(object.network)
@@ -1389,10 +1389,6 @@ export type DeepPartial<T> = T extends Builtin ? T
   : T extends {} ? { [K in keyof T]?: DeepPartial<T[K]> }
   : Partial<T>;
 
-type KeysOfUnion<T> = T extends T ? keyof T : never;
-export type Exact<P, I extends P> = P extends Builtin ? P
-  : P & { [K in keyof P]: Exact<P[K], I[K]> } & { [K in Exclude<keyof I, KeysOfUnion<P>>]: never };
-
 function longToNumber(int64: { toString(): string }): number {
   const num = globalThis.Number(int64.toString());
   if (num > globalThis.Number.MAX_SAFE_INTEGER) {
@@ -1413,6 +1409,6 @@ export interface MessageFns<T> {
   decode(input: BinaryReader | Uint8Array, length?: number): T;
   fromJSON(object: any): T;
   toJSON(message: T): unknown;
-  create<I extends Exact<DeepPartial<T>, I>>(base?: I): T;
-  fromPartial<I extends Exact<DeepPartial<T>, I>>(object: I): T;
+  create(base?: DeepPartial<T>): T;
+  fromPartial(object: DeepPartial<T>): T;
 }

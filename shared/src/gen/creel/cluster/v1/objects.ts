@@ -844,10 +844,10 @@ export const Meta: MessageFns<Meta> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Meta>, I>>(base?: I): Meta {
-    return Meta.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Meta>): Meta {
+    return Meta.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Meta>, I>>(object: I): Meta {
+  fromPartial(object: DeepPartial<Meta>): Meta {
     const message = createBaseMeta();
     message.version = object.version ?? 0;
     message.createdAt = object.createdAt ?? 0;
@@ -1029,10 +1029,10 @@ export const Cluster: MessageFns<Cluster> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Cluster>, I>>(base?: I): Cluster {
-    return Cluster.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Cluster>): Cluster {
+    return Cluster.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Cluster>, I>>(object: I): Cluster {
+  fromPartial(object: DeepPartial<Cluster>): Cluster {
     const message = createBaseCluster();
     message.id = object.id ?? "";
     message.meta = (object.meta !== undefined && object.meta !== null) ? Meta.fromPartial(object.meta) : undefined;
@@ -1264,10 +1264,10 @@ export const ClusterSpec: MessageFns<ClusterSpec> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<ClusterSpec>, I>>(base?: I): ClusterSpec {
-    return ClusterSpec.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ClusterSpec>): ClusterSpec {
+    return ClusterSpec.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ClusterSpec>, I>>(object: I): ClusterSpec {
+  fromPartial(object: DeepPartial<ClusterSpec>): ClusterSpec {
     const message = createBaseClusterSpec();
     message.name = object.name ?? "";
     message.labels = (globalThis.Object.entries(object.labels ?? {}) as [string, string][]).reduce(
@@ -1365,10 +1365,10 @@ export const ClusterSpec_LabelsEntry: MessageFns<ClusterSpec_LabelsEntry> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<ClusterSpec_LabelsEntry>, I>>(base?: I): ClusterSpec_LabelsEntry {
-    return ClusterSpec_LabelsEntry.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ClusterSpec_LabelsEntry>): ClusterSpec_LabelsEntry {
+    return ClusterSpec_LabelsEntry.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ClusterSpec_LabelsEntry>, I>>(object: I): ClusterSpec_LabelsEntry {
+  fromPartial(object: DeepPartial<ClusterSpec_LabelsEntry>): ClusterSpec_LabelsEntry {
     const message = createBaseClusterSpec_LabelsEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
@@ -1472,10 +1472,10 @@ export const DriverConfig: MessageFns<DriverConfig> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<DriverConfig>, I>>(base?: I): DriverConfig {
-    return DriverConfig.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<DriverConfig>): DriverConfig {
+    return DriverConfig.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<DriverConfig>, I>>(object: I): DriverConfig {
+  fromPartial(object: DeepPartial<DriverConfig>): DriverConfig {
     const message = createBaseDriverConfig();
     message.name = object.name ?? "";
     message.options = (globalThis.Object.entries(object.options ?? {}) as [string, string][]).reduce(
@@ -1565,10 +1565,10 @@ export const DriverConfig_OptionsEntry: MessageFns<DriverConfig_OptionsEntry> = 
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<DriverConfig_OptionsEntry>, I>>(base?: I): DriverConfig_OptionsEntry {
-    return DriverConfig_OptionsEntry.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<DriverConfig_OptionsEntry>): DriverConfig_OptionsEntry {
+    return DriverConfig_OptionsEntry.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<DriverConfig_OptionsEntry>, I>>(object: I): DriverConfig_OptionsEntry {
+  fromPartial(object: DeepPartial<DriverConfig_OptionsEntry>): DriverConfig_OptionsEntry {
     const message = createBaseDriverConfig_OptionsEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
@@ -1688,10 +1688,10 @@ export const RootCa: MessageFns<RootCa> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<RootCa>, I>>(base?: I): RootCa {
-    return RootCa.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<RootCa>): RootCa {
+    return RootCa.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<RootCa>, I>>(object: I): RootCa {
+  fromPartial(object: DeepPartial<RootCa>): RootCa {
     const message = createBaseRootCa();
     message.certificate = object.certificate ?? Buffer.alloc(0);
     message.key = object.key ?? Buffer.alloc(0);
@@ -1900,10 +1900,10 @@ export const Node: MessageFns<Node> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Node>, I>>(base?: I): Node {
-    return Node.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Node>): Node {
+    return Node.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Node>, I>>(object: I): Node {
+  fromPartial(object: DeepPartial<Node>): Node {
     const message = createBaseNode();
     message.id = object.id ?? "";
     message.meta = (object.meta !== undefined && object.meta !== null) ? Meta.fromPartial(object.meta) : undefined;
@@ -2005,10 +2005,10 @@ export const Node_AddressesEntry: MessageFns<Node_AddressesEntry> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Node_AddressesEntry>, I>>(base?: I): Node_AddressesEntry {
-    return Node_AddressesEntry.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Node_AddressesEntry>): Node_AddressesEntry {
+    return Node_AddressesEntry.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Node_AddressesEntry>, I>>(object: I): Node_AddressesEntry {
+  fromPartial(object: DeepPartial<Node_AddressesEntry>): Node_AddressesEntry {
     const message = createBaseNode_AddressesEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
@@ -2142,10 +2142,10 @@ export const NodeSpec: MessageFns<NodeSpec> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<NodeSpec>, I>>(base?: I): NodeSpec {
-    return NodeSpec.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<NodeSpec>): NodeSpec {
+    return NodeSpec.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<NodeSpec>, I>>(object: I): NodeSpec {
+  fromPartial(object: DeepPartial<NodeSpec>): NodeSpec {
     const message = createBaseNodeSpec();
     message.name = object.name ?? "";
     message.labels = (globalThis.Object.entries(object.labels ?? {}) as [string, string][]).reduce(
@@ -2237,10 +2237,10 @@ export const NodeSpec_LabelsEntry: MessageFns<NodeSpec_LabelsEntry> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<NodeSpec_LabelsEntry>, I>>(base?: I): NodeSpec_LabelsEntry {
-    return NodeSpec_LabelsEntry.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<NodeSpec_LabelsEntry>): NodeSpec_LabelsEntry {
+    return NodeSpec_LabelsEntry.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<NodeSpec_LabelsEntry>, I>>(object: I): NodeSpec_LabelsEntry {
+  fromPartial(object: DeepPartial<NodeSpec_LabelsEntry>): NodeSpec_LabelsEntry {
     const message = createBaseNodeSpec_LabelsEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
@@ -2460,10 +2460,10 @@ export const NodeDescription: MessageFns<NodeDescription> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<NodeDescription>, I>>(base?: I): NodeDescription {
-    return NodeDescription.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<NodeDescription>): NodeDescription {
+    return NodeDescription.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<NodeDescription>, I>>(object: I): NodeDescription {
+  fromPartial(object: DeepPartial<NodeDescription>): NodeDescription {
     const message = createBaseNodeDescription();
     message.hostname = object.hostname ?? "";
     message.platform = (object.platform !== undefined && object.platform !== null)
@@ -2563,14 +2563,10 @@ export const NodeDescription_EngineLabelsEntry: MessageFns<NodeDescription_Engin
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<NodeDescription_EngineLabelsEntry>, I>>(
-    base?: I,
-  ): NodeDescription_EngineLabelsEntry {
-    return NodeDescription_EngineLabelsEntry.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<NodeDescription_EngineLabelsEntry>): NodeDescription_EngineLabelsEntry {
+    return NodeDescription_EngineLabelsEntry.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<NodeDescription_EngineLabelsEntry>, I>>(
-    object: I,
-  ): NodeDescription_EngineLabelsEntry {
+  fromPartial(object: DeepPartial<NodeDescription_EngineLabelsEntry>): NodeDescription_EngineLabelsEntry {
     const message = createBaseNodeDescription_EngineLabelsEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
@@ -2652,10 +2648,10 @@ export const Platform: MessageFns<Platform> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Platform>, I>>(base?: I): Platform {
-    return Platform.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Platform>): Platform {
+    return Platform.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Platform>, I>>(object: I): Platform {
+  fromPartial(object: DeepPartial<Platform>): Platform {
     const message = createBasePlatform();
     message.os = object.os ?? "";
     message.architecture = object.architecture ?? "";
@@ -2782,10 +2778,10 @@ export const NodeResources: MessageFns<NodeResources> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<NodeResources>, I>>(base?: I): NodeResources {
-    return NodeResources.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<NodeResources>): NodeResources {
+    return NodeResources.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<NodeResources>, I>>(object: I): NodeResources {
+  fromPartial(object: DeepPartial<NodeResources>): NodeResources {
     const message = createBaseNodeResources();
     message.nanoCpus = object.nanoCpus ?? 0;
     message.memoryBytes = object.memoryBytes ?? 0;
@@ -2876,10 +2872,10 @@ export const NodeResources_GenericEntry: MessageFns<NodeResources_GenericEntry> 
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<NodeResources_GenericEntry>, I>>(base?: I): NodeResources_GenericEntry {
-    return NodeResources_GenericEntry.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<NodeResources_GenericEntry>): NodeResources_GenericEntry {
+    return NodeResources_GenericEntry.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<NodeResources_GenericEntry>, I>>(object: I): NodeResources_GenericEntry {
+  fromPartial(object: DeepPartial<NodeResources_GenericEntry>): NodeResources_GenericEntry {
     const message = createBaseNodeResources_GenericEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? 0;
@@ -2991,10 +2987,10 @@ export const NodeStatus: MessageFns<NodeStatus> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<NodeStatus>, I>>(base?: I): NodeStatus {
-    return NodeStatus.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<NodeStatus>): NodeStatus {
+    return NodeStatus.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<NodeStatus>, I>>(object: I): NodeStatus {
+  fromPartial(object: DeepPartial<NodeStatus>): NodeStatus {
     const message = createBaseNodeStatus();
     message.state = object.state ?? 0;
     message.message = object.message ?? "";
@@ -3082,10 +3078,10 @@ export const ManagerInfo: MessageFns<ManagerInfo> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<ManagerInfo>, I>>(base?: I): ManagerInfo {
-    return ManagerInfo.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ManagerInfo>): ManagerInfo {
+    return ManagerInfo.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ManagerInfo>, I>>(object: I): ManagerInfo {
+  fromPartial(object: DeepPartial<ManagerInfo>): ManagerInfo {
     const message = createBaseManagerInfo();
     message.raftId = object.raftId ?? 0;
     message.addr = object.addr ?? "";
@@ -3302,10 +3298,10 @@ export const Service: MessageFns<Service> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Service>, I>>(base?: I): Service {
-    return Service.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Service>): Service {
+    return Service.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Service>, I>>(object: I): Service {
+  fromPartial(object: DeepPartial<Service>): Service {
     const message = createBaseService();
     message.id = object.id ?? "";
     message.meta = (object.meta !== undefined && object.meta !== null) ? Meta.fromPartial(object.meta) : undefined;
@@ -3560,10 +3556,10 @@ export const ServiceSpec: MessageFns<ServiceSpec> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<ServiceSpec>, I>>(base?: I): ServiceSpec {
-    return ServiceSpec.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ServiceSpec>): ServiceSpec {
+    return ServiceSpec.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ServiceSpec>, I>>(object: I): ServiceSpec {
+  fromPartial(object: DeepPartial<ServiceSpec>): ServiceSpec {
     const message = createBaseServiceSpec();
     message.name = object.name ?? "";
     message.labels = (globalThis.Object.entries(object.labels ?? {}) as [string, string][]).reduce(
@@ -3689,10 +3685,10 @@ export const ServiceSpec_LabelsEntry: MessageFns<ServiceSpec_LabelsEntry> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<ServiceSpec_LabelsEntry>, I>>(base?: I): ServiceSpec_LabelsEntry {
-    return ServiceSpec_LabelsEntry.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ServiceSpec_LabelsEntry>): ServiceSpec_LabelsEntry {
+    return ServiceSpec_LabelsEntry.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ServiceSpec_LabelsEntry>, I>>(object: I): ServiceSpec_LabelsEntry {
+  fromPartial(object: DeepPartial<ServiceSpec_LabelsEntry>): ServiceSpec_LabelsEntry {
     const message = createBaseServiceSpec_LabelsEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
@@ -3757,10 +3753,10 @@ export const ReplicatedMode: MessageFns<ReplicatedMode> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<ReplicatedMode>, I>>(base?: I): ReplicatedMode {
-    return ReplicatedMode.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ReplicatedMode>): ReplicatedMode {
+    return ReplicatedMode.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ReplicatedMode>, I>>(object: I): ReplicatedMode {
+  fromPartial(object: DeepPartial<ReplicatedMode>): ReplicatedMode {
     const message = createBaseReplicatedMode();
     message.replicas = object.replicas ?? 0;
     return message;
@@ -3810,10 +3806,10 @@ export const GlobalMode: MessageFns<GlobalMode> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<GlobalMode>, I>>(base?: I): GlobalMode {
-    return GlobalMode.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<GlobalMode>): GlobalMode {
+    return GlobalMode.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<GlobalMode>, I>>(_: I): GlobalMode {
+  fromPartial(_: DeepPartial<GlobalMode>): GlobalMode {
     const message = createBaseGlobalMode();
     return message;
   },
@@ -3901,10 +3897,10 @@ export const ReplicatedJobMode: MessageFns<ReplicatedJobMode> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<ReplicatedJobMode>, I>>(base?: I): ReplicatedJobMode {
-    return ReplicatedJobMode.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ReplicatedJobMode>): ReplicatedJobMode {
+    return ReplicatedJobMode.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ReplicatedJobMode>, I>>(object: I): ReplicatedJobMode {
+  fromPartial(object: DeepPartial<ReplicatedJobMode>): ReplicatedJobMode {
     const message = createBaseReplicatedJobMode();
     message.maxConcurrent = object.maxConcurrent ?? 0;
     message.totalCompletions = object.totalCompletions ?? 0;
@@ -3955,10 +3951,10 @@ export const GlobalJobMode: MessageFns<GlobalJobMode> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<GlobalJobMode>, I>>(base?: I): GlobalJobMode {
-    return GlobalJobMode.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<GlobalJobMode>): GlobalJobMode {
+    return GlobalJobMode.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<GlobalJobMode>, I>>(_: I): GlobalJobMode {
+  fromPartial(_: DeepPartial<GlobalJobMode>): GlobalJobMode {
     const message = createBaseGlobalJobMode();
     return message;
   },
@@ -4106,10 +4102,10 @@ export const UpdateConfig: MessageFns<UpdateConfig> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<UpdateConfig>, I>>(base?: I): UpdateConfig {
-    return UpdateConfig.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<UpdateConfig>): UpdateConfig {
+    return UpdateConfig.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<UpdateConfig>, I>>(object: I): UpdateConfig {
+  fromPartial(object: DeepPartial<UpdateConfig>): UpdateConfig {
     const message = createBaseUpdateConfig();
     message.parallelism = object.parallelism ?? 0;
     message.delay = object.delay ?? 0;
@@ -4233,10 +4229,10 @@ export const UpdateStatus: MessageFns<UpdateStatus> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<UpdateStatus>, I>>(base?: I): UpdateStatus {
-    return UpdateStatus.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<UpdateStatus>): UpdateStatus {
+    return UpdateStatus.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<UpdateStatus>, I>>(object: I): UpdateStatus {
+  fromPartial(object: DeepPartial<UpdateStatus>): UpdateStatus {
     const message = createBaseUpdateStatus();
     message.state = object.state ?? "";
     message.startedAt = object.startedAt ?? 0;
@@ -4324,10 +4320,10 @@ export const JobStatus: MessageFns<JobStatus> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<JobStatus>, I>>(base?: I): JobStatus {
-    return JobStatus.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<JobStatus>): JobStatus {
+    return JobStatus.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<JobStatus>, I>>(object: I): JobStatus {
+  fromPartial(object: DeepPartial<JobStatus>): JobStatus {
     const message = createBaseJobStatus();
     message.iteration = object.iteration ?? 0;
     message.lastExecution = object.lastExecution ?? 0;
@@ -4409,10 +4405,10 @@ export const EndpointSpec: MessageFns<EndpointSpec> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<EndpointSpec>, I>>(base?: I): EndpointSpec {
-    return EndpointSpec.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<EndpointSpec>): EndpointSpec {
+    return EndpointSpec.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<EndpointSpec>, I>>(object: I): EndpointSpec {
+  fromPartial(object: DeepPartial<EndpointSpec>): EndpointSpec {
     const message = createBaseEndpointSpec();
     message.mode = object.mode ?? "";
     message.ports = object.ports?.map((e) => PortConfig.fromPartial(e)) || [];
@@ -4551,10 +4547,10 @@ export const PortConfig: MessageFns<PortConfig> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<PortConfig>, I>>(base?: I): PortConfig {
-    return PortConfig.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<PortConfig>): PortConfig {
+    return PortConfig.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<PortConfig>, I>>(object: I): PortConfig {
+  fromPartial(object: DeepPartial<PortConfig>): PortConfig {
     const message = createBasePortConfig();
     message.name = object.name ?? "";
     message.protocol = object.protocol ?? "";
@@ -4643,10 +4639,10 @@ export const VirtualIp: MessageFns<VirtualIp> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<VirtualIp>, I>>(base?: I): VirtualIp {
-    return VirtualIp.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<VirtualIp>): VirtualIp {
+    return VirtualIp.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<VirtualIp>, I>>(object: I): VirtualIp {
+  fromPartial(object: DeepPartial<VirtualIp>): VirtualIp {
     const message = createBaseVirtualIp();
     message.networkId = object.networkId ?? "";
     message.address = object.address ?? "";
@@ -4853,10 +4849,10 @@ export const TaskSpec: MessageFns<TaskSpec> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<TaskSpec>, I>>(base?: I): TaskSpec {
-    return TaskSpec.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<TaskSpec>): TaskSpec {
+    return TaskSpec.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<TaskSpec>, I>>(object: I): TaskSpec {
+  fromPartial(object: DeepPartial<TaskSpec>): TaskSpec {
     const message = createBaseTaskSpec();
     message.container = (object.container !== undefined && object.container !== null)
       ? ContainerSpec.fromPartial(object.container)
@@ -5002,10 +4998,10 @@ export const Reservations: MessageFns<Reservations> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Reservations>, I>>(base?: I): Reservations {
-    return Reservations.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Reservations>): Reservations {
+    return Reservations.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Reservations>, I>>(object: I): Reservations {
+  fromPartial(object: DeepPartial<Reservations>): Reservations {
     const message = createBaseReservations();
     message.nanoCpus = object.nanoCpus ?? 0;
     message.memoryBytes = object.memoryBytes ?? 0;
@@ -5096,10 +5092,10 @@ export const Reservations_GenericEntry: MessageFns<Reservations_GenericEntry> = 
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Reservations_GenericEntry>, I>>(base?: I): Reservations_GenericEntry {
-    return Reservations_GenericEntry.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Reservations_GenericEntry>): Reservations_GenericEntry {
+    return Reservations_GenericEntry.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Reservations_GenericEntry>, I>>(object: I): Reservations_GenericEntry {
+  fromPartial(object: DeepPartial<Reservations_GenericEntry>): Reservations_GenericEntry {
     const message = createBaseReservations_GenericEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? 0;
@@ -5234,10 +5230,10 @@ export const RestartPolicy: MessageFns<RestartPolicy> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<RestartPolicy>, I>>(base?: I): RestartPolicy {
-    return RestartPolicy.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<RestartPolicy>): RestartPolicy {
+    return RestartPolicy.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<RestartPolicy>, I>>(object: I): RestartPolicy {
+  fromPartial(object: DeepPartial<RestartPolicy>): RestartPolicy {
     const message = createBaseRestartPolicy();
     message.condition = object.condition ?? "";
     message.delay = object.delay ?? 0;
@@ -5360,10 +5356,10 @@ export const Placement: MessageFns<Placement> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Placement>, I>>(base?: I): Placement {
-    return Placement.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Placement>): Placement {
+    return Placement.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Placement>, I>>(object: I): Placement {
+  fromPartial(object: DeepPartial<Placement>): Placement {
     const message = createBasePlacement();
     message.constraints = object.constraints?.map((e) => e) || [];
     message.spread = object.spread?.map((e) => e) || [];
@@ -5497,10 +5493,10 @@ export const NetworkAttachmentConfig: MessageFns<NetworkAttachmentConfig> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<NetworkAttachmentConfig>, I>>(base?: I): NetworkAttachmentConfig {
-    return NetworkAttachmentConfig.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<NetworkAttachmentConfig>): NetworkAttachmentConfig {
+    return NetworkAttachmentConfig.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<NetworkAttachmentConfig>, I>>(object: I): NetworkAttachmentConfig {
+  fromPartial(object: DeepPartial<NetworkAttachmentConfig>): NetworkAttachmentConfig {
     const message = createBaseNetworkAttachmentConfig();
     message.target = object.target ?? "";
     message.aliases = object.aliases?.map((e) => e) || [];
@@ -5591,13 +5587,11 @@ export const NetworkAttachmentConfig_DriverOptionsEntry: MessageFns<NetworkAttac
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<NetworkAttachmentConfig_DriverOptionsEntry>, I>>(
-    base?: I,
-  ): NetworkAttachmentConfig_DriverOptionsEntry {
-    return NetworkAttachmentConfig_DriverOptionsEntry.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<NetworkAttachmentConfig_DriverOptionsEntry>): NetworkAttachmentConfig_DriverOptionsEntry {
+    return NetworkAttachmentConfig_DriverOptionsEntry.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<NetworkAttachmentConfig_DriverOptionsEntry>, I>>(
-    object: I,
+  fromPartial(
+    object: DeepPartial<NetworkAttachmentConfig_DriverOptionsEntry>,
   ): NetworkAttachmentConfig_DriverOptionsEntry {
     const message = createBaseNetworkAttachmentConfig_DriverOptionsEntry();
     message.key = object.key ?? "";
@@ -6145,10 +6139,10 @@ export const ContainerSpec: MessageFns<ContainerSpec> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<ContainerSpec>, I>>(base?: I): ContainerSpec {
-    return ContainerSpec.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ContainerSpec>): ContainerSpec {
+    return ContainerSpec.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ContainerSpec>, I>>(object: I): ContainerSpec {
+  fromPartial(object: DeepPartial<ContainerSpec>): ContainerSpec {
     const message = createBaseContainerSpec();
     message.image = object.image ?? "";
     message.labels = (globalThis.Object.entries(object.labels ?? {}) as [string, string][]).reduce(
@@ -6272,10 +6266,10 @@ export const ContainerSpec_LabelsEntry: MessageFns<ContainerSpec_LabelsEntry> = 
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<ContainerSpec_LabelsEntry>, I>>(base?: I): ContainerSpec_LabelsEntry {
-    return ContainerSpec_LabelsEntry.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ContainerSpec_LabelsEntry>): ContainerSpec_LabelsEntry {
+    return ContainerSpec_LabelsEntry.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ContainerSpec_LabelsEntry>, I>>(object: I): ContainerSpec_LabelsEntry {
+  fromPartial(object: DeepPartial<ContainerSpec_LabelsEntry>): ContainerSpec_LabelsEntry {
     const message = createBaseContainerSpec_LabelsEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
@@ -6357,10 +6351,10 @@ export const ContainerSpec_SysctlsEntry: MessageFns<ContainerSpec_SysctlsEntry> 
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<ContainerSpec_SysctlsEntry>, I>>(base?: I): ContainerSpec_SysctlsEntry {
-    return ContainerSpec_SysctlsEntry.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ContainerSpec_SysctlsEntry>): ContainerSpec_SysctlsEntry {
+    return ContainerSpec_SysctlsEntry.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ContainerSpec_SysctlsEntry>, I>>(object: I): ContainerSpec_SysctlsEntry {
+  fromPartial(object: DeepPartial<ContainerSpec_SysctlsEntry>): ContainerSpec_SysctlsEntry {
     const message = createBaseContainerSpec_SysctlsEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
@@ -6700,10 +6694,10 @@ export const Task: MessageFns<Task> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Task>, I>>(base?: I): Task {
-    return Task.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Task>): Task {
+    return Task.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Task>, I>>(object: I): Task {
+  fromPartial(object: DeepPartial<Task>): Task {
     const message = createBaseTask();
     message.id = object.id ?? "";
     message.meta = (object.meta !== undefined && object.meta !== null) ? Meta.fromPartial(object.meta) : undefined;
@@ -6807,10 +6801,10 @@ export const Task_ServiceLabelsEntry: MessageFns<Task_ServiceLabelsEntry> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Task_ServiceLabelsEntry>, I>>(base?: I): Task_ServiceLabelsEntry {
-    return Task_ServiceLabelsEntry.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Task_ServiceLabelsEntry>): Task_ServiceLabelsEntry {
+    return Task_ServiceLabelsEntry.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Task_ServiceLabelsEntry>, I>>(object: I): Task_ServiceLabelsEntry {
+  fromPartial(object: DeepPartial<Task_ServiceLabelsEntry>): Task_ServiceLabelsEntry {
     const message = createBaseTask_ServiceLabelsEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
@@ -6994,10 +6988,10 @@ export const TaskStatus: MessageFns<TaskStatus> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<TaskStatus>, I>>(base?: I): TaskStatus {
-    return TaskStatus.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<TaskStatus>): TaskStatus {
+    return TaskStatus.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<TaskStatus>, I>>(object: I): TaskStatus {
+  fromPartial(object: DeepPartial<TaskStatus>): TaskStatus {
     const message = createBaseTaskStatus();
     message.state = object.state ?? 0;
     message.timestamp = object.timestamp ?? 0;
@@ -7104,10 +7098,10 @@ export const TaskAttachment: MessageFns<TaskAttachment> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<TaskAttachment>, I>>(base?: I): TaskAttachment {
-    return TaskAttachment.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<TaskAttachment>): TaskAttachment {
+    return TaskAttachment.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<TaskAttachment>, I>>(object: I): TaskAttachment {
+  fromPartial(object: DeepPartial<TaskAttachment>): TaskAttachment {
     const message = createBaseTaskAttachment();
     message.networkId = object.networkId ?? "";
     message.address = object.address ?? "";
@@ -7250,10 +7244,10 @@ export const Network: MessageFns<Network> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Network>, I>>(base?: I): Network {
-    return Network.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Network>): Network {
+    return Network.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Network>, I>>(object: I): Network {
+  fromPartial(object: DeepPartial<Network>): Network {
     const message = createBaseNetwork();
     message.id = object.id ?? "";
     message.meta = (object.meta !== undefined && object.meta !== null) ? Meta.fromPartial(object.meta) : undefined;
@@ -7500,10 +7494,10 @@ export const NetworkSpec: MessageFns<NetworkSpec> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<NetworkSpec>, I>>(base?: I): NetworkSpec {
-    return NetworkSpec.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<NetworkSpec>): NetworkSpec {
+    return NetworkSpec.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<NetworkSpec>, I>>(object: I): NetworkSpec {
+  fromPartial(object: DeepPartial<NetworkSpec>): NetworkSpec {
     const message = createBaseNetworkSpec();
     message.name = object.name ?? "";
     message.labels = (globalThis.Object.entries(object.labels ?? {}) as [string, string][]).reduce(
@@ -7608,10 +7602,10 @@ export const NetworkSpec_LabelsEntry: MessageFns<NetworkSpec_LabelsEntry> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<NetworkSpec_LabelsEntry>, I>>(base?: I): NetworkSpec_LabelsEntry {
-    return NetworkSpec_LabelsEntry.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<NetworkSpec_LabelsEntry>): NetworkSpec_LabelsEntry {
+    return NetworkSpec_LabelsEntry.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<NetworkSpec_LabelsEntry>, I>>(object: I): NetworkSpec_LabelsEntry {
+  fromPartial(object: DeepPartial<NetworkSpec_LabelsEntry>): NetworkSpec_LabelsEntry {
     const message = createBaseNetworkSpec_LabelsEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
@@ -7693,10 +7687,10 @@ export const NetworkSpec_OptionsEntry: MessageFns<NetworkSpec_OptionsEntry> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<NetworkSpec_OptionsEntry>, I>>(base?: I): NetworkSpec_OptionsEntry {
-    return NetworkSpec_OptionsEntry.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<NetworkSpec_OptionsEntry>): NetworkSpec_OptionsEntry {
+    return NetworkSpec_OptionsEntry.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<NetworkSpec_OptionsEntry>, I>>(object: I): NetworkSpec_OptionsEntry {
+  fromPartial(object: DeepPartial<NetworkSpec_OptionsEntry>): NetworkSpec_OptionsEntry {
     const message = createBaseNetworkSpec_OptionsEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
@@ -7725,10 +7719,6 @@ export type DeepPartial<T> = T extends Builtin ? T
   : T extends {} ? { [K in keyof T]?: DeepPartial<T[K]> }
   : Partial<T>;
 
-type KeysOfUnion<T> = T extends T ? keyof T : never;
-export type Exact<P, I extends P> = P extends Builtin ? P
-  : P & { [K in keyof P]: Exact<P[K], I[K]> } & { [K in Exclude<keyof I, KeysOfUnion<P>>]: never };
-
 function longToNumber(int64: { toString(): string }): number {
   const num = globalThis.Number(int64.toString());
   if (num > globalThis.Number.MAX_SAFE_INTEGER) {
@@ -7753,6 +7743,6 @@ export interface MessageFns<T> {
   decode(input: BinaryReader | Uint8Array, length?: number): T;
   fromJSON(object: any): T;
   toJSON(message: T): unknown;
-  create<I extends Exact<DeepPartial<T>, I>>(base?: I): T;
-  fromPartial<I extends Exact<DeepPartial<T>, I>>(object: I): T;
+  create(base?: DeepPartial<T>): T;
+  fromPartial(object: DeepPartial<T>): T;
 }

@@ -197,10 +197,10 @@ export const RaftFrame: MessageFns<RaftFrame> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<RaftFrame>, I>>(base?: I): RaftFrame {
-    return RaftFrame.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<RaftFrame>): RaftFrame {
+    return RaftFrame.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<RaftFrame>, I>>(object: I): RaftFrame {
+  fromPartial(object: DeepPartial<RaftFrame>): RaftFrame {
     const message = createBaseRaftFrame();
     message.from = object.from ?? 0;
     message.to = object.to ?? 0;
@@ -287,10 +287,10 @@ export const RaftAck: MessageFns<RaftAck> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<RaftAck>, I>>(base?: I): RaftAck {
-    return RaftAck.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<RaftAck>): RaftAck {
+    return RaftAck.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<RaftAck>, I>>(object: I): RaftAck {
+  fromPartial(object: DeepPartial<RaftAck>): RaftAck {
     const message = createBaseRaftAck();
     message.message = object.message ?? 0;
     message.taken = object.taken ?? false;
@@ -360,10 +360,6 @@ export type DeepPartial<T> = T extends Builtin ? T
   : T extends {} ? { [K in keyof T]?: DeepPartial<T[K]> }
   : Partial<T>;
 
-type KeysOfUnion<T> = T extends T ? keyof T : never;
-export type Exact<P, I extends P> = P extends Builtin ? P
-  : P & { [K in keyof P]: Exact<P[K], I[K]> } & { [K in Exclude<keyof I, KeysOfUnion<P>>]: never };
-
 function longToNumber(int64: { toString(): string }): number {
   const num = globalThis.Number(int64.toString());
   if (num > globalThis.Number.MAX_SAFE_INTEGER) {
@@ -384,6 +380,6 @@ export interface MessageFns<T> {
   decode(input: BinaryReader | Uint8Array, length?: number): T;
   fromJSON(object: any): T;
   toJSON(message: T): unknown;
-  create<I extends Exact<DeepPartial<T>, I>>(base?: I): T;
-  fromPartial<I extends Exact<DeepPartial<T>, I>>(object: I): T;
+  create(base?: DeepPartial<T>): T;
+  fromPartial(object: DeepPartial<T>): T;
 }

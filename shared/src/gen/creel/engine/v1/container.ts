@@ -536,10 +536,10 @@ export const ContainerRef: MessageFns<ContainerRef> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<ContainerRef>, I>>(base?: I): ContainerRef {
-    return ContainerRef.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ContainerRef>): ContainerRef {
+    return ContainerRef.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ContainerRef>, I>>(object: I): ContainerRef {
+  fromPartial(object: DeepPartial<ContainerRef>): ContainerRef {
     const message = createBaseContainerRef();
     message.id = object.id ?? "";
     return message;
@@ -620,10 +620,10 @@ export const CreateContainerRequest: MessageFns<CreateContainerRequest> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<CreateContainerRequest>, I>>(base?: I): CreateContainerRequest {
-    return CreateContainerRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<CreateContainerRequest>): CreateContainerRequest {
+    return CreateContainerRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<CreateContainerRequest>, I>>(object: I): CreateContainerRequest {
+  fromPartial(object: DeepPartial<CreateContainerRequest>): CreateContainerRequest {
     const message = createBaseCreateContainerRequest();
     message.name = object.name ?? "";
     message.spec = (object.spec !== undefined && object.spec !== null)
@@ -707,10 +707,10 @@ export const CreateContainerReply: MessageFns<CreateContainerReply> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<CreateContainerReply>, I>>(base?: I): CreateContainerReply {
-    return CreateContainerReply.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<CreateContainerReply>): CreateContainerReply {
+    return CreateContainerReply.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<CreateContainerReply>, I>>(object: I): CreateContainerReply {
+  fromPartial(object: DeepPartial<CreateContainerReply>): CreateContainerReply {
     const message = createBaseCreateContainerReply();
     message.id = object.id ?? "";
     message.warnings = object.warnings?.map((e) => e) || [];
@@ -1621,10 +1621,10 @@ export const ContainerSpec: MessageFns<ContainerSpec> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<ContainerSpec>, I>>(base?: I): ContainerSpec {
-    return ContainerSpec.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ContainerSpec>): ContainerSpec {
+    return ContainerSpec.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ContainerSpec>, I>>(object: I): ContainerSpec {
+  fromPartial(object: DeepPartial<ContainerSpec>): ContainerSpec {
     const message = createBaseContainerSpec();
     message.image = object.image ?? "";
     message.entrypoint = object.entrypoint?.map((e) => e) || [];
@@ -1780,10 +1780,10 @@ export const ContainerSpec_LabelsEntry: MessageFns<ContainerSpec_LabelsEntry> = 
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<ContainerSpec_LabelsEntry>, I>>(base?: I): ContainerSpec_LabelsEntry {
-    return ContainerSpec_LabelsEntry.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ContainerSpec_LabelsEntry>): ContainerSpec_LabelsEntry {
+    return ContainerSpec_LabelsEntry.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ContainerSpec_LabelsEntry>, I>>(object: I): ContainerSpec_LabelsEntry {
+  fromPartial(object: DeepPartial<ContainerSpec_LabelsEntry>): ContainerSpec_LabelsEntry {
     const message = createBaseContainerSpec_LabelsEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
@@ -1865,12 +1865,10 @@ export const ContainerSpec_AnnotationsEntry: MessageFns<ContainerSpec_Annotation
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<ContainerSpec_AnnotationsEntry>, I>>(base?: I): ContainerSpec_AnnotationsEntry {
-    return ContainerSpec_AnnotationsEntry.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ContainerSpec_AnnotationsEntry>): ContainerSpec_AnnotationsEntry {
+    return ContainerSpec_AnnotationsEntry.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ContainerSpec_AnnotationsEntry>, I>>(
-    object: I,
-  ): ContainerSpec_AnnotationsEntry {
+  fromPartial(object: DeepPartial<ContainerSpec_AnnotationsEntry>): ContainerSpec_AnnotationsEntry {
     const message = createBaseContainerSpec_AnnotationsEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
@@ -1952,10 +1950,10 @@ export const ContainerSpec_SysctlsEntry: MessageFns<ContainerSpec_SysctlsEntry> 
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<ContainerSpec_SysctlsEntry>, I>>(base?: I): ContainerSpec_SysctlsEntry {
-    return ContainerSpec_SysctlsEntry.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ContainerSpec_SysctlsEntry>): ContainerSpec_SysctlsEntry {
+    return ContainerSpec_SysctlsEntry.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ContainerSpec_SysctlsEntry>, I>>(object: I): ContainerSpec_SysctlsEntry {
+  fromPartial(object: DeepPartial<ContainerSpec_SysctlsEntry>): ContainerSpec_SysctlsEntry {
     const message = createBaseContainerSpec_SysctlsEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
@@ -2290,10 +2288,10 @@ export const Mount: MessageFns<Mount> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Mount>, I>>(base?: I): Mount {
-    return Mount.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Mount>): Mount {
+    return Mount.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Mount>, I>>(object: I): Mount {
+  fromPartial(object: DeepPartial<Mount>): Mount {
     const message = createBaseMount();
     message.type = object.type ?? "";
     message.source = object.source ?? "";
@@ -2401,10 +2399,10 @@ export const Mount_VolumeOptionsEntry: MessageFns<Mount_VolumeOptionsEntry> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Mount_VolumeOptionsEntry>, I>>(base?: I): Mount_VolumeOptionsEntry {
-    return Mount_VolumeOptionsEntry.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Mount_VolumeOptionsEntry>): Mount_VolumeOptionsEntry {
+    return Mount_VolumeOptionsEntry.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Mount_VolumeOptionsEntry>, I>>(object: I): Mount_VolumeOptionsEntry {
+  fromPartial(object: DeepPartial<Mount_VolumeOptionsEntry>): Mount_VolumeOptionsEntry {
     const message = createBaseMount_VolumeOptionsEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
@@ -2486,10 +2484,10 @@ export const Mount_VolumeLabelsEntry: MessageFns<Mount_VolumeLabelsEntry> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Mount_VolumeLabelsEntry>, I>>(base?: I): Mount_VolumeLabelsEntry {
-    return Mount_VolumeLabelsEntry.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Mount_VolumeLabelsEntry>): Mount_VolumeLabelsEntry {
+    return Mount_VolumeLabelsEntry.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Mount_VolumeLabelsEntry>, I>>(object: I): Mount_VolumeLabelsEntry {
+  fromPartial(object: DeepPartial<Mount_VolumeLabelsEntry>): Mount_VolumeLabelsEntry {
     const message = createBaseMount_VolumeLabelsEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
@@ -2616,10 +2614,10 @@ export const File: MessageFns<File> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<File>, I>>(base?: I): File {
-    return File.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<File>): File {
+    return File.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<File>, I>>(object: I): File {
+  fromPartial(object: DeepPartial<File>): File {
     const message = createBaseFile();
     message.target = object.target ?? "";
     message.data = object.data ?? Buffer.alloc(0);
@@ -2727,10 +2725,10 @@ export const Device: MessageFns<Device> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Device>, I>>(base?: I): Device {
-    return Device.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Device>): Device {
+    return Device.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Device>, I>>(object: I): Device {
+  fromPartial(object: DeepPartial<Device>): Device {
     const message = createBaseDevice();
     message.hostPath = object.hostPath ?? "";
     message.containerPath = object.containerPath ?? "";
@@ -3058,10 +3056,10 @@ export const Resources: MessageFns<Resources> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Resources>, I>>(base?: I): Resources {
-    return Resources.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Resources>): Resources {
+    return Resources.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Resources>, I>>(object: I): Resources {
+  fromPartial(object: DeepPartial<Resources>): Resources {
     const message = createBaseResources();
     message.nanoCpus = object.nanoCpus ?? 0;
     message.cpuShares = object.cpuShares ?? 0;
@@ -3170,10 +3168,10 @@ export const Ulimit: MessageFns<Ulimit> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Ulimit>, I>>(base?: I): Ulimit {
-    return Ulimit.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Ulimit>): Ulimit {
+    return Ulimit.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Ulimit>, I>>(object: I): Ulimit {
+  fromPartial(object: DeepPartial<Ulimit>): Ulimit {
     const message = createBaseUlimit();
     message.name = object.name ?? "";
     message.soft = object.soft ?? 0;
@@ -3379,10 +3377,10 @@ export const Security: MessageFns<Security> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Security>, I>>(base?: I): Security {
-    return Security.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Security>): Security {
+    return Security.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Security>, I>>(object: I): Security {
+  fromPartial(object: DeepPartial<Security>): Security {
     const message = createBaseSecurity();
     message.privileged = object.privileged ?? false;
     message.capAdd = object.capAdd?.map((e) => e) || [];
@@ -3519,10 +3517,10 @@ export const NetworkAttachment: MessageFns<NetworkAttachment> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<NetworkAttachment>, I>>(base?: I): NetworkAttachment {
-    return NetworkAttachment.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<NetworkAttachment>): NetworkAttachment {
+    return NetworkAttachment.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<NetworkAttachment>, I>>(object: I): NetworkAttachment {
+  fromPartial(object: DeepPartial<NetworkAttachment>): NetworkAttachment {
     const message = createBaseNetworkAttachment();
     message.network = object.network ?? "";
     message.address = object.address ?? "";
@@ -3649,10 +3647,10 @@ export const PortBinding: MessageFns<PortBinding> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<PortBinding>, I>>(base?: I): PortBinding {
-    return PortBinding.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<PortBinding>): PortBinding {
+    return PortBinding.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<PortBinding>, I>>(object: I): PortBinding {
+  fromPartial(object: DeepPartial<PortBinding>): PortBinding {
     const message = createBasePortBinding();
     message.hostIp = object.hostIp ?? "";
     message.hostPort = object.hostPort ?? 0;
@@ -3751,10 +3749,10 @@ export const Dns: MessageFns<Dns> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Dns>, I>>(base?: I): Dns {
-    return Dns.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Dns>): Dns {
+    return Dns.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Dns>, I>>(object: I): Dns {
+  fromPartial(object: DeepPartial<Dns>): Dns {
     const message = createBaseDns();
     message.servers = object.servers?.map((e) => e) || [];
     message.search = object.search?.map((e) => e) || [];
@@ -3859,10 +3857,10 @@ export const LogConfig: MessageFns<LogConfig> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<LogConfig>, I>>(base?: I): LogConfig {
-    return LogConfig.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<LogConfig>): LogConfig {
+    return LogConfig.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<LogConfig>, I>>(object: I): LogConfig {
+  fromPartial(object: DeepPartial<LogConfig>): LogConfig {
     const message = createBaseLogConfig();
     message.driver = object.driver ?? "";
     message.options = (globalThis.Object.entries(object.options ?? {}) as [string, string][]).reduce(
@@ -3952,10 +3950,10 @@ export const LogConfig_OptionsEntry: MessageFns<LogConfig_OptionsEntry> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<LogConfig_OptionsEntry>, I>>(base?: I): LogConfig_OptionsEntry {
-    return LogConfig_OptionsEntry.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<LogConfig_OptionsEntry>): LogConfig_OptionsEntry {
+    return LogConfig_OptionsEntry.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<LogConfig_OptionsEntry>, I>>(object: I): LogConfig_OptionsEntry {
+  fromPartial(object: DeepPartial<LogConfig_OptionsEntry>): LogConfig_OptionsEntry {
     const message = createBaseLogConfig_OptionsEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
@@ -4041,10 +4039,10 @@ export const RestartPolicy: MessageFns<RestartPolicy> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<RestartPolicy>, I>>(base?: I): RestartPolicy {
-    return RestartPolicy.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<RestartPolicy>): RestartPolicy {
+    return RestartPolicy.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<RestartPolicy>, I>>(object: I): RestartPolicy {
+  fromPartial(object: DeepPartial<RestartPolicy>): RestartPolicy {
     const message = createBaseRestartPolicy();
     message.name = object.name ?? "";
     message.maxRetries = object.maxRetries ?? 0;
@@ -4202,10 +4200,10 @@ export const Healthcheck: MessageFns<Healthcheck> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Healthcheck>, I>>(base?: I): Healthcheck {
-    return Healthcheck.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Healthcheck>): Healthcheck {
+    return Healthcheck.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Healthcheck>, I>>(object: I): Healthcheck {
+  fromPartial(object: DeepPartial<Healthcheck>): Healthcheck {
     const message = createBaseHealthcheck();
     message.test = object.test?.map((e) => e) || [];
     message.intervalNanos = object.intervalNanos ?? 0;
@@ -4739,10 +4737,10 @@ export const Container: MessageFns<Container> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Container>, I>>(base?: I): Container {
-    return Container.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Container>): Container {
+    return Container.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Container>, I>>(object: I): Container {
+  fromPartial(object: DeepPartial<Container>): Container {
     const message = createBaseContainer();
     message.id = object.id ?? "";
     message.name = object.name ?? "";
@@ -4858,10 +4856,10 @@ export const Container_MergedLabelsEntry: MessageFns<Container_MergedLabelsEntry
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Container_MergedLabelsEntry>, I>>(base?: I): Container_MergedLabelsEntry {
-    return Container_MergedLabelsEntry.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Container_MergedLabelsEntry>): Container_MergedLabelsEntry {
+    return Container_MergedLabelsEntry.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Container_MergedLabelsEntry>, I>>(object: I): Container_MergedLabelsEntry {
+  fromPartial(object: DeepPartial<Container_MergedLabelsEntry>): Container_MergedLabelsEntry {
     const message = createBaseContainer_MergedLabelsEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
@@ -5098,10 +5096,10 @@ export const ContainerState: MessageFns<ContainerState> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<ContainerState>, I>>(base?: I): ContainerState {
-    return ContainerState.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ContainerState>): ContainerState {
+    return ContainerState.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ContainerState>, I>>(object: I): ContainerState {
+  fromPartial(object: DeepPartial<ContainerState>): ContainerState {
     const message = createBaseContainerState();
     message.status = object.status ?? "";
     message.pid = object.pid ?? 0;
@@ -5233,10 +5231,10 @@ export const HealthResult: MessageFns<HealthResult> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<HealthResult>, I>>(base?: I): HealthResult {
-    return HealthResult.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<HealthResult>): HealthResult {
+    return HealthResult.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<HealthResult>, I>>(object: I): HealthResult {
+  fromPartial(object: DeepPartial<HealthResult>): HealthResult {
     const message = createBaseHealthResult();
     message.startNanos = object.startNanos ?? "0";
     message.endNanos = object.endNanos ?? "0";
@@ -5424,10 +5422,10 @@ export const Endpoint: MessageFns<Endpoint> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Endpoint>, I>>(base?: I): Endpoint {
-    return Endpoint.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Endpoint>): Endpoint {
+    return Endpoint.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Endpoint>, I>>(object: I): Endpoint {
+  fromPartial(object: DeepPartial<Endpoint>): Endpoint {
     const message = createBaseEndpoint();
     message.id = object.id ?? "";
     message.networkId = object.networkId ?? "";
@@ -5557,10 +5555,10 @@ export const BoundPort: MessageFns<BoundPort> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<BoundPort>, I>>(base?: I): BoundPort {
-    return BoundPort.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<BoundPort>): BoundPort {
+    return BoundPort.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<BoundPort>, I>>(object: I): BoundPort {
+  fromPartial(object: DeepPartial<BoundPort>): BoundPort {
     const message = createBaseBoundPort();
     message.hostIp = object.hostIp ?? "";
     message.hostPort = object.hostPort ?? 0;
@@ -5682,10 +5680,10 @@ export const StopRequest: MessageFns<StopRequest> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<StopRequest>, I>>(base?: I): StopRequest {
-    return StopRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<StopRequest>): StopRequest {
+    return StopRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<StopRequest>, I>>(object: I): StopRequest {
+  fromPartial(object: DeepPartial<StopRequest>): StopRequest {
     const message = createBaseStopRequest();
     message.id = object.id ?? "";
     message.timeoutSeconds = object.timeoutSeconds ?? 0;
@@ -5769,10 +5767,10 @@ export const KillRequest: MessageFns<KillRequest> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<KillRequest>, I>>(base?: I): KillRequest {
-    return KillRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<KillRequest>): KillRequest {
+    return KillRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<KillRequest>, I>>(object: I): KillRequest {
+  fromPartial(object: DeepPartial<KillRequest>): KillRequest {
     const message = createBaseKillRequest();
     message.id = object.id ?? "";
     message.signal = object.signal ?? "";
@@ -5869,10 +5867,10 @@ export const RemoveContainerRequest: MessageFns<RemoveContainerRequest> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<RemoveContainerRequest>, I>>(base?: I): RemoveContainerRequest {
-    return RemoveContainerRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<RemoveContainerRequest>): RemoveContainerRequest {
+    return RemoveContainerRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<RemoveContainerRequest>, I>>(object: I): RemoveContainerRequest {
+  fromPartial(object: DeepPartial<RemoveContainerRequest>): RemoveContainerRequest {
     const message = createBaseRemoveContainerRequest();
     message.id = object.id ?? "";
     message.force = object.force ?? false;
@@ -5955,10 +5953,10 @@ export const RenameRequest: MessageFns<RenameRequest> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<RenameRequest>, I>>(base?: I): RenameRequest {
-    return RenameRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<RenameRequest>): RenameRequest {
+    return RenameRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<RenameRequest>, I>>(object: I): RenameRequest {
+  fromPartial(object: DeepPartial<RenameRequest>): RenameRequest {
     const message = createBaseRenameRequest();
     message.id = object.id ?? "";
     message.name = object.name ?? "";
@@ -6062,10 +6060,10 @@ export const ListContainersRequest: MessageFns<ListContainersRequest> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<ListContainersRequest>, I>>(base?: I): ListContainersRequest {
-    return ListContainersRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ListContainersRequest>): ListContainersRequest {
+    return ListContainersRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ListContainersRequest>, I>>(object: I): ListContainersRequest {
+  fromPartial(object: DeepPartial<ListContainersRequest>): ListContainersRequest {
     const message = createBaseListContainersRequest();
     message.all = object.all ?? false;
     message.labels = (globalThis.Object.entries(object.labels ?? {}) as [string, string][]).reduce(
@@ -6155,14 +6153,10 @@ export const ListContainersRequest_LabelsEntry: MessageFns<ListContainersRequest
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<ListContainersRequest_LabelsEntry>, I>>(
-    base?: I,
-  ): ListContainersRequest_LabelsEntry {
-    return ListContainersRequest_LabelsEntry.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ListContainersRequest_LabelsEntry>): ListContainersRequest_LabelsEntry {
+    return ListContainersRequest_LabelsEntry.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ListContainersRequest_LabelsEntry>, I>>(
-    object: I,
-  ): ListContainersRequest_LabelsEntry {
+  fromPartial(object: DeepPartial<ListContainersRequest_LabelsEntry>): ListContainersRequest_LabelsEntry {
     const message = createBaseListContainersRequest_LabelsEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
@@ -6231,10 +6225,10 @@ export const ListContainersReply: MessageFns<ListContainersReply> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<ListContainersReply>, I>>(base?: I): ListContainersReply {
-    return ListContainersReply.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ListContainersReply>): ListContainersReply {
+    return ListContainersReply.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ListContainersReply>, I>>(object: I): ListContainersReply {
+  fromPartial(object: DeepPartial<ListContainersReply>): ListContainersReply {
     const message = createBaseListContainersReply();
     message.containers = object.containers?.map((e) => Container.fromPartial(e)) || [];
     return message;
@@ -6315,10 +6309,10 @@ export const WaitRequest: MessageFns<WaitRequest> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<WaitRequest>, I>>(base?: I): WaitRequest {
-    return WaitRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<WaitRequest>): WaitRequest {
+    return WaitRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<WaitRequest>, I>>(object: I): WaitRequest {
+  fromPartial(object: DeepPartial<WaitRequest>): WaitRequest {
     const message = createBaseWaitRequest();
     message.id = object.id ?? "";
     message.condition = object.condition ?? "";
@@ -6404,10 +6398,10 @@ export const WaitReply: MessageFns<WaitReply> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<WaitReply>, I>>(base?: I): WaitReply {
-    return WaitReply.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<WaitReply>): WaitReply {
+    return WaitReply.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<WaitReply>, I>>(object: I): WaitReply {
+  fromPartial(object: DeepPartial<WaitReply>): WaitReply {
     const message = createBaseWaitReply();
     switch (object.kind?.$case) {
       case "armed": {
@@ -6505,10 +6499,10 @@ export const WaitResult: MessageFns<WaitResult> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<WaitResult>, I>>(base?: I): WaitResult {
-    return WaitResult.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<WaitResult>): WaitResult {
+    return WaitResult.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<WaitResult>, I>>(object: I): WaitResult {
+  fromPartial(object: DeepPartial<WaitResult>): WaitResult {
     const message = createBaseWaitResult();
     message.exitCode = object.exitCode ?? 0;
     message.error = object.error ?? "";
@@ -6669,10 +6663,10 @@ export const AttachRequest: MessageFns<AttachRequest> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<AttachRequest>, I>>(base?: I): AttachRequest {
-    return AttachRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<AttachRequest>): AttachRequest {
+    return AttachRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<AttachRequest>, I>>(object: I): AttachRequest {
+  fromPartial(object: DeepPartial<AttachRequest>): AttachRequest {
     const message = createBaseAttachRequest();
     message.id = object.id ?? "";
     message.stdin = object.stdin ?? false;
@@ -6759,10 +6753,10 @@ export const StreamReply: MessageFns<StreamReply> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<StreamReply>, I>>(base?: I): StreamReply {
-    return StreamReply.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<StreamReply>): StreamReply {
+    return StreamReply.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<StreamReply>, I>>(object: I): StreamReply {
+  fromPartial(object: DeepPartial<StreamReply>): StreamReply {
     const message = createBaseStreamReply();
     message.socket = object.socket ?? "";
     message.raw = object.raw ?? false;
@@ -6859,10 +6853,10 @@ export const ResizeRequest: MessageFns<ResizeRequest> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<ResizeRequest>, I>>(base?: I): ResizeRequest {
-    return ResizeRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ResizeRequest>): ResizeRequest {
+    return ResizeRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ResizeRequest>, I>>(object: I): ResizeRequest {
+  fromPartial(object: DeepPartial<ResizeRequest>): ResizeRequest {
     const message = createBaseResizeRequest();
     message.id = object.id ?? "";
     message.height = object.height ?? 0;
@@ -7068,10 +7062,10 @@ export const LogsRequest: MessageFns<LogsRequest> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<LogsRequest>, I>>(base?: I): LogsRequest {
-    return LogsRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<LogsRequest>): LogsRequest {
+    return LogsRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<LogsRequest>, I>>(object: I): LogsRequest {
+  fromPartial(object: DeepPartial<LogsRequest>): LogsRequest {
     const message = createBaseLogsRequest();
     message.id = object.id ?? "";
     message.follow = object.follow ?? false;
@@ -7164,10 +7158,10 @@ export const TopRequest: MessageFns<TopRequest> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<TopRequest>, I>>(base?: I): TopRequest {
-    return TopRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<TopRequest>): TopRequest {
+    return TopRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<TopRequest>, I>>(object: I): TopRequest {
+  fromPartial(object: DeepPartial<TopRequest>): TopRequest {
     const message = createBaseTopRequest();
     message.id = object.id ?? "";
     message.psArgs = object.psArgs ?? "";
@@ -7251,10 +7245,10 @@ export const TopReply: MessageFns<TopReply> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<TopReply>, I>>(base?: I): TopReply {
-    return TopReply.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<TopReply>): TopReply {
+    return TopReply.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<TopReply>, I>>(object: I): TopReply {
+  fromPartial(object: DeepPartial<TopReply>): TopReply {
     const message = createBaseTopReply();
     message.titles = object.titles?.map((e) => e) || [];
     message.processes = object.processes?.map((e) => TopProcess.fromPartial(e)) || [];
@@ -7321,10 +7315,10 @@ export const TopProcess: MessageFns<TopProcess> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<TopProcess>, I>>(base?: I): TopProcess {
-    return TopProcess.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<TopProcess>): TopProcess {
+    return TopProcess.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<TopProcess>, I>>(object: I): TopProcess {
+  fromPartial(object: DeepPartial<TopProcess>): TopProcess {
     const message = createBaseTopProcess();
     message.fields = object.fields?.map((e) => e) || [];
     return message;
@@ -7564,10 +7558,10 @@ export const ExecCreateRequest: MessageFns<ExecCreateRequest> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<ExecCreateRequest>, I>>(base?: I): ExecCreateRequest {
-    return ExecCreateRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ExecCreateRequest>): ExecCreateRequest {
+    return ExecCreateRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ExecCreateRequest>, I>>(object: I): ExecCreateRequest {
+  fromPartial(object: DeepPartial<ExecCreateRequest>): ExecCreateRequest {
     const message = createBaseExecCreateRequest();
     message.containerId = object.containerId ?? "";
     message.cmd = object.cmd?.map((e) => e) || [];
@@ -7641,10 +7635,10 @@ export const ExecRef: MessageFns<ExecRef> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<ExecRef>, I>>(base?: I): ExecRef {
-    return ExecRef.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ExecRef>): ExecRef {
+    return ExecRef.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ExecRef>, I>>(object: I): ExecRef {
+  fromPartial(object: DeepPartial<ExecRef>): ExecRef {
     const message = createBaseExecRef();
     message.id = object.id ?? "";
     return message;
@@ -7755,10 +7749,10 @@ export const ExecStartRequest: MessageFns<ExecStartRequest> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<ExecStartRequest>, I>>(base?: I): ExecStartRequest {
-    return ExecStartRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ExecStartRequest>): ExecStartRequest {
+    return ExecStartRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ExecStartRequest>, I>>(object: I): ExecStartRequest {
+  fromPartial(object: DeepPartial<ExecStartRequest>): ExecStartRequest {
     const message = createBaseExecStartRequest();
     message.id = object.id ?? "";
     message.detach = object.detach ?? false;
@@ -7910,10 +7904,10 @@ export const Exec: MessageFns<Exec> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Exec>, I>>(base?: I): Exec {
-    return Exec.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Exec>): Exec {
+    return Exec.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Exec>, I>>(object: I): Exec {
+  fromPartial(object: DeepPartial<Exec>): Exec {
     const message = createBaseExec();
     message.id = object.id ?? "";
     message.containerId = object.containerId ?? "";
@@ -7944,10 +7938,6 @@ export type DeepPartial<T> = T extends Builtin ? T
   : T extends {} ? { [K in keyof T]?: DeepPartial<T[K]> }
   : Partial<T>;
 
-type KeysOfUnion<T> = T extends T ? keyof T : never;
-export type Exact<P, I extends P> = P extends Builtin ? P
-  : P & { [K in keyof P]: Exact<P[K], I[K]> } & { [K in Exclude<keyof I, KeysOfUnion<P>>]: never };
-
 function longToNumber(int64: { toString(): string }): number {
   const num = globalThis.Number(int64.toString());
   if (num > globalThis.Number.MAX_SAFE_INTEGER) {
@@ -7972,6 +7962,6 @@ export interface MessageFns<T> {
   decode(input: BinaryReader | Uint8Array, length?: number): T;
   fromJSON(object: any): T;
   toJSON(message: T): unknown;
-  create<I extends Exact<DeepPartial<T>, I>>(base?: I): T;
-  fromPartial<I extends Exact<DeepPartial<T>, I>>(object: I): T;
+  create(base?: DeepPartial<T>): T;
+  fromPartial(object: DeepPartial<T>): T;
 }

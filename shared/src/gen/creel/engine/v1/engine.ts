@@ -366,10 +366,10 @@ export const InfoRequest: MessageFns<InfoRequest> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<InfoRequest>, I>>(base?: I): InfoRequest {
-    return InfoRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<InfoRequest>): InfoRequest {
+    return InfoRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<InfoRequest>, I>>(_: I): InfoRequest {
+  fromPartial(_: DeepPartial<InfoRequest>): InfoRequest {
     const message = createBaseInfoRequest();
     return message;
   },
@@ -775,10 +775,10 @@ export const InfoReply: MessageFns<InfoReply> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<InfoReply>, I>>(base?: I): InfoReply {
-    return InfoReply.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<InfoReply>): InfoReply {
+    return InfoReply.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<InfoReply>, I>>(object: I): InfoReply {
+  fromPartial(object: DeepPartial<InfoReply>): InfoReply {
     const message = createBaseInfoReply();
     message.engineVersion = object.engineVersion ?? "";
     message.storageDriver = object.storageDriver ?? "";
@@ -883,10 +883,10 @@ export const InfoReply_StorageStatusEntry: MessageFns<InfoReply_StorageStatusEnt
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<InfoReply_StorageStatusEntry>, I>>(base?: I): InfoReply_StorageStatusEntry {
-    return InfoReply_StorageStatusEntry.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<InfoReply_StorageStatusEntry>): InfoReply_StorageStatusEntry {
+    return InfoReply_StorageStatusEntry.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<InfoReply_StorageStatusEntry>, I>>(object: I): InfoReply_StorageStatusEntry {
+  fromPartial(object: DeepPartial<InfoReply_StorageStatusEntry>): InfoReply_StorageStatusEntry {
     const message = createBaseInfoReply_StorageStatusEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
@@ -957,10 +957,10 @@ export const EventsRequest: MessageFns<EventsRequest> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<EventsRequest>, I>>(base?: I): EventsRequest {
-    return EventsRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<EventsRequest>): EventsRequest {
+    return EventsRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<EventsRequest>, I>>(object: I): EventsRequest {
+  fromPartial(object: DeepPartial<EventsRequest>): EventsRequest {
     const message = createBaseEventsRequest();
     message.sinceSeq = object.sinceSeq ?? 0;
     return message;
@@ -1142,10 +1142,10 @@ export const Event: MessageFns<Event> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Event>, I>>(base?: I): Event {
-    return Event.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Event>): Event {
+    return Event.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Event>, I>>(object: I): Event {
+  fromPartial(object: DeepPartial<Event>): Event {
     const message = createBaseEvent();
     message.seq = object.seq ?? 0;
     message.timeNanos = object.timeNanos ?? "0";
@@ -1240,10 +1240,10 @@ export const Event_AttributesEntry: MessageFns<Event_AttributesEntry> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Event_AttributesEntry>, I>>(base?: I): Event_AttributesEntry {
-    return Event_AttributesEntry.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Event_AttributesEntry>): Event_AttributesEntry {
+    return Event_AttributesEntry.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Event_AttributesEntry>, I>>(object: I): Event_AttributesEntry {
+  fromPartial(object: DeepPartial<Event_AttributesEntry>): Event_AttributesEntry {
     const message = createBaseEvent_AttributesEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
@@ -1294,10 +1294,10 @@ export const ShutdownRequest: MessageFns<ShutdownRequest> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<ShutdownRequest>, I>>(base?: I): ShutdownRequest {
-    return ShutdownRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ShutdownRequest>): ShutdownRequest {
+    return ShutdownRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ShutdownRequest>, I>>(_: I): ShutdownRequest {
+  fromPartial(_: DeepPartial<ShutdownRequest>): ShutdownRequest {
     const message = createBaseShutdownRequest();
     return message;
   },
@@ -1346,10 +1346,10 @@ export const ShutdownReply: MessageFns<ShutdownReply> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<ShutdownReply>, I>>(base?: I): ShutdownReply {
-    return ShutdownReply.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ShutdownReply>): ShutdownReply {
+    return ShutdownReply.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ShutdownReply>, I>>(_: I): ShutdownReply {
+  fromPartial(_: DeepPartial<ShutdownReply>): ShutdownReply {
     const message = createBaseShutdownReply();
     return message;
   },
@@ -1398,10 +1398,10 @@ export const Empty: MessageFns<Empty> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Empty>, I>>(base?: I): Empty {
-    return Empty.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Empty>): Empty {
+    return Empty.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Empty>, I>>(_: I): Empty {
+  fromPartial(_: DeepPartial<Empty>): Empty {
     const message = createBaseEmpty();
     return message;
   },
@@ -1464,10 +1464,10 @@ export const LoadRequest: MessageFns<LoadRequest> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<LoadRequest>, I>>(base?: I): LoadRequest {
-    return LoadRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<LoadRequest>): LoadRequest {
+    return LoadRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<LoadRequest>, I>>(object: I): LoadRequest {
+  fromPartial(object: DeepPartial<LoadRequest>): LoadRequest {
     const message = createBaseLoadRequest();
     message.quiet = object.quiet ?? false;
     return message;
@@ -1593,10 +1593,10 @@ export const ImportRequest: MessageFns<ImportRequest> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<ImportRequest>, I>>(base?: I): ImportRequest {
-    return ImportRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ImportRequest>): ImportRequest {
+    return ImportRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ImportRequest>, I>>(object: I): ImportRequest {
+  fromPartial(object: DeepPartial<ImportRequest>): ImportRequest {
     const message = createBaseImportRequest();
     message.repo = object.repo ?? "";
     message.tag = object.tag ?? "";
@@ -1664,10 +1664,10 @@ export const SaveRequest: MessageFns<SaveRequest> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<SaveRequest>, I>>(base?: I): SaveRequest {
-    return SaveRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<SaveRequest>): SaveRequest {
+    return SaveRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<SaveRequest>, I>>(object: I): SaveRequest {
+  fromPartial(object: DeepPartial<SaveRequest>): SaveRequest {
     const message = createBaseSaveRequest();
     message.refs = object.refs?.map((e) => e) || [];
     return message;
@@ -1767,10 +1767,10 @@ export const Progress: MessageFns<Progress> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Progress>, I>>(base?: I): Progress {
-    return Progress.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Progress>): Progress {
+    return Progress.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Progress>, I>>(object: I): Progress {
+  fromPartial(object: DeepPartial<Progress>): Progress {
     const message = createBaseProgress();
     switch (object.kind?.$case) {
       case "socket": {
@@ -1915,10 +1915,10 @@ export const ProgressLine: MessageFns<ProgressLine> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<ProgressLine>, I>>(base?: I): ProgressLine {
-    return ProgressLine.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ProgressLine>): ProgressLine {
+    return ProgressLine.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ProgressLine>, I>>(object: I): ProgressLine {
+  fromPartial(object: DeepPartial<ProgressLine>): ProgressLine {
     const message = createBaseProgressLine();
     message.stream = object.stream ?? "";
     message.id = object.id ?? "";
@@ -2003,10 +2003,10 @@ export const ProgressDone: MessageFns<ProgressDone> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<ProgressDone>, I>>(base?: I): ProgressDone {
-    return ProgressDone.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ProgressDone>): ProgressDone {
+    return ProgressDone.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ProgressDone>, I>>(object: I): ProgressDone {
+  fromPartial(object: DeepPartial<ProgressDone>): ProgressDone {
     const message = createBaseProgressDone();
     message.ids = object.ids?.map((e) => e) || [];
     message.refs = object.refs?.map((e) => e) || [];
@@ -2088,10 +2088,10 @@ export const ListImagesRequest: MessageFns<ListImagesRequest> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<ListImagesRequest>, I>>(base?: I): ListImagesRequest {
-    return ListImagesRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ListImagesRequest>): ListImagesRequest {
+    return ListImagesRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ListImagesRequest>, I>>(object: I): ListImagesRequest {
+  fromPartial(object: DeepPartial<ListImagesRequest>): ListImagesRequest {
     const message = createBaseListImagesRequest();
     message.all = object.all ?? false;
     message.filters = object.filters?.map((e) => Filter.fromPartial(e)) || [];
@@ -2173,10 +2173,10 @@ export const Filter: MessageFns<Filter> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Filter>, I>>(base?: I): Filter {
-    return Filter.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Filter>): Filter {
+    return Filter.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Filter>, I>>(object: I): Filter {
+  fromPartial(object: DeepPartial<Filter>): Filter {
     const message = createBaseFilter();
     message.key = object.key ?? "";
     message.values = object.values?.map((e) => e) || [];
@@ -2241,10 +2241,10 @@ export const ListImagesReply: MessageFns<ListImagesReply> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<ListImagesReply>, I>>(base?: I): ListImagesReply {
-    return ListImagesReply.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ListImagesReply>): ListImagesReply {
+    return ListImagesReply.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ListImagesReply>, I>>(object: I): ListImagesReply {
+  fromPartial(object: DeepPartial<ListImagesReply>): ListImagesReply {
     const message = createBaseListImagesReply();
     message.images = object.images?.map((e) => Image.fromPartial(e)) || [];
     return message;
@@ -2308,10 +2308,10 @@ export const ImageRef: MessageFns<ImageRef> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<ImageRef>, I>>(base?: I): ImageRef {
-    return ImageRef.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ImageRef>): ImageRef {
+    return ImageRef.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ImageRef>, I>>(object: I): ImageRef {
+  fromPartial(object: DeepPartial<ImageRef>): ImageRef {
     const message = createBaseImageRef();
     message.ref = object.ref ?? "";
     return message;
@@ -2659,10 +2659,10 @@ export const Image: MessageFns<Image> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Image>, I>>(base?: I): Image {
-    return Image.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Image>): Image {
+    return Image.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Image>, I>>(object: I): Image {
+  fromPartial(object: DeepPartial<Image>): Image {
     const message = createBaseImage();
     message.id = object.id ?? "";
     message.repoTags = object.repoTags?.map((e) => e) || [];
@@ -2768,10 +2768,10 @@ export const Image_LabelsEntry: MessageFns<Image_LabelsEntry> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Image_LabelsEntry>, I>>(base?: I): Image_LabelsEntry {
-    return Image_LabelsEntry.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Image_LabelsEntry>): Image_LabelsEntry {
+    return Image_LabelsEntry.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Image_LabelsEntry>, I>>(object: I): Image_LabelsEntry {
+  fromPartial(object: DeepPartial<Image_LabelsEntry>): Image_LabelsEntry {
     const message = createBaseImage_LabelsEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
@@ -3038,10 +3038,10 @@ export const ImageConfig: MessageFns<ImageConfig> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<ImageConfig>, I>>(base?: I): ImageConfig {
-    return ImageConfig.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ImageConfig>): ImageConfig {
+    return ImageConfig.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ImageConfig>, I>>(object: I): ImageConfig {
+  fromPartial(object: DeepPartial<ImageConfig>): ImageConfig {
     const message = createBaseImageConfig();
     message.user = object.user ?? "";
     message.env = object.env?.map((e) => e) || [];
@@ -3142,10 +3142,10 @@ export const ImageConfig_LabelsEntry: MessageFns<ImageConfig_LabelsEntry> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<ImageConfig_LabelsEntry>, I>>(base?: I): ImageConfig_LabelsEntry {
-    return ImageConfig_LabelsEntry.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ImageConfig_LabelsEntry>): ImageConfig_LabelsEntry {
+    return ImageConfig_LabelsEntry.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ImageConfig_LabelsEntry>, I>>(object: I): ImageConfig_LabelsEntry {
+  fromPartial(object: DeepPartial<ImageConfig_LabelsEntry>): ImageConfig_LabelsEntry {
     const message = createBaseImageConfig_LabelsEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
@@ -3284,10 +3284,10 @@ export const ImageHistory: MessageFns<ImageHistory> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<ImageHistory>, I>>(base?: I): ImageHistory {
-    return ImageHistory.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ImageHistory>): ImageHistory {
+    return ImageHistory.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ImageHistory>, I>>(object: I): ImageHistory {
+  fromPartial(object: DeepPartial<ImageHistory>): ImageHistory {
     const message = createBaseImageHistory();
     message.createdNanos = object.createdNanos ?? "0";
     message.createdBy = object.createdBy ?? "";
@@ -3372,10 +3372,10 @@ export const TagRequest: MessageFns<TagRequest> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<TagRequest>, I>>(base?: I): TagRequest {
-    return TagRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<TagRequest>): TagRequest {
+    return TagRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<TagRequest>, I>>(object: I): TagRequest {
+  fromPartial(object: DeepPartial<TagRequest>): TagRequest {
     const message = createBaseTagRequest();
     message.source = object.source ?? "";
     message.target = object.target ?? "";
@@ -3440,10 +3440,10 @@ export const TagReply: MessageFns<TagReply> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<TagReply>, I>>(base?: I): TagReply {
-    return TagReply.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<TagReply>): TagReply {
+    return TagReply.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<TagReply>, I>>(object: I): TagReply {
+  fromPartial(object: DeepPartial<TagReply>): TagReply {
     const message = createBaseTagReply();
     message.id = object.id ?? "";
     return message;
@@ -3543,10 +3543,10 @@ export const RemoveImageRequest: MessageFns<RemoveImageRequest> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<RemoveImageRequest>, I>>(base?: I): RemoveImageRequest {
-    return RemoveImageRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<RemoveImageRequest>): RemoveImageRequest {
+    return RemoveImageRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<RemoveImageRequest>, I>>(object: I): RemoveImageRequest {
+  fromPartial(object: DeepPartial<RemoveImageRequest>): RemoveImageRequest {
     const message = createBaseRemoveImageRequest();
     message.ref = object.ref ?? "";
     message.force = object.force ?? false;
@@ -3648,10 +3648,10 @@ export const RemoveImageReply: MessageFns<RemoveImageReply> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<RemoveImageReply>, I>>(base?: I): RemoveImageReply {
-    return RemoveImageReply.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<RemoveImageReply>): RemoveImageReply {
+    return RemoveImageReply.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<RemoveImageReply>, I>>(object: I): RemoveImageReply {
+  fromPartial(object: DeepPartial<RemoveImageReply>): RemoveImageReply {
     const message = createBaseRemoveImageReply();
     message.untagged = object.untagged?.map((e) => e) || [];
     message.deleted = object.deleted?.map((e) => e) || [];
@@ -3734,10 +3734,10 @@ export const PruneImagesRequest: MessageFns<PruneImagesRequest> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<PruneImagesRequest>, I>>(base?: I): PruneImagesRequest {
-    return PruneImagesRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<PruneImagesRequest>): PruneImagesRequest {
+    return PruneImagesRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<PruneImagesRequest>, I>>(object: I): PruneImagesRequest {
+  fromPartial(object: DeepPartial<PruneImagesRequest>): PruneImagesRequest {
     const message = createBasePruneImagesRequest();
     message.all = object.all ?? false;
     message.filters = object.filters?.map((e) => Filter.fromPartial(e)) || [];
@@ -3927,10 +3927,10 @@ export const Volume: MessageFns<Volume> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Volume>, I>>(base?: I): Volume {
-    return Volume.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Volume>): Volume {
+    return Volume.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Volume>, I>>(object: I): Volume {
+  fromPartial(object: DeepPartial<Volume>): Volume {
     const message = createBaseVolume();
     message.name = object.name ?? "";
     message.driver = object.driver ?? "";
@@ -4032,10 +4032,10 @@ export const Volume_LabelsEntry: MessageFns<Volume_LabelsEntry> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Volume_LabelsEntry>, I>>(base?: I): Volume_LabelsEntry {
-    return Volume_LabelsEntry.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Volume_LabelsEntry>): Volume_LabelsEntry {
+    return Volume_LabelsEntry.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Volume_LabelsEntry>, I>>(object: I): Volume_LabelsEntry {
+  fromPartial(object: DeepPartial<Volume_LabelsEntry>): Volume_LabelsEntry {
     const message = createBaseVolume_LabelsEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
@@ -4117,10 +4117,10 @@ export const Volume_OptionsEntry: MessageFns<Volume_OptionsEntry> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Volume_OptionsEntry>, I>>(base?: I): Volume_OptionsEntry {
-    return Volume_OptionsEntry.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Volume_OptionsEntry>): Volume_OptionsEntry {
+    return Volume_OptionsEntry.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Volume_OptionsEntry>, I>>(object: I): Volume_OptionsEntry {
+  fromPartial(object: DeepPartial<Volume_OptionsEntry>): Volume_OptionsEntry {
     const message = createBaseVolume_OptionsEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
@@ -4185,10 +4185,10 @@ export const VolumeRef: MessageFns<VolumeRef> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<VolumeRef>, I>>(base?: I): VolumeRef {
-    return VolumeRef.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<VolumeRef>): VolumeRef {
+    return VolumeRef.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<VolumeRef>, I>>(object: I): VolumeRef {
+  fromPartial(object: DeepPartial<VolumeRef>): VolumeRef {
     const message = createBaseVolumeRef();
     message.name = object.name ?? "";
     return message;
@@ -4269,10 +4269,10 @@ export const RemoveVolumeRequest: MessageFns<RemoveVolumeRequest> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<RemoveVolumeRequest>, I>>(base?: I): RemoveVolumeRequest {
-    return RemoveVolumeRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<RemoveVolumeRequest>): RemoveVolumeRequest {
+    return RemoveVolumeRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<RemoveVolumeRequest>, I>>(object: I): RemoveVolumeRequest {
+  fromPartial(object: DeepPartial<RemoveVolumeRequest>): RemoveVolumeRequest {
     const message = createBaseRemoveVolumeRequest();
     message.name = object.name ?? "";
     message.force = object.force ?? false;
@@ -4323,10 +4323,10 @@ export const ListVolumesRequest: MessageFns<ListVolumesRequest> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<ListVolumesRequest>, I>>(base?: I): ListVolumesRequest {
-    return ListVolumesRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ListVolumesRequest>): ListVolumesRequest {
+    return ListVolumesRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ListVolumesRequest>, I>>(_: I): ListVolumesRequest {
+  fromPartial(_: DeepPartial<ListVolumesRequest>): ListVolumesRequest {
     const message = createBaseListVolumesRequest();
     return message;
   },
@@ -4391,10 +4391,10 @@ export const ListVolumesReply: MessageFns<ListVolumesReply> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<ListVolumesReply>, I>>(base?: I): ListVolumesReply {
-    return ListVolumesReply.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ListVolumesReply>): ListVolumesReply {
+    return ListVolumesReply.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ListVolumesReply>, I>>(object: I): ListVolumesReply {
+  fromPartial(object: DeepPartial<ListVolumesReply>): ListVolumesReply {
     const message = createBaseListVolumesReply();
     message.volumes = object.volumes?.map((e) => Volume.fromPartial(e)) || [];
     return message;
@@ -5413,10 +5413,6 @@ export type DeepPartial<T> = T extends Builtin ? T
   : T extends {} ? { [K in keyof T]?: DeepPartial<T[K]> }
   : Partial<T>;
 
-type KeysOfUnion<T> = T extends T ? keyof T : never;
-export type Exact<P, I extends P> = P extends Builtin ? P
-  : P & { [K in keyof P]: Exact<P[K], I[K]> } & { [K in Exclude<keyof I, KeysOfUnion<P>>]: never };
-
 function longToNumber(int64: { toString(): string }): number {
   const num = globalThis.Number(int64.toString());
   if (num > globalThis.Number.MAX_SAFE_INTEGER) {
@@ -5441,6 +5437,6 @@ export interface MessageFns<T> {
   decode(input: BinaryReader | Uint8Array, length?: number): T;
   fromJSON(object: any): T;
   toJSON(message: T): unknown;
-  create<I extends Exact<DeepPartial<T>, I>>(base?: I): T;
-  fromPartial<I extends Exact<DeepPartial<T>, I>>(object: I): T;
+  create(base?: DeepPartial<T>): T;
+  fromPartial(object: DeepPartial<T>): T;
 }

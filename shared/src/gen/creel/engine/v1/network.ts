@@ -568,10 +568,10 @@ export const Network: MessageFns<Network> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Network>, I>>(base?: I): Network {
-    return Network.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Network>): Network {
+    return Network.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Network>, I>>(object: I): Network {
+  fromPartial(object: DeepPartial<Network>): Network {
     const message = createBaseNetwork();
     message.id = object.id ?? "";
     message.name = object.name ?? "";
@@ -687,10 +687,10 @@ export const Network_LabelsEntry: MessageFns<Network_LabelsEntry> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Network_LabelsEntry>, I>>(base?: I): Network_LabelsEntry {
-    return Network_LabelsEntry.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Network_LabelsEntry>): Network_LabelsEntry {
+    return Network_LabelsEntry.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Network_LabelsEntry>, I>>(object: I): Network_LabelsEntry {
+  fromPartial(object: DeepPartial<Network_LabelsEntry>): Network_LabelsEntry {
     const message = createBaseNetwork_LabelsEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
@@ -772,10 +772,10 @@ export const Network_OptionsEntry: MessageFns<Network_OptionsEntry> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Network_OptionsEntry>, I>>(base?: I): Network_OptionsEntry {
-    return Network_OptionsEntry.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Network_OptionsEntry>): Network_OptionsEntry {
+    return Network_OptionsEntry.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Network_OptionsEntry>, I>>(object: I): Network_OptionsEntry {
+  fromPartial(object: DeepPartial<Network_OptionsEntry>): Network_OptionsEntry {
     const message = createBaseNetwork_OptionsEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
@@ -840,10 +840,10 @@ export const NetworkRef: MessageFns<NetworkRef> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<NetworkRef>, I>>(base?: I): NetworkRef {
-    return NetworkRef.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<NetworkRef>): NetworkRef {
+    return NetworkRef.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<NetworkRef>, I>>(object: I): NetworkRef {
+  fromPartial(object: DeepPartial<NetworkRef>): NetworkRef {
     const message = createBaseNetworkRef();
     message.id = object.id ?? "";
     return message;
@@ -893,10 +893,10 @@ export const ListNetworksRequest: MessageFns<ListNetworksRequest> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<ListNetworksRequest>, I>>(base?: I): ListNetworksRequest {
-    return ListNetworksRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ListNetworksRequest>): ListNetworksRequest {
+    return ListNetworksRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ListNetworksRequest>, I>>(_: I): ListNetworksRequest {
+  fromPartial(_: DeepPartial<ListNetworksRequest>): ListNetworksRequest {
     const message = createBaseListNetworksRequest();
     return message;
   },
@@ -961,10 +961,10 @@ export const ListNetworksReply: MessageFns<ListNetworksReply> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<ListNetworksReply>, I>>(base?: I): ListNetworksReply {
-    return ListNetworksReply.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ListNetworksReply>): ListNetworksReply {
+    return ListNetworksReply.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ListNetworksReply>, I>>(object: I): ListNetworksReply {
+  fromPartial(object: DeepPartial<ListNetworksReply>): ListNetworksReply {
     const message = createBaseListNetworksReply();
     message.networks = object.networks?.map((e) => Network.fromPartial(e)) || [];
     return message;
@@ -1079,10 +1079,10 @@ export const ConnectRequest: MessageFns<ConnectRequest> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<ConnectRequest>, I>>(base?: I): ConnectRequest {
-    return ConnectRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ConnectRequest>): ConnectRequest {
+    return ConnectRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ConnectRequest>, I>>(object: I): ConnectRequest {
+  fromPartial(object: DeepPartial<ConnectRequest>): ConnectRequest {
     const message = createBaseConnectRequest();
     message.network = object.network ?? "";
     message.containerId = object.containerId ?? "";
@@ -1185,10 +1185,10 @@ export const DisconnectRequest: MessageFns<DisconnectRequest> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<DisconnectRequest>, I>>(base?: I): DisconnectRequest {
-    return DisconnectRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<DisconnectRequest>): DisconnectRequest {
+    return DisconnectRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<DisconnectRequest>, I>>(object: I): DisconnectRequest {
+  fromPartial(object: DeepPartial<DisconnectRequest>): DisconnectRequest {
     const message = createBaseDisconnectRequest();
     message.network = object.network ?? "";
     message.containerId = object.containerId ?? "";
@@ -1301,10 +1301,10 @@ export const Peer: MessageFns<Peer> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Peer>, I>>(base?: I): Peer {
-    return Peer.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Peer>): Peer {
+    return Peer.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Peer>, I>>(object: I): Peer {
+  fromPartial(object: DeepPartial<Peer>): Peer {
     const message = createBasePeer();
     message.address = object.address ?? "";
     message.mac = object.mac ?? "";
@@ -1452,10 +1452,10 @@ export const Balancer: MessageFns<Balancer> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Balancer>, I>>(base?: I): Balancer {
-    return Balancer.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Balancer>): Balancer {
+    return Balancer.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Balancer>, I>>(object: I): Balancer {
+  fromPartial(object: DeepPartial<Balancer>): Balancer {
     const message = createBaseBalancer();
     message.id = object.id ?? "";
     message.networkId = object.networkId ?? "";
@@ -1541,10 +1541,10 @@ export const Backend: MessageFns<Backend> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<Backend>, I>>(base?: I): Backend {
-    return Backend.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<Backend>): Backend {
+    return Backend.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<Backend>, I>>(object: I): Backend {
+  fromPartial(object: DeepPartial<Backend>): Backend {
     const message = createBaseBackend();
     message.address = object.address ?? "";
     message.names = object.names?.map((e) => e) || [];
@@ -1649,10 +1649,10 @@ export const PublishedPort: MessageFns<PublishedPort> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<PublishedPort>, I>>(base?: I): PublishedPort {
-    return PublishedPort.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<PublishedPort>): PublishedPort {
+    return PublishedPort.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<PublishedPort>, I>>(object: I): PublishedPort {
+  fromPartial(object: DeepPartial<PublishedPort>): PublishedPort {
     const message = createBasePublishedPort();
     message.publishedPort = object.publishedPort ?? 0;
     message.targetPort = object.targetPort ?? 0;
@@ -1807,10 +1807,10 @@ export const ApplyRequest: MessageFns<ApplyRequest> = {
     return obj;
   },
 
-  create<I extends Exact<DeepPartial<ApplyRequest>, I>>(base?: I): ApplyRequest {
-    return ApplyRequest.fromPartial(base ?? ({} as any));
+  create(base?: DeepPartial<ApplyRequest>): ApplyRequest {
+    return ApplyRequest.fromPartial(base ?? {});
   },
-  fromPartial<I extends Exact<DeepPartial<ApplyRequest>, I>>(object: I): ApplyRequest {
+  fromPartial(object: DeepPartial<ApplyRequest>): ApplyRequest {
     const message = createBaseApplyRequest();
     message.networkId = object.networkId ?? "";
     message.full = object.full ?? false;
@@ -1831,10 +1831,6 @@ export type DeepPartial<T> = T extends Builtin ? T
   : T extends {} ? { [K in keyof T]?: DeepPartial<T[K]> }
   : Partial<T>;
 
-type KeysOfUnion<T> = T extends T ? keyof T : never;
-export type Exact<P, I extends P> = P extends Builtin ? P
-  : P & { [K in keyof P]: Exact<P[K], I[K]> } & { [K in Exclude<keyof I, KeysOfUnion<P>>]: never };
-
 function isObject(value: any): boolean {
   return typeof value === "object" && value !== null;
 }
@@ -1848,6 +1844,6 @@ export interface MessageFns<T> {
   decode(input: BinaryReader | Uint8Array, length?: number): T;
   fromJSON(object: any): T;
   toJSON(message: T): unknown;
-  create<I extends Exact<DeepPartial<T>, I>>(base?: I): T;
-  fromPartial<I extends Exact<DeepPartial<T>, I>>(object: I): T;
+  create(base?: DeepPartial<T>): T;
+  fromPartial(object: DeepPartial<T>): T;
 }
