@@ -59,6 +59,11 @@ impl Subnet {
         Ipv4Addr::from(u32::from(self.network) | !mask(self.prefix))
     }
 
+    /// Its mask.
+    pub fn mask(&self) -> Ipv4Addr {
+        Ipv4Addr::from(mask(self.prefix))
+    }
+
     /// Whether an address lies in it.
     pub fn contains(&self, address: Ipv4Addr) -> bool {
         u32::from(address) & mask(self.prefix) == u32::from(self.network)

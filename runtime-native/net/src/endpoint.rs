@@ -148,9 +148,10 @@ impl State {
         }
         let vips: Vec<Vip> = attached().flat_map(|(_, n)| n.vips()).collect();
         let arriving = attached().find(|(_, n)| n.picture.spec.is_ingress());
-        let arrival = arriving.map(|(e, _)| Arrival {
+        let arrival = arriving.map(|(e, n)| Arrival {
             ifname: e.ifname.clone(),
             address: e.address,
+            subnet: n.picture.spec.subnet(),
             default_source: sandbox.default_source(),
         });
         let nodes: BTreeSet<_> = arriving.map(|(_, n)| n.nodes()).unwrap_or_default().into_iter().collect();

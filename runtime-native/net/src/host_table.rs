@@ -15,7 +15,7 @@ const LOCAL: u32 = 2;
 const INGRESS: Shape = Shape {
     keys: "ingress",
     slots: "slots",
-    keep_empty: false,
+    known: None,
     pick: |n| {
         let mut expressions = vec![Expr::Random { modulus: n as u32, into: 0 }];
         expressions.extend(rules::protocol_and_port(1));
@@ -151,7 +151,7 @@ fn chains(batch: &mut Batch) {
 
     // Loopback is routable through our bridges (route_localnet), so nobody behind one may use that.
     batch.chain("guard", hook("filter", Hook::PREROUTING, -300));
-    let to_loopback = rules::masked(rules::destination(0), LOOPBACK, LOOPBACK_MASK);
+    let to_loopback = rules::masked(rules::destination(0), LOOPBACK, LOOPBACK_MASK, true);
     let guard = [&rules::interface_in(meta::IIFNAME, "bridges", false)[..], &to_loopback[..]].concat();
     batch.rule("guard", then(guard, drop()));
 
@@ -192,7 +192,7 @@ fn chains(batch: &mut Batch) {
     }
 
     batch.chain("postrouting", hook("nat", Hook::POSTROUTING, 100));
-    let from_loopback = rules::masked(rules::source(0), LOOPBACK, LOOPBACK_MASK);
+    let from_loopback = rules::masked(rules::source(0), LOOPBACK, LOOPBACK_MASK, true);
     let to_bridges = rules::interface_in(meta::OIFNAME, "bridges", false);
     let own = [Expr::Lookup { set: "subnets", key: 0, into: None, invert: false }];
     let own = [&[rules::source(0)][..], &own[..]].concat();

@@ -1,5 +1,6 @@
 //! A sandbox's own nf_tables: virtual addresses, and the way back to the node a connection came in by.
 
+use crate::address::Subnet;
 use crate::error::Result;
 use crate::nft::{Batch, Expr, Hook, Map, Nft, ct, meta, rules};
 use crate::slots::{Shape, Slots};
@@ -8,7 +9,7 @@ use std::net::Ipv4Addr;
 const VIPS: Shape = Shape {
     keys: "vips",
     slots: "slots",
-    keep_empty: true,
+    known: Some("known"),
     pick: |n| {
         vec![
             Expr::Random { modulus: n as u32, into: 0 },
@@ -26,6 +27,7 @@ pub(crate) type Vip = (Ipv4Addr, Option<Vec<Ipv4Addr>>);
 pub(crate) struct Arrival {
     pub(crate) ifname: String,
     pub(crate) address: Ipv4Addr,
+    pub(crate) subnet: Subnet,
     /// The address that answers to unconnected UDP leave from: that of the default route.
     pub(crate) default_source: Option<Ipv4Addr>,
 }
@@ -82,13 +84,14 @@ fn write(batch: &mut Batch, slots: &mut Slots, vips: Vec<Vip>) {
 
 fn chains(batch: &mut Batch) {
     batch.set("vips", 4, Map::Verdicts);
+    batch.set("known", 4, Map::Set);
     batch.set("slots", 8, Map::Values(4));
     batch.chain("output", Some(Hook { kind: "nat", number: Hook::OUTPUT, priority: -100 }));
     batch.rule("output", [rules::destination(0), Expr::LookupVerdict { set: "vips", key: 0 }]);
 
     // What still has a virtual address after translation has nobody behind it.
     batch.chain("refuse", Some(Hook { kind: "filter", number: Hook::OUTPUT, priority: 0 }));
-    let vip = || [rules::destination(0), Expr::Lookup { set: "vips", key: 0, into: None, invert: false }];
+    let vip = || [rules::destination(0), Expr::Lookup { set: "known", key: 0, into: None, invert: false }];
     let tcp = rules::protocol_is(libc::IPPROTO_TCP as u8);
     batch.rule("refuse", vip().into_iter().chain(tcp).chain([Expr::RejectTcp]));
     batch.rule("refuse", vip().into_iter().chain([Expr::RejectPort]));
@@ -115,17 +118,19 @@ fn arrival_chains(batch: &mut Batch, arrival: &Arrival) {
     ];
     batch.rule("answer", answer);
 
-    // An unconnected UDP socket answers from the address of the route it sees, before the mark is set.
+    // An unconnected UDP socket answers from the address of the route it sees, before the mark is set. For
+    // those on the ingress network itself, that is the right one.
     if let Some(source) = arrival.default_source {
         batch.chain("datagram", Some(Hook { kind: "nat", number: Hook::PREROUTING, priority: -100 }));
         let udp = rules::protocol_is(libc::IPPROTO_UDP as u8);
+        let outside = rules::masked(rules::source(0), arrival.subnet.network, arrival.subnet.mask(), false);
         let mine = [
             rules::destination(0),
             Expr::Compare { register: 0, equal: true, value: arrival.address.octets().to_vec() },
             Expr::Value { into: 0, value: source.octets().to_vec() },
             Expr::Dnat { address: 0, port: None },
         ];
-        batch.rule("datagram", here().chain(udp).chain(mine));
+        batch.rule("datagram", here().chain(udp).chain(outside).chain(mine));
     }
 }
 

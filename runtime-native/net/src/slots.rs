@@ -11,8 +11,9 @@ pub(crate) struct Shape {
     pub(crate) slots: &'static str,
     /// What the chain that balances over `n` targets does.
     pub(crate) pick: fn(n: usize) -> Vec<Expr>,
-    /// Whether a key without targets stays known, accepted as it is.
-    pub(crate) keep_empty: bool,
+    /// A set of all keys, those without targets too. (The verdict map cannot serve as one: whatever chain
+    /// looks into it must be one that may do what the verdicts lead to.)
+    pub(crate) known: Option<&'static str>,
 }
 
 /// What the kernel has been told, so that the next change says only what differs.
@@ -34,9 +35,16 @@ impl Slots {
         if self.targets.get(key) == targets.as_ref() {
             return;
         }
-        if let Some(old) = self.targets.remove(key) {
-            if let Some(verdict) = verdict(shape, old.len()) {
-                batch.delete(shape.keys, &[element(key, verdict)]);
+        let old = self.targets.remove(key);
+        if let (Some(known), None, Some(_)) = (shape.known, &old, &targets) {
+            batch.add(known, &[element(key, Data::None)]);
+        }
+        if let Some(old) = old {
+            if !old.is_empty() {
+                batch.delete(shape.keys, &[element(key, Data::None)]);
+            }
+            if let (Some(known), None) = (shape.known, &targets) {
+                batch.delete(known, &[element(key, Data::None)]);
             }
             batch.delete(shape.slots, &slots(key, &old));
         }
@@ -47,7 +55,8 @@ impl Slots {
             batch.rule(&chain, (shape.pick)(new.len()));
         }
         batch.add(shape.slots, &slots(key, &new));
-        if let Some(verdict) = verdict(shape, new.len()) {
+        if !new.is_empty() {
+            let verdict = Data::Verdict(Verdict::Goto(chain_of(new.len())));
             batch.add(shape.keys, &[element(key, verdict)]);
         }
         self.targets.insert(key.to_vec(), new);
@@ -61,13 +70,6 @@ impl Slots {
 
 fn chain_of(n: usize) -> String {
     format!("n{n}")
-}
-
-fn verdict(shape: &Shape, n: usize) -> Option<Data> {
-    match n {
-        0 => shape.keep_empty.then_some(Data::Verdict(Verdict::Accept)),
-        n => Some(Data::Verdict(Verdict::Goto(chain_of(n)))),
-    }
 }
 
 fn element(key: &[u8], data: Data) -> Element {

@@ -158,7 +158,12 @@ impl Batch {
     }
 
     pub(crate) fn delete(&mut self, set: &str, elements: &[Element]) {
-        self.elements(DELSETELEM, 0, set, elements);
+        // The kernel takes keys only, and what tells an interval's end from a start.
+        let keys = elements.iter().map(|e| Element {
+            key: e.key.clone(),
+            data: if matches!(e.data, Data::IntervalEnd) { Data::IntervalEnd } else { Data::None },
+        });
+        self.elements(DELSETELEM, 0, set, &keys.collect::<Vec<_>>());
     }
 
     fn elements(&mut self, kind: u16, flags: i32, set: &str, elements: &[Element]) {

@@ -222,11 +222,12 @@ pub(crate) mod rules {
         ]
     }
 
-    pub(crate) fn masked(load: Expr, address: Ipv4Addr, mask: Ipv4Addr) -> [Expr; 3] {
+    /// Whether a loaded address lies inside (or not) a subnet.
+    pub(crate) fn masked(load: Expr, address: Ipv4Addr, mask: Ipv4Addr, inside: bool) -> [Expr; 3] {
         [
             load,
             Expr::Mask { register: 0, mask: mask.octets().to_vec() },
-            Expr::Compare { register: 0, equal: true, value: address.octets().to_vec() },
+            Expr::Compare { register: 0, equal: inside, value: address.octets().to_vec() },
         ]
     }
 
