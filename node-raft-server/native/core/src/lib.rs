@@ -1,0 +1,28 @@
+//! A durable Raft node: raft-rs decides, raft-engine keeps the log, a thread of its own does both.
+//!
+//! [`Node`] is the whole of it, without threads: commands go in, events come out. [`Driver`] runs a node on a thread.
+
+mod cache;
+mod cipher;
+mod command;
+mod delivery;
+mod driver;
+mod error;
+mod event;
+mod log_check;
+mod members;
+mod node;
+mod pending;
+mod ready;
+mod snapshot_file;
+mod status;
+mod storage;
+
+pub use command::{Change, Command};
+pub use driver::{Driver, Mailbox};
+pub use error::{Code, Error, Result};
+pub use event::{Committed, Event};
+pub use members::Peer;
+pub use node::{Node, Options};
+pub use status::{Progress, Role, Status};
+pub use storage::Start;

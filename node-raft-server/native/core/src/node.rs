@@ -1,0 +1,529 @@
+//! The node: commands in, events out.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::thread::JoinHandle;
+
+use protobuf::Message as _;
+use raft::eraftpb::{ConfChangeSingle, ConfChangeType, ConfChangeV2, ConfState, Message, MessageType};
+use raft::{ProgressState, RawNode, Ready, SnapshotStatus, StateRole};
+
+use crate::command::{Change, Command};
+use crate::delivery::Delivery;
+use crate::driver::Mailbox;
+use crate::error::{Code, Error, Result};
+use crate::event::Event;
+use crate::members::{Members, Peer, encode_peers};
+use crate::pending::Pending;
+use crate::snapshot_file::{self, SnapshotHead};
+use crate::status::{Role, Status};
+use crate::storage::{FIRST_INDEX, LogStorage, Start, open_envelope};
+
+const MAX_SIZE_PER_MSG: u64 = 1 << 20;
+const MAX_INFLIGHT: usize = 256;
+const MAX_UNCOMMITTED: u64 = 256 << 20;
+const MAX_COMMITTED_PER_READY: u64 = 16 << 20;
+/// A snapshot whose arrival nobody reported is given up after so many election timeouts.
+const SNAPSHOT_TIMEOUT: u64 = 60;
+
+/// How a node is opened.
+pub struct Options {
+    pub dir: PathBuf,
+    pub id: u64,
+    pub start: Start,
+    pub election_ticks: usize,
+    pub heartbeat_ticks: usize,
+    /// The largest proposal taken.
+    pub max_entry_bytes: usize,
+    /// Entries kept before a snapshot, so that a slow follower needs none.
+    pub log_tail: u64,
+    /// Bytes of the committed stream that the consumer may have before it.
+    pub window_bytes: usize,
+    /// With less free space than this, nothing is proposed and nobody is led.
+    pub min_free_bytes: u64,
+    pub key: Option<[u8; 32]>,
+    /// Makes election timeouts a function of this seed, the node, the term and the ticks.
+    pub election_seed: Option<u64>,
+}
+
+/// One node of a group.
+pub struct Node {
+    pub(crate) raw: RawNode<LogStorage>,
+    pub(crate) members: Members,
+    /// The members after each change since the newest snapshot.
+    pub(crate) history: Vec<(u64, ConfState, Members)>,
+    pub(crate) pending: Pending,
+    pub(crate) delivery: Delivery,
+    pub(crate) events: Vec<Event>,
+    /// What could not be written because the disk is full.
+    pub(crate) stalled: Option<Ready>,
+    pub(crate) disk_full: bool,
+    pub(crate) fatal: Option<Error>,
+    options: Options,
+    /// Where a thread posts that a snapshot is written; without it the node writes snapshots itself.
+    mailbox: Option<Mailbox>,
+    writing: Option<SnapshotHead>,
+    helpers: Vec<JoinHandle<()>>,
+    ticks: u64,
+    snapshots_since: HashMap<u64, u64>,
+    boot: [u8; 8],
+    status: Status,
+}
+
+impl Node {
+    /// Opens the node's log, or begins one.
+    pub fn open(options: Options, mailbox: Option<Mailbox>) -> Result<Self> {
+        let storage = LogStorage::open(&options.dir, options.id, &options.start, options.key.as_ref())?;
+        let head = storage.head().clone();
+        let data = storage.read_snapshot()?;
+        let config = raft::Config {
+            id: options.id,
+            election_tick: options.election_ticks,
+            heartbeat_tick: options.heartbeat_ticks,
+            applied: head.metadata.index,
+            max_size_per_msg: MAX_SIZE_PER_MSG,
+            max_inflight_msgs: MAX_INFLIGHT,
+            check_quorum: true,
+            pre_vote: true,
+            batch_append: true,
+            max_uncommitted_size: MAX_UNCOMMITTED,
+            max_committed_size_per_ready: MAX_COMMITTED_PER_READY,
+            ..raft::Config::default()
+        };
+        let invalid = |e: raft::Error| Error::new(Code::InvalidParameter, e.to_string());
+        config.validate().map_err(invalid)?;
+        let logger = slog::Logger::root(slog::Discard, slog::o!());
+        let raw = RawNode::new(&config, storage, &logger).map_err(invalid)?;
+        let mut boot = [0; 8];
+        getrandom::fill(&mut boot).map_err(|e| Error::new(Code::Internal, e.to_string()))?;
+        // A joiner learns the members by a snapshot; until then its address book is what it was told.
+        let members = match &options.start {
+            Start::Join(peers) if head.metadata.index == 0 => Members::of(peers),
+            _ => head.members.clone(),
+        };
+        let mut node = Node {
+            raw,
+            members,
+            history: Vec::new(),
+            pending: Pending::default(),
+            delivery: Delivery::new(options.window_bytes),
+            events: Vec::new(),
+            stalled: None,
+            disk_full: false,
+            fatal: None,
+            mailbox,
+            writing: None,
+            helpers: Vec::new(),
+            ticks: 0,
+            snapshots_since: HashMap::new(),
+            boot,
+            status: Status::default(),
+            options,
+        };
+        if head.metadata.index >= FIRST_INDEX {
+            node.restart_from(head, data);
+        }
+        node.look_at_disk();
+        let alone = node.raw.raft.prs().conf().to_conf_state().get_voters() == [node.options.id];
+        if alone && !node.disk_full {
+            let _ = node.raw.campaign();
+        }
+        Ok(node)
+    }
+
+    /// Does the commands, and whatever follows from them; `sink` is given the events, messages as early as may be.
+    pub fn run(&mut self, commands: Vec<Command>, sink: &mut dyn FnMut(Vec<Event>)) {
+        for command in commands {
+            self.handle(command);
+        }
+        self.process_ready(sink);
+        self.note_status();
+        self.flush(sink);
+    }
+
+    /// Ends what runs beside the node; the log is released when the node is dropped.
+    pub fn close(&mut self) {
+        let stopped = Error::new(Code::Stopped, "the Raft server is stopping");
+        self.pending.fail_all(&stopped, &mut self.events);
+        for helper in self.helpers.drain(..) {
+            let _ = helper.join();
+        }
+    }
+
+    /// The node's state at the end of the last run.
+    pub fn status(&self) -> &Status {
+        &self.status
+    }
+
+    pub(crate) fn flush(&mut self, sink: &mut dyn FnMut(Vec<Event>)) {
+        if !self.events.is_empty() {
+            sink(std::mem::take(&mut self.events));
+        }
+    }
+
+    fn note_status(&mut self) {
+        let status = Status::of(&self.raw, &self.members, self.disk_full, self.stalled.is_some());
+        let led = self.status.role == Role::Leader;
+        if led && status.role != Role::Leader && self.stalled.is_none() {
+            self.pending
+                .fail_all(&crate::pending::dropped(), &mut self.events);
+        }
+        if status != self.status {
+            self.status = status.clone();
+            self.events.push(Event::Status(Box::new(status)));
+        }
+    }
+
+    fn handle(&mut self, command: Command) {
+        if let Command::Consumed { bytes } = command {
+            self.delivery.consumed(bytes);
+            return;
+        }
+        let refusal = match (&self.fatal, &self.stalled) {
+            (Some(error), _) => Some(error.clone()),
+            (None, Some(_)) => Some(self.full()),
+            (None, None) => None,
+        };
+        if let Some(error) = refusal {
+            match command {
+                Command::Propose { id, .. }
+                | Command::Change { id, .. }
+                | Command::ReadIndex { id }
+                | Command::TransferLeader { id, .. }
+                | Command::Snapshot { id, .. } => self.events.push(Event::Failed { id, error }),
+                Command::SnapshotWritten { id, .. } => {
+                    self.writing = None;
+                    self.events.push(Event::Failed { id, error });
+                }
+                _ => {}
+            }
+            return;
+        }
+        match command {
+            Command::Tick => self.tick(),
+            Command::Propose { id, data } => self.answer(id, |node| node.propose(id, data)),
+            Command::Change { id, change } => self.answer(id, |node| node.change(id, &change)),
+            Command::ReadIndex { id } => {
+                let context = [self.options.id.to_le_bytes(), self.boot, id.to_le_bytes()].concat();
+                self.raw.read_index(context);
+            }
+            Command::TransferLeader { id, to } => self.answer(id, |node| node.transfer(id, to)),
+            Command::Campaign => drop(self.raw.campaign()),
+            Command::Receive { from, message } => self.receive(from, &message),
+            Command::Unreachable { peer } => self.raw.report_unreachable(peer),
+            Command::SnapshotSent { peer, ok } => {
+                let status = if ok {
+                    SnapshotStatus::Finish
+                } else {
+                    SnapshotStatus::Failure
+                };
+                self.raw.report_snapshot(peer, status);
+            }
+            Command::Snapshot { id, index, data } => self.answer(id, |node| node.snapshot(id, index, data)),
+            Command::SnapshotWritten { id, index, result } => {
+                self.answer(id, |node| node.snapshot_written(id, index, result));
+            }
+            Command::Consumed { .. } | Command::Stop => {}
+        }
+    }
+
+    fn answer(&mut self, id: u64, act: impl FnOnce(&mut Self) -> Result<()>) {
+        if let Err(error) = act(self) {
+            self.events.push(Event::Failed { id, error });
+        }
+    }
+
+    fn tick(&mut self) {
+        self.ticks += 1;
+        if let Some(seed) = self.options.election_seed {
+            let timeout = self.seeded_timeout(seed);
+            self.raw.raft.set_randomized_election_timeout(timeout);
+        }
+        self.raw.tick();
+        if self.ticks.is_multiple_of(self.options.election_ticks as u64) {
+            self.look_at_disk();
+            self.give_up_snapshots();
+        }
+    }
+
+    fn seeded_timeout(&self, seed: u64) -> usize {
+        let ticks = self.options.election_ticks as u64;
+        let parts = [self.options.id, self.raw.raft.term, self.ticks / ticks];
+        let mixed = parts.iter().fold(seed, |hash, part| {
+            let mut z = (hash ^ part).wrapping_add(0x9e37_79b9_7f4a_7c15);
+            z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            z ^ (z >> 31)
+        });
+        (ticks + mixed % ticks) as usize
+    }
+
+    fn lead(&self) -> Result<()> {
+        if self.raw.raft.state == StateRole::Leader {
+            return Ok(());
+        }
+        let leader = match self.raw.raft.leader_id {
+            0 => "unknown at the moment".to_string(),
+            id => id.to_string(),
+        };
+        Err(Error::new(
+            Code::NotLeader,
+            format!("this manager is not the leader; the leader is {leader}"),
+        ))
+    }
+
+    fn propose(&mut self, id: u64, data: Vec<u8>) -> Result<()> {
+        self.lead()?;
+        if self.disk_full {
+            return Err(self.full());
+        }
+        let (size, max) = (data.len(), self.options.max_entry_bytes);
+        if size > max {
+            let text = format!("the change has {size} bytes; at most {max} are taken at once");
+            return Err(Error::new(Code::TooLarge, text));
+        }
+        if size == 0 {
+            return Err(Error::new(
+                Code::InvalidParameter,
+                "an entry has at least one byte",
+            ));
+        }
+        let transferring = self.raw.raft.lead_transferee.is_some();
+        self.raw
+            .propose(Vec::new(), data)
+            .map_err(|e| refused(&e, transferring))?;
+        self.await_commit(id, false);
+        Ok(())
+    }
+
+    fn change(&mut self, id: u64, change: &Change) -> Result<()> {
+        self.lead()?;
+        let (kind, node, peers) = self.check_change(change)?;
+        let mut single = ConfChangeSingle::default();
+        single.set_change_type(kind);
+        single.node_id = node;
+        let mut proposal = ConfChangeV2::default();
+        proposal.set_changes(vec![single].into());
+        let transferring = self.raw.raft.lead_transferee.is_some();
+        self.raw
+            .propose_conf_change(encode_peers(&peers), proposal)
+            .map_err(|e| refused(&e, transferring))?;
+        self.await_commit(id, true);
+        Ok(())
+    }
+
+    fn check_change(&self, change: &Change) -> Result<(ConfChangeType, u64, Vec<Peer>)> {
+        let voters = &self.status_voters();
+        let conflict = |text: String| Err(Error::new(Code::Conflict, text));
+        match change {
+            Change::AddLearner(peer) | Change::AddVoter(peer) if peer.id == 0 => {
+                Err(Error::new(Code::InvalidParameter, "a node's id is not 0"))
+            }
+            Change::AddLearner(peer) if voters.contains(&peer.id) => {
+                conflict(format!("node {} is a voter already", peer.id))
+            }
+            Change::AddLearner(peer) => Ok((ConfChangeType::AddLearnerNode, peer.id, vec![peer.clone()])),
+            Change::AddVoter(peer) => Ok((ConfChangeType::AddNode, peer.id, vec![peer.clone()])),
+            Change::Remove(id) if voters == &[*id] => conflict(format!(
+                "node {id} is the only voter; without it there is no group"
+            )),
+            Change::Remove(id) => Ok((ConfChangeType::RemoveNode, *id, Vec::new())),
+        }
+    }
+
+    fn status_voters(&self) -> Vec<u64> {
+        self.raw.raft.prs().conf().to_conf_state().get_voters().to_vec()
+    }
+
+    fn await_commit(&mut self, id: u64, change: bool) {
+        let index = self.raw.raft.raft_log.last_index();
+        self.pending.insert(index, self.raw.raft.term, id, change);
+    }
+
+    fn transfer(&mut self, id: u64, to: u64) -> Result<()> {
+        self.lead()?;
+        if !self.status_voters().contains(&to) {
+            return Err(Error::new(
+                Code::InvalidParameter,
+                format!("node {to} has no vote, so it cannot lead"),
+            ));
+        }
+        self.raw.transfer_leader(to);
+        self.events.push(Event::Done { id, index: 0 });
+        Ok(())
+    }
+
+    fn receive(&mut self, from: u64, bytes: &[u8]) {
+        let Ok(message) = Message::parse_from_bytes(bytes) else {
+            return;
+        };
+        let kind = message.get_msg_type();
+        let known = message.from == from && message.to == self.options.id && !self.members.was_removed(from);
+        let snapshot_broken =
+            kind == MessageType::MsgSnapshot && open_envelope(message.get_snapshot()).is_none();
+        // A proposal of another node is never forwarded: who proposes waits for the answer at the leader.
+        if known && kind != MessageType::MsgPropose && !snapshot_broken {
+            let _ = self.raw.step(message);
+        }
+    }
+
+    pub(crate) fn send(&mut self, messages: Vec<Message>) {
+        for message in messages {
+            let to = message.to;
+            let snapshot = message.get_msg_type() == MessageType::MsgSnapshot;
+            let address = self.members.address(to).unwrap_or_default().to_string();
+            let message = message.write_to_bytes().expect("messages encode");
+            self.events.push(Event::Send {
+                to,
+                address,
+                message,
+                snapshot,
+            });
+        }
+    }
+
+    fn snapshot(&mut self, id: u64, index: u64, data: Vec<u8>) -> Result<()> {
+        if self.writing.is_some() {
+            return Err(Error::new(Code::Conflict, "a snapshot is being written already"));
+        }
+        if index <= self.raw.store().head().metadata.index {
+            self.events.push(Event::Done { id, index });
+            return Ok(());
+        }
+        if index > self.delivery.delivered() {
+            let text = format!("entry {index} was not handed out yet, so it cannot be in a snapshot");
+            return Err(Error::new(Code::InvalidParameter, text));
+        }
+        let term = self
+            .raw
+            .raft
+            .raft_log
+            .term(index)
+            .map_err(|e| Error::new(Code::Internal, e.to_string()))?;
+        let (_, conf, members) = self
+            .history
+            .iter()
+            .rev()
+            .find(|(from, ..)| *from <= index)
+            .expect("the history begins at the snapshot");
+        let mut head = SnapshotHead {
+            members: members.clone(),
+            ..SnapshotHead::default()
+        };
+        head.metadata.index = index;
+        head.metadata.term = term;
+        head.metadata.set_conf_state(conf.clone());
+        self.writing = Some(head.clone());
+        let (dir, cipher) = (self.raw.store().dir().to_path_buf(), self.raw.store().cipher());
+        let write = move || snapshot_file::write(&dir, &head, &data, &cipher);
+        match self.mailbox.clone() {
+            None => self.snapshot_written(id, index, write()),
+            Some(mailbox) => {
+                self.help("raft-snapshot", move || {
+                    let result = write();
+                    mailbox.push(Command::SnapshotWritten { id, index, result });
+                });
+                Ok(())
+            }
+        }
+    }
+
+    fn snapshot_written(&mut self, id: u64, index: u64, result: Result<()>) -> Result<()> {
+        let head = self.writing.take();
+        result?;
+        let newer = self.raw.store().head().metadata.index < index;
+        if let Some(head) = head.filter(|_| newer) {
+            let tail = self.options.log_tail;
+            self.raw.mut_store().compact(head, tail)?;
+            let current = self
+                .history
+                .iter()
+                .rposition(|(from, ..)| *from <= index)
+                .unwrap_or(0);
+            self.history.drain(..current);
+            let purge = self.raw.store().purge();
+            match self.mailbox {
+                None => purge(),
+                Some(_) => self.help("raft-purge", purge),
+            }
+        }
+        self.events.push(Event::Done { id, index });
+        Ok(())
+    }
+
+    fn help(&mut self, name: &str, work: impl FnOnce() + Send + 'static) {
+        self.helpers.retain(|h| !h.is_finished());
+        let thread = std::thread::Builder::new().name(name.into()).spawn(work);
+        self.helpers.extend(thread.ok());
+    }
+
+    fn give_up_snapshots(&mut self) {
+        let sending: Vec<u64> = self
+            .raw
+            .raft
+            .prs()
+            .iter()
+            .filter(|(_, p)| p.state == ProgressState::Snapshot)
+            .map(|(id, _)| *id)
+            .collect();
+        self.snapshots_since.retain(|id, _| sending.contains(id));
+        let limit = SNAPSHOT_TIMEOUT * self.options.election_ticks as u64;
+        for id in sending {
+            let since = *self.snapshots_since.entry(id).or_insert(self.ticks);
+            if self.ticks - since > limit {
+                self.snapshots_since.remove(&id);
+                self.raw.report_snapshot(id, SnapshotStatus::Failure);
+            }
+        }
+    }
+
+    /// With a disk about to be full, the node hands the lead to one that can write.
+    fn look_at_disk(&mut self) {
+        let free = free_bytes(&self.options.dir);
+        self.disk_full = free.is_some_and(|free| free < self.options.min_free_bytes);
+        if !self.disk_full
+            || self.raw.raft.state != StateRole::Leader
+            || self.raw.raft.lead_transferee.is_some()
+        {
+            return;
+        }
+        let own = self.options.id;
+        let voters = self.status_voters();
+        let best = self
+            .raw
+            .raft
+            .prs()
+            .iter()
+            .filter(|(id, p)| **id != own && voters.contains(id) && p.recent_active)
+            .max_by_key(|(_, p)| p.matched)
+            .map(|(id, _)| *id);
+        if let Some(best) = best {
+            self.raw.transfer_leader(best);
+        }
+    }
+
+    pub(crate) fn full(&self) -> Error {
+        let text = format!("no space left on device: {}", self.options.dir.display());
+        Error::new(Code::DiskFull, text)
+    }
+}
+
+fn refused(error: &raft::Error, transferring: bool) -> Error {
+    match error {
+        raft::Error::ProposalDropped if transferring => crate::pending::dropped(),
+        raft::Error::ProposalDropped => Error::new(
+            Code::QueueFull,
+            "too many changes are waiting; try again in a moment",
+        ),
+        other => Error::new(Code::Internal, other.to_string()),
+    }
+}
+
+fn free_bytes(dir: &std::path::Path) -> Option<u64> {
+    use std::os::unix::ffi::OsStrExt;
+    let path = std::ffi::CString::new(dir.as_os_str().as_bytes()).ok()?;
+    let mut stat = std::mem::MaybeUninit::<libc::statvfs>::uninit();
+    // SAFETY: the path ends in a zero byte and the result is read only when the call filled it.
+    let stat = unsafe { (libc::statvfs(path.as_ptr(), stat.as_mut_ptr()) == 0).then(|| stat.assume_init()) }?;
+    Some(stat.f_bavail * stat.f_frsize)
+}

@@ -1,0 +1,113 @@
+//! A node's state, for those who look at it.
+
+use raft::{ProgressState, RawNode, StateRole};
+
+use crate::members::{Members, Peer};
+use crate::storage::LogStorage;
+
+/// What a node is at the moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Role {
+    Leader,
+    Candidate,
+    #[default]
+    Follower,
+    Learner,
+}
+
+impl Role {
+    /// The role in a word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Role::Leader => "leader",
+            Role::Candidate => "candidate",
+            Role::Follower => "follower",
+            Role::Learner => "learner",
+        }
+    }
+}
+
+/// How far a leader knows another node to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Progress {
+    pub id: u64,
+    pub matched: u64,
+    /// Whether it was heard of in the last election timeout.
+    pub active: bool,
+    /// Whether it is being sent a snapshot.
+    pub snapshot: bool,
+}
+
+/// A node's state.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    pub id: u64,
+    pub role: Role,
+    /// 0 while there is none.
+    pub leader: u64,
+    pub term: u64,
+    pub commit: u64,
+    pub last_index: u64,
+    pub first_index: u64,
+    pub snapshot_index: u64,
+    pub voters: Vec<u64>,
+    pub learners: Vec<u64>,
+    pub peers: Vec<Peer>,
+    /// Of a leader only.
+    pub progress: Vec<Progress>,
+    pub disk_full: bool,
+    /// This node was taken out of the group.
+    pub removed: bool,
+}
+
+impl Status {
+    /// Looks at a node.
+    pub fn of(raw: &RawNode<LogStorage>, members: &Members, disk_full: bool, stalled: bool) -> Self {
+        let raft = &raw.raft;
+        let conf = raft.prs().conf().to_conf_state();
+        let mut voters = conf.get_voters().to_vec();
+        for id in conf.get_voters_outgoing() {
+            if !voters.contains(id) {
+                voters.push(*id);
+            }
+        }
+        voters.sort_unstable();
+        let mut learners = conf.get_learners().to_vec();
+        learners.extend(conf.get_learners_next());
+        learners.sort_unstable();
+        let role = match raft.state {
+            // A node that cannot write leads nobody, whatever it was.
+            _ if stalled => Role::Follower,
+            StateRole::Leader => Role::Leader,
+            StateRole::Candidate | StateRole::PreCandidate => Role::Candidate,
+            StateRole::Follower if voters.contains(&raft.id) => Role::Follower,
+            StateRole::Follower => Role::Learner,
+        };
+        let mut progress = Vec::new();
+        if role == Role::Leader {
+            progress.extend(raft.prs().iter().map(|(id, p)| Progress {
+                id: *id,
+                matched: p.matched,
+                active: p.recent_active || *id == raft.id,
+                snapshot: p.state == ProgressState::Snapshot,
+            }));
+            progress.sort_unstable_by_key(|p| p.id);
+        }
+        Status {
+            id: raft.id,
+            role,
+            leader: if stalled { 0 } else { raft.leader_id },
+            term: raft.term,
+            commit: raft.raft_log.committed,
+            last_index: raft.raft_log.last_index(),
+            first_index: raft.raft_log.first_index(),
+            snapshot_index: raw.store().head().metadata.index,
+            voters,
+            learners,
+            peers: members.peers(),
+            progress,
+            disk_full,
+            removed: members.was_removed(raft.id),
+        }
+    }
+}

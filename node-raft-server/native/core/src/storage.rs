@@ -1,0 +1,533 @@
+//! The durable side of a node: raft-engine for the log and the small state, a file for each snapshot.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use protobuf::Message;
+use raft::eraftpb::{ConfState, Entry, HardState, Snapshot, SnapshotMetadata};
+use raft::{GetEntriesContext, RaftState, Storage, StorageError};
+use raft_engine::{Command, Config, Engine, LogBatch, MessageExt, ReadableSize, RecoveryMode};
+
+use crate::cache::EntryCache;
+use crate::cipher::Cipher;
+use crate::error::{Code, Error, Result};
+use crate::log_check;
+use crate::members::{Members, Peer};
+use crate::snapshot_file::{self, SnapshotHead};
+
+const GROUP: u64 = 1;
+const FORMAT: u32 = 1;
+const KEY_IDENTITY: &[u8] = b"identity";
+const KEY_HARD_STATE: &[u8] = b"hard_state";
+const KEY_SNAPSHOT: &[u8] = b"snapshot";
+const KEY_TRUNCATED: &[u8] = b"truncated";
+const CACHE_BYTES: usize = 16 << 20;
+const KEY_PROOF: &[u8] = b"creel";
+/// A new cluster begins with an empty snapshot at this index, so that whoever joins learns the members by it.
+pub const FIRST_INDEX: u64 = 1;
+
+struct EntryCodec;
+
+impl MessageExt for EntryCodec {
+    type Entry = Entry;
+    fn index(entry: &Entry) -> u64 {
+        entry.index
+    }
+}
+
+/// The log, the hard state and the newest snapshot of one node.
+pub struct LogStorage {
+    dir: PathBuf,
+    log_dir: PathBuf,
+    engine: Arc<Engine>,
+    cipher: Arc<Cipher>,
+    hard_state: HardState,
+    snapshot: SnapshotHead,
+    /// Index and term of the entry before the first one kept.
+    truncated: (u64, u64),
+    last_index: u64,
+    cache: EntryCache,
+}
+
+/// How a directory without a log begins.
+pub enum Start {
+    /// As one of the first members of a new group.
+    Bootstrap(Vec<Peer>),
+    /// As a node that an existing group takes in.
+    Join(Vec<Peer>),
+    /// Not at all: there must be a log.
+    Existing,
+}
+
+impl LogStorage {
+    /// Opens the log in `dir`, or begins one.
+    pub fn open(dir: &Path, id: u64, start: &Start, key: Option<&[u8; 32]>) -> Result<Self> {
+        let log_dir = dir.join("log");
+        fs::create_dir_all(&log_dir).map_err(|e| Error::io(&log_dir, &e))?;
+        log_check::verify(&log_dir)?;
+        let config = Config {
+            dir: log_dir.to_string_lossy().into_owned(),
+            recovery_mode: RecoveryMode::TolerateTailCorruption,
+            recovery_threads: 2,
+            batch_compression_threshold: ReadableSize::kb(if key.is_some() { 0 } else { 8 }),
+            target_file_size: ReadableSize::mb(16),
+            purge_threshold: ReadableSize::mb(64),
+            enable_log_recycle: false,
+            ..Config::default()
+        };
+        let engine = Engine::open(config).map_err(|e| Error::engine(&log_dir, &e))?;
+        let mut storage = LogStorage {
+            dir: dir.to_path_buf(),
+            log_dir,
+            engine: Arc::new(engine),
+            cipher: Arc::new(Cipher::new(key)),
+            hard_state: HardState::default(),
+            snapshot: SnapshotHead::default(),
+            truncated: (0, 0),
+            last_index: 0,
+            cache: EntryCache::new(CACHE_BYTES),
+        };
+        match storage.engine.get(GROUP, KEY_IDENTITY) {
+            Some(identity) => {
+                storage.check_identity(&identity, id)?;
+                storage.load()?;
+            }
+            None => storage.begin(id, start)?,
+        }
+        snapshot_file::sweep(&storage.dir, storage.snapshot.metadata.index);
+        Ok(storage)
+    }
+
+    fn begin(&mut self, id: u64, start: &Start) -> Result<()> {
+        let mut batch = LogBatch::default();
+        self.put(&mut batch, KEY_IDENTITY, self.identity(id))?;
+        match start {
+            Start::Existing => {
+                return Err(Error::new(
+                    Code::InvalidParameter,
+                    format!(
+                        "{} holds no log, and neither bootstrap nor join was asked for",
+                        self.dir.display()
+                    ),
+                ));
+            }
+            Start::Join(_) => {}
+            Start::Bootstrap(peers) => {
+                if !peers.iter().any(|p| p.id == id) {
+                    return Err(Error::new(
+                        Code::InvalidParameter,
+                        "a node is one of the peers it begins with",
+                    ));
+                }
+                let mut metadata = SnapshotMetadata::default();
+                metadata.index = FIRST_INDEX;
+                metadata.term = 1;
+                metadata.set_conf_state(ConfState::from((peers.iter().map(|p| p.id), [])));
+                self.snapshot = SnapshotHead {
+                    metadata,
+                    members: Members::of(peers),
+                };
+                self.hard_state.term = 1;
+                self.hard_state.commit = FIRST_INDEX;
+                self.truncated = (FIRST_INDEX, 1);
+                self.last_index = FIRST_INDEX;
+                self.put_state(&mut batch)?;
+            }
+        }
+        self.write(&mut batch, true)
+    }
+
+    fn load(&mut self) -> Result<()> {
+        let broken = |what: &str| Error::damaged(&self.log_dir, what);
+        if let Some(bytes) = self.engine.get(GROUP, KEY_HARD_STATE) {
+            self.hard_state = HardState::parse_from_bytes(&bytes).map_err(|_| broken("the hard state"))?;
+        }
+        if let Some(bytes) = self.engine.get(GROUP, KEY_SNAPSHOT) {
+            self.snapshot = SnapshotHead::decode(&bytes).ok_or_else(|| broken("the snapshot's state"))?;
+        }
+        if let Some(bytes) = self.engine.get(GROUP, KEY_TRUNCATED) {
+            let bytes: [u8; 16] = bytes.try_into().map_err(|_| broken("the log's start"))?;
+            let (index, term) = bytes.split_at(8);
+            self.truncated = (
+                u64::from_le_bytes(index.try_into().expect("8 bytes")),
+                u64::from_le_bytes(term.try_into().expect("8 bytes")),
+            );
+        }
+        let first = self.engine.first_index(GROUP);
+        if first.is_some_and(|f| f != self.truncated.0 + 1) {
+            return Err(broken("entries at its start are missing"));
+        }
+        self.last_index = self.engine.last_index(GROUP).unwrap_or(self.truncated.0);
+        let needed = self.hard_state.commit.max(self.snapshot.metadata.index);
+        if self.last_index < needed {
+            return Err(broken(&format!(
+                "it ends at entry {}, but {needed} was committed",
+                self.last_index
+            )));
+        }
+        if self.snapshot.metadata.index > FIRST_INDEX {
+            self.read_snapshot()?;
+        }
+        Ok(())
+    }
+
+    fn identity(&self, id: u64) -> Vec<u8> {
+        let mut out = FORMAT.to_le_bytes().to_vec();
+        out.extend_from_slice(&id.to_le_bytes());
+        out.push(self.cipher.enabled().into());
+        out.extend_from_slice(&self.cipher.seal(KEY_IDENTITY, KEY_PROOF));
+        out
+    }
+
+    fn check_identity(&self, found: &[u8], id: u64) -> Result<()> {
+        let (Some(format), Some(own), Some(encrypted), Some(proof)) =
+            (found.get(..4), found.get(4..12), found.get(12), found.get(13..))
+        else {
+            return Err(Error::damaged(&self.log_dir, "the node's identity"));
+        };
+        let format = u32::from_le_bytes(format.try_into().expect("4 bytes"));
+        if format > FORMAT {
+            return Err(Error::new(
+                Code::DataFormatNewer,
+                format!(
+                    "{} was written by a newer Creel (format {format}; this one knows {FORMAT})",
+                    self.dir.display()
+                ),
+            ));
+        }
+        let own = u64::from_le_bytes(own.try_into().expect("8 bytes"));
+        if own != id {
+            return Err(Error::new(
+                Code::InvalidParameter,
+                format!(
+                    "{} is the log of node {own}, not of node {id}",
+                    self.dir.display()
+                ),
+            ));
+        }
+        let encrypted = *encrypted == 1;
+        if encrypted != self.cipher.enabled()
+            || self.cipher.open(KEY_IDENTITY, proof).as_deref() != Some(KEY_PROOF)
+        {
+            let text = if encrypted {
+                "is encrypted with another key"
+            } else {
+                "is not encrypted, but a key was given"
+            };
+            return Err(Error::new(
+                Code::InvalidParameter,
+                format!("{} {text}", self.dir.display()),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Makes entries and the hard state durable; what was there from the first entry's index on is replaced.
+    pub fn append(&mut self, entries: &[Entry], hard_state: Option<&HardState>, sync: bool) -> Result<()> {
+        let mut batch = LogBatch::default();
+        self.add_entries(&mut batch, entries)?;
+        if let Some(state) = hard_state {
+            self.put(&mut batch, KEY_HARD_STATE, bytes_of(state))?;
+        }
+        self.write(&mut batch, sync)?;
+        if let Some(state) = hard_state {
+            self.hard_state = state.clone();
+        }
+        if let Some(last) = entries.last() {
+            self.last_index = last.index;
+            self.cache.append(entries);
+        }
+        Ok(())
+    }
+
+    /// Takes over a leader's snapshot: the file first, then, in one write, the log begins anew behind it.
+    pub fn install(&mut self, head: SnapshotHead, data: &[u8], hard_state: &HardState) -> Result<()> {
+        let index = head.metadata.index;
+        if index > FIRST_INDEX {
+            snapshot_file::write(&self.dir, &head, data, &self.cipher)?;
+        }
+        let mut batch = LogBatch::default();
+        batch.add_command(
+            GROUP,
+            Command::Compact {
+                index: self.last_index + 1,
+            },
+        );
+        let before = (self.truncated, self.snapshot.clone(), self.hard_state.clone());
+        self.truncated = (index, head.metadata.term);
+        self.snapshot = head;
+        self.hard_state = hard_state.clone();
+        let written = self
+            .put_state(&mut batch)
+            .and_then(|()| self.write(&mut batch, true));
+        if let Err(e) = written {
+            (self.truncated, self.snapshot, self.hard_state) = before;
+            return Err(e);
+        }
+        self.last_index = index;
+        self.cache.clear();
+        snapshot_file::sweep(&self.dir, index);
+        Ok(())
+    }
+
+    /// Refers to a snapshot whose file is written, and drops the log before it, but for the newest `tail` entries.
+    pub fn compact(&mut self, head: SnapshotHead, tail: u64) -> Result<()> {
+        let index = head.metadata.index;
+        let cut = index.saturating_sub(tail).max(self.truncated.0);
+        let term = self
+            .term(cut)
+            .map_err(|e| Error::new(Code::Internal, e.to_string()))?;
+        let mut batch = LogBatch::default();
+        let before = (self.truncated, self.snapshot.clone());
+        self.truncated = (cut, term);
+        self.snapshot = head;
+        if cut > before.0.0 {
+            batch.add_command(GROUP, Command::Compact { index: cut + 1 });
+        }
+        let written = self
+            .put_state(&mut batch)
+            .and_then(|()| self.write(&mut batch, true));
+        if let Err(e) = written {
+            (self.truncated, self.snapshot) = before;
+            return Err(e);
+        }
+        snapshot_file::sweep(&self.dir, index);
+        Ok(())
+    }
+
+    /// The newest snapshot's data, read and checked; empty for the one a cluster begins with.
+    pub fn read_snapshot(&self) -> Result<Vec<u8>> {
+        let index = self.snapshot.metadata.index;
+        if index <= FIRST_INDEX {
+            return Ok(Vec::new());
+        }
+        let (head, data) = snapshot_file::read(&snapshot_file::path(&self.dir, index), index, &self.cipher)?;
+        if head != self.snapshot {
+            return Err(Error::damaged(
+                &self.dir,
+                "snapshot and log do not belong together",
+            ));
+        }
+        Ok(data)
+    }
+
+    /// The newest snapshot's place and members.
+    pub fn head(&self) -> &SnapshotHead {
+        &self.snapshot
+    }
+
+    /// The persisted hard state.
+    pub fn hard_state(&self) -> &HardState {
+        &self.hard_state
+    }
+
+    /// Where the log's files are.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// What a thread needs to write a snapshot's file.
+    pub fn cipher(&self) -> Arc<Cipher> {
+        self.cipher.clone()
+    }
+
+    /// A task that frees the disk of what compaction left behind; it may run on another thread.
+    pub fn purge(&self) -> impl FnOnce() + Send + 'static {
+        let engine = self.engine.clone();
+        move || {
+            // Whatever it could not do is done next time.
+            let _ = engine.purge_expired_files();
+        }
+    }
+
+    fn add_entries(&self, batch: &mut LogBatch, entries: &[Entry]) -> Result<()> {
+        if !self.cipher.enabled() {
+            return self.engine_result(batch.add_entries::<EntryCodec>(GROUP, entries));
+        }
+        let sealed: Vec<Entry> = entries
+            .iter()
+            .map(|entry| {
+                let mut sealed = entry.clone();
+                sealed.data = self.cipher.seal(&place(entry), &entry.data).into();
+                sealed.context = self.cipher.seal(&place(entry), &entry.context).into();
+                sealed
+            })
+            .collect();
+        self.engine_result(batch.add_entries::<EntryCodec>(GROUP, &sealed))
+    }
+
+    fn open_entry(&self, mut entry: Entry) -> Result<Entry> {
+        if self.cipher.enabled() {
+            let place = place(&entry);
+            let broken = || {
+                Error::damaged(
+                    &self.log_dir,
+                    format!("entry {} cannot be decrypted", entry.index),
+                )
+            };
+            entry.data = self.cipher.open(&place, &entry.data).ok_or_else(broken)?.into();
+            entry.context = self
+                .cipher
+                .open(&place, &entry.context)
+                .ok_or_else(broken)?
+                .into();
+        }
+        Ok(entry)
+    }
+
+    /// Entries `low..high` from memory or disk, at least one, at most about `max` bytes.
+    pub fn read(&self, low: u64, high: u64, max: u64) -> Result<Vec<Entry>> {
+        if let Some(found) = self.cache.range(low, high, max) {
+            return Ok(found);
+        }
+        let mut found = Vec::new();
+        let max = usize::try_from(max).unwrap_or(usize::MAX);
+        self.engine_result(self.engine.fetch_entries_to::<EntryCodec>(
+            GROUP,
+            low,
+            high,
+            Some(max),
+            &mut found,
+        ))?;
+        found.into_iter().map(|e| self.open_entry(e)).collect()
+    }
+
+    fn put_state(&self, batch: &mut LogBatch) -> Result<()> {
+        let (index, term) = self.truncated;
+        let truncated = [index.to_le_bytes(), term.to_le_bytes()].concat();
+        self.put(batch, KEY_TRUNCATED, truncated)?;
+        self.put(batch, KEY_SNAPSHOT, self.snapshot.encode())?;
+        self.put(batch, KEY_HARD_STATE, bytes_of(&self.hard_state))
+    }
+
+    fn put(&self, batch: &mut LogBatch, key: &[u8], value: Vec<u8>) -> Result<()> {
+        self.engine_result(batch.put(GROUP, key.to_vec(), value))
+    }
+
+    fn write(&self, batch: &mut LogBatch, sync: bool) -> Result<()> {
+        self.engine_result(self.engine.write(batch, sync)).map(|_| ())
+    }
+
+    fn engine_result<T>(&self, result: raft_engine::Result<T>) -> Result<T> {
+        result.map_err(|e| Error::engine(&self.log_dir, &e))
+    }
+}
+
+fn bytes_of(message: &impl Message) -> Vec<u8> {
+    message.write_to_bytes().expect("messages encode")
+}
+
+fn place(entry: &Entry) -> [u8; 17] {
+    let mut place = [b'e'; 17];
+    place[1..9].copy_from_slice(&entry.index.to_le_bytes());
+    place[9..].copy_from_slice(&entry.term.to_le_bytes());
+    place
+}
+
+/// A snapshot's message carries its members before its data.
+pub fn envelope(members: &Members, data: &[u8]) -> Vec<u8> {
+    let members = members.encode();
+    let mut out = Vec::with_capacity(4 + members.len() + data.len());
+    out.extend_from_slice(&(members.len() as u32).to_le_bytes());
+    out.extend_from_slice(&members);
+    out.extend_from_slice(data);
+    out
+}
+
+/// Takes a snapshot message apart.
+pub fn open_envelope(snapshot: &Snapshot) -> Option<(SnapshotHead, &[u8])> {
+    let (len, rest) = snapshot.data.split_at_checked(4)?;
+    let len = u32::from_le_bytes(len.try_into().ok()?) as usize;
+    let (members, data) = rest.split_at_checked(len)?;
+    let head = SnapshotHead {
+        metadata: snapshot.get_metadata().clone(),
+        members: Members::decode(members)?,
+    };
+    Some((head, data))
+}
+
+fn store_error(error: Error) -> raft::Error {
+    raft::Error::Store(StorageError::Other(Box::new(error)))
+}
+
+impl Storage for LogStorage {
+    fn initial_state(&self) -> raft::Result<RaftState> {
+        let conf_state = self.snapshot.metadata.get_conf_state().clone();
+        Ok(RaftState::new(self.hard_state.clone(), conf_state))
+    }
+
+    fn entries(
+        &self,
+        low: u64,
+        high: u64,
+        max_size: impl Into<Option<u64>>,
+        _context: GetEntriesContext,
+    ) -> raft::Result<Vec<Entry>> {
+        if low <= self.truncated.0 {
+            return Err(raft::Error::Store(StorageError::Compacted));
+        }
+        if high > self.last_index + 1 {
+            return Err(raft::Error::Store(StorageError::Unavailable));
+        }
+        self.read(low, high, max_size.into().unwrap_or(u64::MAX))
+            .map_err(store_error)
+    }
+
+    fn term(&self, index: u64) -> raft::Result<u64> {
+        if index == self.truncated.0 {
+            return Ok(self.truncated.1);
+        }
+        if index < self.truncated.0 {
+            return Err(raft::Error::Store(StorageError::Compacted));
+        }
+        if index > self.last_index {
+            return Err(raft::Error::Store(StorageError::Unavailable));
+        }
+        if let Some(entry) = self.cache.get(index) {
+            return Ok(entry.term);
+        }
+        if index == self.snapshot.metadata.index {
+            return Ok(self.snapshot.metadata.term);
+        }
+        let entry = self.engine.get_entry::<EntryCodec>(GROUP, index);
+        match entry.map_err(|e| store_error(Error::engine(&self.log_dir, &e)))? {
+            Some(entry) => Ok(entry.term),
+            None => Err(raft::Error::Store(StorageError::Unavailable)),
+        }
+    }
+
+    fn first_index(&self) -> raft::Result<u64> {
+        Ok(self.truncated.0 + 1)
+    }
+
+    fn last_index(&self) -> raft::Result<u64> {
+        Ok(self.last_index)
+    }
+
+    fn snapshot(&self, request_index: u64, to: u64) -> raft::Result<Snapshot> {
+        let not_now = || raft::Error::Store(StorageError::SnapshotTemporarilyUnavailable);
+        if self.snapshot.metadata.index < request_index.max(1) {
+            return Err(not_now());
+        }
+        // A snapshot that went bad on this disk cannot be sent; another leader may have a good one.
+        let data = self.read_snapshot().map_err(|_| not_now())?;
+        let mut snapshot = Snapshot::default();
+        let mut metadata = self.snapshot.metadata.clone();
+        let conf = metadata.mut_conf_state();
+        let named = [
+            &conf.voters,
+            &conf.learners,
+            &conf.voters_outgoing,
+            &conf.learners_next,
+        ];
+        // A node that was taken in after the snapshot finds itself in it, or it would refuse it. As a learner it counts
+        // for nothing, and the entry behind the snapshot that takes it in changes nothing any more.
+        if !named.iter().any(|ids| ids.contains(&to)) {
+            conf.learners.push(to);
+        }
+        snapshot.set_metadata(metadata);
+        snapshot.data = envelope(&self.snapshot.members, &data).into();
+        Ok(snapshot)
+    }
+}
