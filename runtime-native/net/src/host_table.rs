@@ -3,7 +3,7 @@
 use crate::address::Subnet;
 use crate::error::Result;
 use crate::model::{Balancer, Endpoint, Protocol, PublishedPort};
-use crate::nft::{Batch, Data, Element, Expr, Hook, Map, Nft, Verdict, ct, meta, rules};
+use crate::nft::{Batch, Data, Element, Expr, Hook, Map, Nft, TABLE, Verdict, ct, meta, rules};
 use crate::slots::{Shape, Slots};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -55,7 +55,7 @@ impl HostTable {
         endpoints: impl Iterator<Item = &'a Endpoint>,
         balancers: impl Iterator<Item = &'a Balancer>,
     ) -> Result<()> {
-        let mut batch = Batch::new();
+        let mut batch = Batch::new(TABLE);
         batch.restart();
         sets(&mut batch, doors);
         chains(&mut batch);
@@ -76,7 +76,7 @@ impl HostTable {
 
     /// Opens (or closes) the published ports of one endpoint.
     pub(crate) fn publish(&mut self, endpoint: &Endpoint, open: bool) -> Result<()> {
-        let mut batch = Batch::new();
+        let mut batch = Batch::new(TABLE);
         for (set, element) in port_elements(endpoint) {
             if open {
                 batch.add(set, &[element]);
@@ -90,7 +90,7 @@ impl HostTable {
     /// Brings the ingress map to what the balancers say, changing only what differs.
     pub(crate) fn balance<'a>(&mut self, balancers: impl Iterator<Item = &'a Balancer>) -> Result<()> {
         let mut wanted = ingress_targets(balancers);
-        let mut batch = Batch::new();
+        let mut batch = Batch::new(TABLE);
         for key in self.ingress.keys() {
             if !wanted.contains_key(&key) {
                 self.ingress.change(&mut batch, &INGRESS, &key, None);
@@ -110,7 +110,7 @@ impl HostTable {
     }
 
     pub(crate) fn clear(&mut self) -> Result<()> {
-        let mut batch = Batch::new();
+        let mut batch = Batch::new(TABLE);
         batch.clear();
         self.stale = true;
         self.nft.commit(batch, "remove the node's packet rules")

@@ -2,7 +2,7 @@
 
 use crate::address::Subnet;
 use crate::error::Result;
-use crate::nft::{Batch, Expr, Hook, Map, Nft, ct, meta, rules};
+use crate::nft::{Batch, Expr, Hook, Map, Nft, TABLE, ct, meta, rules};
 use crate::slots::{Shape, Slots};
 use std::net::Ipv4Addr;
 
@@ -51,7 +51,7 @@ impl SandboxTable {
 
     /// Replaces the whole table at one moment; connections under way keep their translation.
     pub(crate) fn rebuild(&mut self, vips: Vec<Vip>, arrival: Option<&Arrival>) -> Result<()> {
-        let mut batch = Batch::new();
+        let mut batch = Batch::new(TABLE);
         batch.restart();
         chains(&mut batch);
         if let Some(arrival) = arrival {
@@ -67,7 +67,7 @@ impl SandboxTable {
 
     /// Changes some virtual addresses, in one batch.
     pub(crate) fn change(&mut self, vips: Vec<Vip>) -> Result<()> {
-        let mut batch = Batch::new();
+        let mut batch = Batch::new(TABLE);
         write(&mut batch, &mut self.vips, vips);
         let done = self.nft.commit(batch, "write a sandbox's virtual addresses");
         self.stale = done.is_err();

@@ -1,11 +1,10 @@
-//! A batch of changes to the one table of ours, committed atomically.
+//! A batch of changes to a table of ours, committed atomically.
 
 use super::expression::{Expr, Verdict};
 use crate::error::{Error, Result};
 use crate::netlink::{Message, Socket};
 use crate::netns::Netns;
 
-const TABLE: &str = "creel";
 const SUBSYSTEM: u16 = 10;
 const FAMILY: u8 = libc::AF_INET as u8;
 const BATCH_BEGIN: u16 = 0x10;
@@ -80,25 +79,26 @@ impl Nft {
     }
 }
 
-/// Changes to the table `creel`, collected.
+/// Changes to one table, collected.
 pub(crate) struct Batch {
+    table: &'static str,
     message: Message,
     sequence: u32,
     sets: u32,
 }
 
 impl Batch {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(table: &'static str) -> Self {
         let mut message = Message::new(BATCH_BEGIN, libc::NLM_F_REQUEST, &generic(0, SUBSYSTEM));
         message.set_sequence(1);
-        Self { message, sequence: 1, sets: 0 }
+        Self { table, message, sequence: 1, sets: 0 }
     }
 
     fn next(&mut self, kind: u16, flags: i32) -> &mut Message {
         self.sequence += 1;
         let kind = (SUBSYSTEM << 8) | kind;
         self.message.next(kind, flags | libc::NLM_F_REQUEST, self.sequence, &generic(FAMILY, 0));
-        self.message.string(1, TABLE)
+        self.message.string(1, self.table)
     }
 
     /// Takes the whole table away, whether it is there or not.

@@ -58,6 +58,8 @@ pub(crate) enum Expr {
     Meta { key: u32, into: u32 },
     SetMark { from: u32 },
     Payload { base: u32, offset: u32, length: u32, into: u32 },
+    /// Rewrites a field of the transport header and mends its checksum.
+    SetTransport { from: u32, offset: u32, length: u32, checksum: u32 },
     Compare { register: u32, equal: bool, value: Vec<u8> },
     Mask { register: u32, mask: Vec<u8> },
     Lookup { set: &'static str, key: u32, into: Option<u32>, invert: bool },
@@ -82,7 +84,7 @@ impl Expr {
     pub(crate) fn write(&self, m: &mut Message) {
         let name = match self {
             Self::Meta { .. } | Self::SetMark { .. } => "meta",
-            Self::Payload { .. } => "payload",
+            Self::Payload { .. } | Self::SetTransport { .. } => "payload",
             Self::Compare { .. } => "cmp",
             Self::Mask { .. } => "bitwise",
             Self::Lookup { .. } | Self::LookupVerdict { .. } => "lookup",
@@ -114,6 +116,12 @@ impl Expr {
             }
             Self::Payload { base, offset, length, into } => {
                 m.be32(1, register(*into)).be32(2, *base).be32(3, *offset).be32(4, *length);
+            }
+            Self::SetTransport { from, offset, length, checksum } => {
+                const TRANSPORT: u32 = 2;
+                const INTERNET_CHECKSUM: u32 = 1;
+                m.be32(2, TRANSPORT).be32(3, *offset).be32(4, *length).be32(5, register(*from));
+                m.be32(6, INTERNET_CHECKSUM).be32(7, *checksum);
             }
             Self::Compare { register: from, equal, value: bytes } => {
                 m.be32(1, register(*from)).be32(2, u32::from(!equal));
