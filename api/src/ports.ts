@@ -1,3 +1,11 @@
+import type { Calls } from "@creel/shared";
+import type {
+  ContainersServer,
+  EngineServer,
+  ImagesServer,
+  NetworksServer,
+  VolumesServer,
+} from "@creel/shared/gen/engine/v1/engine.ts";
 import type {
   Cluster,
   ControlReply,
@@ -92,4 +100,13 @@ export interface ClusterPort {
   /** Log bytes of a task anywhere in the cluster, framed as Docker frames them; ends when `signal` aborts. */
   taskLogs(request: TaskLogsRequest, signal: AbortSignal): AsyncIterable<{ data: Uint8Array; raw: boolean }>;
   onEvent(listener: (event: ClusterEvent) => void): () => void;
+}
+
+/** creel-engine as the API uses it. All methods reject with errors of the registry. */
+export interface EnginePort {
+  engine: Calls<EngineServer>;
+  images: Calls<ImagesServer>;
+  containers: Calls<ContainersServer>;
+  networks: Calls<NetworksServer>;
+  volumes: Calls<VolumesServer>;
 }

@@ -1,0 +1,89 @@
+import type { IncomingMessage, Server } from "node:http";
+import type { Socket } from "node:net";
+import { CreelError } from "@creel/shared";
+import type { ApiContext } from "../context.ts";
+import { attachContainer } from "../routes/attach.ts";
+import { startExec } from "../routes/exec.ts";
+import { errorText, serverHeaders, toCreelError } from "../server.ts";
+import { MAX_BODY, parseJson } from "./body.ts";
+import { findDockerRoute } from "./docker-routes.ts";
+import { join } from "./join.ts";
+import { MULTIPLEXED_STREAM, RAW_STREAM } from "./stream.ts";
+import { checkVersion, isBefore, stripVersion, versionOf } from "./version.ts";
+
+/** What a hijacked connection is joined with. */
+export interface Hijack {
+  engine: Socket;
+  /** A terminal: no frames. */
+  raw: boolean;
+}
+
+/** Serves the requests whose connection becomes a stream (`Upgrade: tcp`): attach and exec start. */
+export function attachUpgrades(server: Server, context: ApiContext): void {
+  server.on("upgrade", (request: IncomingMessage, socket: Socket, head: Buffer) => {
+    socket.on("error", () => socket.destroy());
+    void serve(context, request, socket, head);
+  });
+}
+
+async function serve(
+  context: ApiContext,
+  request: IncomingMessage,
+  socket: Socket,
+  head: Buffer,
+): Promise<void> {
+  const url = new URL(stripVersion(request), "http://localhost");
+  try {
+    checkVersion(versionOf(request));
+    const hijack = await open(context, request, url);
+    const type = !hijack.raw && !isBefore(versionOf(request), "1.42") ? MULTIPLEXED_STREAM : RAW_STREAM;
+    writeHead(socket, "101 UPGRADED", {
+      ...serverHeaders(context),
+      "content-type": type,
+      connection: "Upgrade",
+      upgrade: "tcp",
+    });
+    await join(socket, hijack.engine, head);
+  } catch (error) {
+    const own = toCreelError(error);
+    const body = JSON.stringify({ message: errorText(own) });
+    writeHead(socket, `${own.status} ${own.status < 500 ? "Bad Request" : "Error"}`, {
+      ...serverHeaders(context),
+      "content-type": "application/json",
+      "content-length": String(Buffer.byteLength(body)),
+      connection: "close",
+    });
+    socket.end(body, () => socket.destroySoon());
+  }
+}
+
+async function open(context: ApiContext, request: IncomingMessage, url: URL): Promise<Hijack> {
+  const query = Object.fromEntries(url.searchParams);
+  const [, kind, id, action] = url.pathname.split("/");
+  if (request.method === "POST" && kind === "containers" && action === "attach") {
+    return attachContainer(context, decodeURIComponent(id ?? ""), query);
+  }
+  if (request.method === "POST" && kind === "exec" && action === "start") {
+    return startExec(context, decodeURIComponent(id ?? ""), await readJson(request));
+  }
+  const route = findDockerRoute(request.method ?? "", url.pathname);
+  if (route === undefined) throw new CreelError("page_not_found");
+  throw new CreelError("route_not_implemented", { method: request.method ?? "", route });
+}
+
+async function readJson(request: IncomingMessage): Promise<unknown> {
+  const parts: Buffer[] = [];
+  let size = 0;
+  for await (const part of request) {
+    size += (part as Buffer).length;
+    if (size > MAX_BODY) throw new CreelError("body_too_large", { max: MAX_BODY });
+    parts.push(part as Buffer);
+  }
+  return parseJson(Buffer.concat(parts).toString());
+}
+
+/** Writes a status line and headers straight onto a connection. */
+export function writeHead(socket: Socket, status: string, headers: Record<string, string>): void {
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
+  socket.write(`HTTP/1.1 ${status}\r\n${lines.join("")}\r\n`);
+}

@@ -1,0 +1,157 @@
+import { CreelError } from "@creel/shared";
+import type { Mount } from "@creel/shared/gen/engine/v1/container.ts";
+import type { Static } from "typebox";
+import type { MountSchema } from "../schema/container.ts";
+
+type DockerMount = Static<typeof MountSchema>;
+
+const EMPTY: Mount = {
+  type: "bind",
+  source: "",
+  target: "",
+  readOnly: false,
+  propagation: "",
+  tmpfsSize: 0,
+  tmpfsMode: 0,
+  noCopy: false,
+  subpath: "",
+  createSource: false,
+  volumeOptions: {},
+  volumeLabels: {},
+};
+const PROPAGATIONS = ["private", "rprivate", "shared", "rshared", "slave", "rslave"];
+
+/** The engine's mount for an entry of `Binds`: `source:target[:options]`, or a bare target. */
+export function fromBind(bind: string): Mount {
+  const bad = (why: string) =>
+    new CreelError("invalid_parameter", { message: `invalid volume specification: '${bind}': ${why}` });
+  const parts = bind.split(":");
+  if (parts.length > 3) throw bad("too many colons");
+  const [first = "", second, options = ""] = parts;
+  if (second === undefined) return { ...EMPTY, type: "volume", target: absolute(first, bad) };
+  const host = first.startsWith("/");
+  if (!host && !/^[a-zA-Z0-9][a-zA-Z0-9_.-]*$/.test(first)) {
+    throw bad(
+      `"${first}" includes invalid characters for a local volume name, only "[a-zA-Z0-9][a-zA-Z0-9_.-]" are allowed. If you intended to pass a host directory, use absolute path`,
+    );
+  }
+  const mount: Mount = {
+    ...EMPTY,
+    type: host ? "bind" : "volume",
+    source: first,
+    target: absolute(second, bad),
+    createSource: host,
+  };
+  for (const option of options.split(",")) {
+    if (option === "ro") mount.readOnly = true;
+    else if (option === "nocopy") mount.noCopy = true;
+    else if (PROPAGATIONS.includes(option)) mount.propagation = option;
+    else if (!["", "rw", "z", "Z", "cached", "delegated", "consistent"].includes(option))
+      throw bad(`invalid mode: ${option}`);
+  }
+  return mount;
+}
+
+/** The engine's mount for an entry of `Mounts`. */
+export function fromMount(mount: DockerMount): Mount {
+  const type = mount.Type || "bind";
+  const bad = (why: string) =>
+    new CreelError("invalid_parameter", { message: `invalid mount config for type "${type}": ${why}` });
+  if (!["bind", "volume", "tmpfs"].includes(type)) throw bad("this type is not supported");
+  const source = mount.Source ?? "";
+  if (type === "bind" && !source.startsWith("/")) {
+    throw bad(
+      source === ""
+        ? "field Source must not be empty"
+        : `invalid mount path: '${source}' mount path must be absolute`,
+    );
+  }
+  return {
+    ...EMPTY,
+    type,
+    source,
+    target: absolute(mount.Target, bad),
+    readOnly: mount.ReadOnly ?? false,
+    propagation: mount.BindOptions?.Propagation ?? "",
+    tmpfsSize: mount.TmpfsOptions?.SizeBytes ?? 0,
+    tmpfsMode: mount.TmpfsOptions?.Mode ?? 0,
+    noCopy: mount.VolumeOptions?.NoCopy ?? false,
+    subpath: mount.VolumeOptions?.Subpath ?? "",
+    createSource: mount.BindOptions?.CreateMountpoint ?? false,
+    volumeOptions: mount.VolumeOptions?.DriverConfig?.Options ?? {},
+    volumeLabels: mount.VolumeOptions?.Labels ?? {},
+  };
+}
+
+/** The engine's mount for an entry of `Tmpfs`: target and options such as `size=64m,mode=1777,ro`. */
+export function fromTmpfs(target: string, options: string): Mount {
+  const bad = (why: string) =>
+    new CreelError("invalid_parameter", { message: `invalid tmpfs option for ${target}: ${why}` });
+  const mount: Mount = { ...EMPTY, type: "tmpfs", target: absolute(target, bad) };
+  for (const option of options.split(",")) {
+    const [name = "", value = ""] = option.split("=", 2);
+    if (name === "size") mount.tmpfsSize = bytes(value, bad);
+    else if (name === "mode") {
+      if (!/^[0-7]{1,5}$/.test(value)) throw bad(`mode ${value} is not octal`);
+      mount.tmpfsMode = Number.parseInt(value, 8);
+    } else if (name === "ro") mount.readOnly = true;
+    else if (
+      !["", "rw", "exec", "noexec", "suid", "nosuid", "dev", "nodev", "uid", "gid", "nr_inodes"].includes(
+        name,
+      )
+    )
+      throw bad(option);
+  }
+  return mount;
+}
+
+/** The mount as Docker writes it in a specification. */
+export function toDockerMount(mount: Mount): Record<string, unknown> {
+  const out: Record<string, unknown> = { Type: mount.type, Target: mount.target };
+  if (mount.source) out.Source = mount.source;
+  if (mount.readOnly) out.ReadOnly = true;
+  if (mount.type === "bind" && (mount.propagation || mount.createSource)) {
+    out.BindOptions = {
+      Propagation: mount.propagation || undefined,
+      CreateMountpoint: mount.createSource || undefined,
+    };
+  }
+  const options = Object.keys(mount.volumeOptions).length > 0;
+  if (
+    mount.type === "volume" &&
+    (mount.noCopy || mount.subpath || options || Object.keys(mount.volumeLabels).length > 0)
+  ) {
+    out.VolumeOptions = {
+      NoCopy: mount.noCopy || undefined,
+      Subpath: mount.subpath || undefined,
+      Labels: mount.volumeLabels,
+      DriverConfig: options ? { Name: "local", Options: mount.volumeOptions } : undefined,
+    };
+  }
+  if (mount.type === "tmpfs" && (mount.tmpfsSize || mount.tmpfsMode)) {
+    out.TmpfsOptions = { SizeBytes: mount.tmpfsSize || undefined, Mode: mount.tmpfsMode || undefined };
+  }
+  return out;
+}
+
+function absolute(target: string, bad: (why: string) => CreelError): string {
+  if (!target.startsWith("/"))
+    throw bad(
+      target === ""
+        ? "the target must not be empty"
+        : `invalid mount path: '${target}' mount path must be absolute`,
+    );
+  const clean = `/${target
+    .split("/")
+    .filter((part) => part !== "" && part !== ".")
+    .join("/")}`;
+  if (clean === "/") throw bad("invalid specification: destination can't be '/'");
+  if (clean.split("/").includes("..")) throw bad(`the target ${target} holds '..'`);
+  return clean;
+}
+
+function bytes(value: string, bad: (why: string) => CreelError): number {
+  const [, digits, unit = ""] = /^(\d{1,15})([kmg]?)b?$/i.exec(value) ?? [];
+  if (digits === undefined) throw bad(`size ${value} is not a number of bytes`);
+  return Number(digits) * 1024 ** ["", "k", "m", "g"].indexOf(unit.toLowerCase());
+}

@@ -1,0 +1,56 @@
+import type { Healthcheck, Resources, Ulimit } from "@creel/shared/gen/engine/v1/container.ts";
+import type { Static } from "typebox";
+import type { HealthcheckSchema, ResourcesSchema, UlimitSchema } from "../schema/container.ts";
+
+/** The engine's limits for Docker's `Resources`. */
+export function toResources(from: Static<typeof ResourcesSchema>): Resources {
+  return {
+    nanoCpus: from.NanoCpus ?? 0,
+    cpuShares: from.CpuShares ?? 0,
+    cpuQuota: from.CpuQuota ?? 0,
+    cpuPeriod: from.CpuPeriod ?? 0,
+    cpusetCpus: from.CpusetCpus ?? "",
+    cpusetMems: from.CpusetMems ?? "",
+    memory: from.Memory ?? 0,
+    memoryReservation: from.MemoryReservation ?? 0,
+    memorySwap: from.MemorySwap ?? 0,
+    pidsLimit: from.PidsLimit ?? 0,
+    blkioWeight: from.BlkioWeight ?? 0,
+    oomKillDisable: from.OomKillDisable ?? false,
+    oomScoreAdj: 0,
+    ulimits: (from.Ulimits ?? []).map(toUlimit),
+  };
+}
+
+/** One limit of a process. */
+export function toUlimit(limit: Static<typeof UlimitSchema>): Ulimit {
+  return { name: limit.Name, soft: limit.Soft ?? 0, hard: limit.Hard ?? limit.Soft ?? 0 };
+}
+
+/** The engine's healthcheck for Docker's. */
+export function toHealthcheck(
+  from: Static<typeof HealthcheckSchema> | null | undefined,
+): Healthcheck | undefined {
+  if (!from) return undefined;
+  return {
+    test: from.Test ?? [],
+    intervalNanos: from.Interval ?? 0,
+    timeoutNanos: from.Timeout ?? 0,
+    startPeriodNanos: from.StartPeriod ?? 0,
+    startIntervalNanos: from.StartInterval ?? 0,
+    retries: from.Retries ?? 0,
+  };
+}
+
+/** Docker's healthcheck for the engine's; fields at their defaults are left out, as Docker does. */
+export function fromHealthcheck(check: Healthcheck | undefined): Record<string, unknown> | undefined {
+  if (!check) return undefined;
+  return {
+    Test: check.test,
+    Interval: check.intervalNanos || undefined,
+    Timeout: check.timeoutNanos || undefined,
+    StartPeriod: check.startPeriodNanos || undefined,
+    StartInterval: check.startIntervalNanos || undefined,
+    Retries: check.retries || undefined,
+  };
+}

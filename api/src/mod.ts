@@ -1,0 +1,14 @@
+export type { ApiContext, NodeFacts } from "./context.ts";
+export { type DockerEvent, EventHub } from "./events.ts";
+export { MAX_VERSION, MIN_VERSION } from "./http/version.ts";
+export type {
+  ClusterEvent,
+  ClusterPort,
+  ClusterView,
+  EnginePort,
+  InitRequest,
+  JoinRequest,
+  LocalNodeState,
+  ManagerStatus,
+} from "./ports.ts";
+export { type Api, createApi } from "./server.ts";

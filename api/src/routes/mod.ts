@@ -1,0 +1,34 @@
+import type { FastifyInstance } from "fastify";
+import type { ApiContext } from "../context.ts";
+import { archiveRoutes } from "./archives.ts";
+import { attachRoutes } from "./attach.ts";
+import { containerLifeRoutes } from "./container-life.ts";
+import { containerRoutes } from "./containers.ts";
+import { execRoutes } from "./exec.ts";
+import { imageRoutes } from "./images.ts";
+import { networkRoutes } from "./networks.ts";
+import { nodeRoutes } from "./nodes.ts";
+import { serviceLogRoutes } from "./service-logs.ts";
+import { serviceRoutes } from "./services.ts";
+import { swarmRoutes } from "./swarm.ts";
+import { systemRoutes } from "./system.ts";
+import { taskRoutes } from "./tasks.ts";
+import { volumeRoutes } from "./volumes.ts";
+
+/** All resources of the API: a new one is one file and one line here. */
+export function registerRoutes(app: FastifyInstance, context: ApiContext): void {
+  systemRoutes(app, context);
+  imageRoutes(app, context);
+  archiveRoutes(app, context);
+  containerRoutes(app, context);
+  containerLifeRoutes(app, context);
+  attachRoutes(app, context);
+  execRoutes(app, context);
+  networkRoutes(app, context);
+  volumeRoutes(app, context);
+  swarmRoutes(app, context);
+  nodeRoutes(app, context);
+  serviceRoutes(app, context);
+  serviceLogRoutes(app, context);
+  taskRoutes(app, context);
+}
