@@ -173,6 +173,18 @@ export const registry = {
     text: "node {id} was removed from the cluster",
     hint: "let it leave (docker swarm leave --force) and join again with a token",
   },
+  demote_last_manager: {
+    status: 400,
+    grpc: PRECONDITION,
+    text: "attempting to demote the last manager of the swarm",
+    hint: "promote another node first",
+  },
+  quorum_would_be_lost: {
+    status: 400,
+    grpc: PRECONDITION,
+    text: "can't remove member from the raft: this would result in a loss of quorum",
+    hint: "bring managers that do not answer back first, or demote those",
+  },
   session_replaced: {
     status: 409,
     grpc: ABORTED,

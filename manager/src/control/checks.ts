@@ -1,0 +1,162 @@
+import type {
+  ContainerSpec,
+  EndpointSpec,
+  PortConfig,
+  Reservations,
+  ServiceSpec,
+  TaskSpec,
+  UpdateConfig,
+} from "@creel/shared/gen/cluster/v1/objects.ts";
+import type { Resources } from "@creel/shared/gen/engine/v1/container.ts";
+import { parseConstraint } from "../scheduler/mod.ts";
+import { checkName, invalid } from "./names.ts";
+
+const MIN_MEMORY = 4 << 20;
+const MIN_NANO_CPUS = 1_000_000;
+const MAX_REPLICAS = 1_000_000;
+/** registry/path:tag@digest, as strict as a look at the text can be. */
+const REFERENCE =
+  /^(?:[a-zA-Z0-9.-]+(?::\d+)?\/)?[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*(?:\/[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*)*(?::[\w][\w.-]{0,127})?(?:@[a-z0-9+._-]+:[0-9a-fA-F]{32,})?$/;
+const ID = /^[0-9a-f]{64}$|^sha256:[0-9a-f]{64}$/;
+
+/** Refuses a service's spec that could never run, with the field that is wrong. Looks at nothing but the spec. */
+export function checkServiceSpec(spec: ServiceSpec): void {
+  checkName(spec.name);
+  checkMode(spec);
+  if (!spec.task) throw invalid("TaskSpec: missing");
+  checkTask(spec.task);
+  checkUpdate("update", spec.update);
+  checkUpdate("rollback", spec.rollback);
+  if (spec.endpoint) checkEndpoint(spec.endpoint);
+}
+
+function checkMode({ mode }: ServiceSpec): void {
+  switch (mode?.$case) {
+    case undefined:
+      throw invalid("a service needs a mode: replicated or global");
+    case "replicated":
+      if (!(mode.value.replicas >= 0 && mode.value.replicas <= MAX_REPLICAS)) {
+        throw invalid(`replicas must be between 0 and ${MAX_REPLICAS}`);
+      }
+      return;
+    case "global":
+      return;
+    default:
+      throw invalid("jobs are not run by this version of Creel: use replicated or global mode");
+  }
+}
+
+function checkTask(task: TaskSpec): void {
+  if (task.runtime !== "" && task.runtime !== "container") {
+    throw invalid(`TaskSpec: unknown runtime ${task.runtime}`);
+  }
+  checkContainer(task.container);
+  checkAmounts("limit", task.limits && { nanoCpus: task.limits.nanoCpus, memoryBytes: task.limits.memory });
+  checkAmounts("reservation", task.reservations);
+  checkLimitsFit(task.limits, task.reservations);
+  const { restart, placement } = task;
+  if (restart) {
+    if (!["", "any", "none", "on-failure"].includes(restart.condition)) {
+      throw invalid(`TaskSpec: unknown restart condition ${restart.condition}: use none, on-failure or any`);
+    }
+    if (restart.delay < 0) throw invalid("TaskSpec: restart-delay cannot be negative");
+    if (restart.window < 0) throw invalid("TaskSpec: restart-window cannot be negative");
+  }
+  for (const constraint of placement?.constraints ?? []) parseConstraint(constraint);
+  const targets = task.networks.map((network) => network.target);
+  const twice = targets.find((target, at) => targets.indexOf(target) !== at);
+  if (twice) throw invalid(`network ${twice} is named twice`);
+}
+
+function checkContainer(container: ContainerSpec | undefined): void {
+  if (!container) throw invalid("TaskSpec: missing runtime");
+  if (container.image === "") throw invalid("ContainerSpec: image reference must be provided");
+  if (!REFERENCE.test(container.image) && !ID.test(container.image)) {
+    throw invalid(`ContainerSpec: "${container.image}" is not a valid repository/tag`);
+  }
+  const seen = new Set<string>();
+  for (const mount of container.mounts) {
+    if (!mount.target.startsWith("/")) {
+      throw invalid(`ContainerSpec: invalid mount target, must be an absolute path: ${mount.target}`);
+    }
+    if (seen.has(mount.target)) throw invalid(`ContainerSpec: duplicate mount point: ${mount.target}`);
+    seen.add(mount.target);
+    if (mount.type === "bind" && !mount.source.startsWith("/")) {
+      throw invalid(`ContainerSpec: invalid bind mount source, must be an absolute path: ${mount.source}`);
+    }
+  }
+  if (container.stopGracePeriod < 0) throw invalid("ContainerSpec: stop grace period cannot be negative");
+}
+
+function checkAmounts(what: string, amounts: { nanoCpus: number; memoryBytes: number } | undefined): void {
+  if (!amounts) return;
+  if (amounts.nanoCpus !== 0 && !(amounts.nanoCpus >= MIN_NANO_CPUS)) {
+    throw invalid(`invalid cpu ${what} ${amounts.nanoCpus / 1e9}: Must be at least ${MIN_NANO_CPUS / 1e9}`);
+  }
+  if (amounts.memoryBytes !== 0 && !(amounts.memoryBytes >= MIN_MEMORY)) {
+    throw invalid(`invalid memory ${what} ${amounts.memoryBytes}: Must be at least 4MiB`);
+  }
+}
+
+function checkLimitsFit(limits: Resources | undefined, reservations: Reservations | undefined): void {
+  if (!limits || !reservations) return;
+  if (limits.memory !== 0 && reservations.memoryBytes > limits.memory) {
+    throw invalid(`memory reservation ${reservations.memoryBytes} is above the limit ${limits.memory}`);
+  }
+  if (limits.nanoCpus !== 0 && reservations.nanoCpus > limits.nanoCpus) {
+    throw invalid(
+      `cpu reservation ${reservations.nanoCpus / 1e9} is above the limit ${limits.nanoCpus / 1e9}`,
+    );
+  }
+}
+
+function checkUpdate(what: "update" | "rollback", config: UpdateConfig | undefined): void {
+  if (!config) return;
+  const known = what === "update" ? ["", "pause", "continue", "rollback"] : ["", "pause", "continue"];
+  if (!known.includes(config.failureAction)) {
+    throw invalid(
+      `unknown ${what}-failure-action ${config.failureAction}: use ${known.slice(1).join(" or ")}`,
+    );
+  }
+  if (!["", "stop-first", "start-first"].includes(config.order)) {
+    throw invalid(`unknown ${what}-order ${config.order}: use stop-first or start-first`);
+  }
+  if (config.delay < 0) throw invalid(`TaskSpec: ${what}-delay cannot be negative`);
+  if (config.monitor < 0) throw invalid(`TaskSpec: ${what}-monitor cannot be negative`);
+  if (!(config.maxFailureRatio >= 0 && config.maxFailureRatio <= 1)) {
+    throw invalid(`TaskSpec: ${what}-maxfailureratio cannot be less than 0 or bigger than 1`);
+  }
+}
+
+function checkEndpoint(endpoint: EndpointSpec): void {
+  if (!["", "vip", "dnsrr"].includes(endpoint.mode)) {
+    throw invalid(`EndpointSpec: unknown mode ${endpoint.mode}: use vip or dnsrr`);
+  }
+  const published = new Set<string>();
+  for (const port of endpoint.ports) {
+    checkPort(port);
+    const ingress = port.publishMode !== "host";
+    if (ingress && endpoint.mode === "dnsrr") {
+      throw invalid("EndpointSpec: port published with ingress mode can't be used with dnsrr mode");
+    }
+    if (port.publishedPort === 0) continue;
+    const key = `${port.publishMode || "ingress"} ${port.publishedPort}/${port.protocol || "tcp"}`;
+    if (published.has(key)) throw invalid("EndpointSpec: duplicate published ports provided");
+    published.add(key);
+  }
+}
+
+function checkPort(port: PortConfig): void {
+  if (!["", "tcp", "udp", "sctp"].includes(port.protocol)) {
+    throw invalid(`EndpointSpec: unknown protocol ${port.protocol}: use tcp or udp`);
+  }
+  if (!["", "ingress", "host"].includes(port.publishMode)) {
+    throw invalid(`EndpointSpec: unknown publish mode ${port.publishMode}: use ingress or host`);
+  }
+  if (!(port.targetPort >= 1 && port.targetPort <= 65_535)) {
+    throw invalid(`EndpointSpec: target port must be between 1 and 65535, got ${port.targetPort}`);
+  }
+  if (!(port.publishedPort >= 0 && port.publishedPort <= 65_535)) {
+    throw invalid(`EndpointSpec: published port must be between 1 and 65535, got ${port.publishedPort}`);
+  }
+}

@@ -1,0 +1,129 @@
+import {
+  type Clock,
+  CreelError,
+  callsOf,
+  isCreelError,
+  type Logger,
+  type Random,
+  sleep,
+} from "@creel/shared";
+import {
+  ControlClient,
+  type ControlReply,
+  type ControlRequest,
+  type ControlServer,
+  ControlService,
+} from "@creel/shared/gen/cluster/v1/control.ts";
+import { NodeRole } from "@creel/shared/gen/cluster/v1/objects.ts";
+import { connect, type IdentitySource, leaderOf } from "@creel/shared/tls";
+import { unaryMethod } from "../handler.ts";
+import type { Replica } from "../replica.ts";
+import type { Change, ControlContext } from "./change.ts";
+import { updateCluster } from "./cluster.ts";
+import { invalid } from "./names.ts";
+import { createNetwork, removeNetwork } from "./networks.ts";
+import { removeNode, updateNode } from "./nodes.ts";
+import { createService, removeService, updateService } from "./services.ts";
+
+const FORWARD_TIMEOUT_MS = 25_000;
+/** How long a request waits for a leader before the user hears that there is none. */
+const LEADER_WAIT_MS = 10_000;
+const LEADER_RETRY_MS = 200;
+
+export interface ControlOptions {
+  replica: Replica;
+  identity: IdentitySource;
+  clock: Clock;
+  random: Random;
+  logger: Logger;
+}
+
+/** Carries out what users ask of the cluster: on the leader here, on another manager by handing it to the leader. */
+export class Control {
+  readonly #options: ControlOptions;
+
+  constructor(options: ControlOptions) {
+    this.#options = options;
+  }
+
+  /** The gRPC service for other managers. */
+  service(): ControlServer {
+    const { replica } = this.#options;
+    return {
+      do: unaryMethod(
+        () => replica.leaderAddr(),
+        (request) => this.#carryOut(request),
+      ),
+    };
+  }
+
+  /** For users of this manager; when it resolves, this manager's own view holds the change. */
+  async do(request: ControlRequest): Promise<ControlReply> {
+    const { replica, clock } = this.#options;
+    const end = clock.now() + LEADER_WAIT_MS;
+    for (;;) {
+      try {
+        if (replica.leading) return await this.#carryOut(request);
+        const reply = await this.#forward(request);
+        await replica.waitApplied(reply.index);
+        return reply;
+      } catch (error) {
+        // Both say that nothing was done: asking again is safe.
+        const nobody = isCreelError(error, "no_leader") || leaderOf(error) !== undefined;
+        if (!nobody || clock.now() >= end)
+          throw nobody ? new CreelError("no_leader", {}, { cause: error }) : error;
+        await sleep(clock, LEADER_RETRY_MS);
+      }
+    }
+  }
+
+  async #forward(request: ControlRequest): Promise<ControlReply> {
+    const { replica, identity } = this.#options;
+    const leader = replica.leaderAddr();
+    if (leader === "" || replica.status().role === "leader") throw new CreelError("no_leader");
+    const client = connect(ControlClient, leader, identity, { role: NodeRole.NODE_ROLE_MANAGER });
+    try {
+      return await callsOf<ControlServer>(client, ControlService, leader, FORWARD_TIMEOUT_MS).do(request);
+    } finally {
+      client.close();
+    }
+  }
+
+  async #carryOut(request: ControlRequest): Promise<ControlReply> {
+    const { replica, clock, random } = this.#options;
+    replica.requireLeader();
+    const context: ControlContext = { view: replica.view(), raft: replica.status(), clock, random };
+    const { actions, id, warnings } = changeFor(request, context);
+    const { index, refusals } = await replica.propose(actions);
+    if (refusals[0]) throw new CreelError(refusals[0].code, refusals[0].params);
+    return { id, index, warnings };
+  }
+}
+
+function changeFor({ kind }: ControlRequest, context: ControlContext): Change {
+  switch (kind?.$case) {
+    case "updateCluster":
+      return updateCluster(kind.value, context);
+    case "createService":
+      return createService(required(kind.value.spec), context);
+    case "updateService":
+      return updateService(kind.value, context);
+    case "removeService":
+      return removeService(kind.value, context);
+    case "updateNode":
+      return updateNode(kind.value, context);
+    case "removeNode":
+      return removeNode(kind.value, context);
+    case "createNetwork":
+      return createNetwork(required(kind.value.spec), context);
+    case "removeNetwork":
+      return removeNetwork(kind.value, context);
+    case undefined:
+      throw new CreelError("unsupported", { message: "a request of a newer version" });
+  }
+}
+
+function required<T>(spec: T | undefined): T {
+  if (spec === undefined) throw invalid("spec is missing");
+  return spec;
+}

@@ -1,0 +1,384 @@
+import { join } from "node:path";
+import {
+  type Clock,
+  CreelError,
+  callsOf,
+  type Logger,
+  messageOf,
+  newId,
+  type Random,
+  sleep,
+} from "@creel/shared";
+import {
+  MembershipClient,
+  type MembershipServer,
+  MembershipService,
+} from "@creel/shared/gen/cluster/v1/ca.ts";
+import type { ControlReply, ControlRequest, TaskLogsRequest } from "@creel/shared/gen/cluster/v1/control.ts";
+import { NodeRole, NodeState } from "@creel/shared/gen/cluster/v1/objects.ts";
+import { RaftClient } from "@creel/shared/gen/cluster/v1/raft.ts";
+import { type AuthenticatedCall, type ClusterServer, connect, type IdentitySource } from "@creel/shared/tls";
+import {
+  type GrpcTransport,
+  grpcTransport,
+  openRaft,
+  type RaftOptions,
+  type RaftServer,
+} from "node-raft-server";
+import { CertificateAuthority, newNode } from "./ca/service.ts";
+import type { NewCluster } from "./cluster.ts";
+import { Control } from "./control/control.ts";
+import { newNetwork } from "./control/networks.ts";
+import { Dispatcher } from "./dispatcher/dispatcher.ts";
+import { type ClusterEvent, eventsOf } from "./events.ts";
+import { taskLogs } from "./logs.ts";
+import { GroupKeeper } from "./membership/reconcile.ts";
+import { Membership } from "./membership/service.ts";
+import { firstPlace, joinGroup, type RaftPlace, readPlace } from "./opening.ts";
+import { Orchestrator } from "./orchestrator.ts";
+import { Replica } from "./replica.ts";
+import { serve } from "./services.ts";
+import { type ChangeSet, Store, type StoreView } from "./store/mod.ts";
+
+/** How long a manager waits to be one: for a leader, for its log, for its vote. */
+const START_TIMEOUT_MS = 60_000;
+const LEAVE_TIMEOUT_MS = 20_000;
+const POLL_MS = 50;
+const INGRESS = "ingress";
+
+/** What a manager is started with. Exactly one of `create` and `join` is looked at, where there is no log yet. */
+export interface ManagerOptions {
+  /** The manager's own directory. */
+  dataDir: string;
+  identity: IdentitySource;
+  /** The node's TLS port; the manager adds its services to it and takes them away again. */
+  server: ClusterServer;
+  /** host:port at which other nodes reach that port. */
+  addr: string;
+  create?: NewCluster;
+  /** Addresses of managers of the cluster to join. */
+  join?: string[];
+  clock: Clock;
+  random: Random;
+  logger: Logger;
+  raft?: Pick<
+    RaftOptions,
+    "tickMs" | "electionTicks" | "heartbeatTicks" | "encryptionKey" | "logTail" | "electionSeed"
+  >;
+}
+
+/** Raft's view of one manager. */
+export interface ManagerStatus {
+  leader: boolean;
+  reachable: boolean;
+  addr: string;
+}
+
+/**
+ * Starts a manager and resolves once it serves: with a leader known, its own log read, and a vote in the group.
+ */
+export async function startManager(options: ManagerOptions): Promise<Manager> {
+  const place = await findPlace(options);
+  const { identity, server, addr, clock, random, logger } = options;
+  const store = new Store();
+  const transport = grpcTransport({
+    id: place.id,
+    address: addr,
+    clock,
+    random,
+    open: (peer) => connect(RaftClient, peer.address, identity, { role: NodeRole.NODE_ROLE_MANAGER }),
+    authorize: (call, from) => authorizeRaft(call, from, server, store),
+  });
+  const raft = await openRaft({
+    promoteTimeoutMs: 5_000,
+    ...options.raft,
+    dir: join(options.dataDir, "raft"),
+    id: place.id,
+    ...(place.bootstrap && { bootstrap: place.bootstrap }),
+    ...(place.join && { join: place.join }),
+    transport: transport.transport,
+    clock,
+  });
+  const manager = new Manager(options, raft, transport, store);
+  try {
+    await manager.begin(logger);
+    return manager;
+  } catch (error) {
+    await manager.stop();
+    throw error;
+  }
+}
+
+async function findPlace(options: ManagerOptions): Promise<RaftPlace> {
+  const known = await readPlace(options);
+  if (known) return known;
+  if (options.create) return await firstPlace(options);
+  if (options.join?.length) return await joinGroup(options, options.join);
+  throw new CreelError("invalid_parameter", {
+    message: `${options.dataDir} holds no manager, and none is to be made`,
+  });
+}
+
+/** A message of raft node `from` must come from the node that the store has at that place. */
+function authorizeRaft(call: AuthenticatedCall, from: number, server: ClusterServer, store: Store): void {
+  const { nodeId } = server.identityOf(call);
+  const view = store.view();
+  const owner = view.nodes().find((node) => node.manager?.raftId === from);
+  if (owner !== undefined && owner.id !== nodeId) {
+    throw new CreelError("permission_denied", { role: `node ${nodeId}`, method: `Raft as member ${from}` });
+  }
+}
+
+/** A manager of the cluster: a replica of its state and, while it leads, its head. */
+export class Manager {
+  /** Resolves when the manager has ended by itself: taken out of the group (nothing), or by an error. */
+  readonly closed: Promise<CreelError | undefined>;
+  readonly #options: ManagerOptions;
+  readonly #raft: RaftServer;
+  readonly #replica: Replica;
+  readonly #control: Control;
+  readonly #dispatcher: Dispatcher;
+  readonly #orchestrator: Orchestrator;
+  readonly #keeper: GroupKeeper;
+  readonly #unserve: () => void;
+  readonly #eventListeners = new Set<(event: ClusterEvent) => void>();
+  #close: (error?: CreelError) => void = () => {};
+  #unsubscribe: () => void = () => {};
+  #started = false;
+  #stopping: Promise<void> | undefined;
+
+  /** For {@link startManager}. */
+  constructor(options: ManagerOptions, raft: RaftServer, transport: GrpcTransport, store: Store) {
+    const { server, identity, clock, random, logger } = options;
+    this.#options = options;
+    this.#raft = raft;
+    this.closed = new Promise((resolve) => {
+      this.#close = resolve;
+    });
+    const replica = new Replica({ raft, store, clock, logger });
+    const common = { replica, clock, random, logger, identityOf: server.identityOf.bind(server) };
+    const membership = new Membership({ ...common, raft });
+    this.#replica = replica;
+    this.#control = new Control({ ...common, identity });
+    this.#dispatcher = new Dispatcher(common);
+    this.#orchestrator = new Orchestrator(common);
+    this.#keeper = new GroupKeeper({ replica, raft, membership, clock, logger });
+    const ca = new CertificateAuthority(common);
+    this.#unserve = serve(server, {
+      raft: transport.implementation,
+      ca: ca.service(),
+      membership: membership.service(),
+      control: this.#control.service(),
+      dispatcher: this.#dispatcher.service(),
+    });
+    server.setMembership(({ nodeId }) => {
+      const view = replica.view();
+      return view.cluster().id === "" || view.node(nodeId) !== undefined;
+    });
+  }
+
+  /** For {@link startManager}: resolves when the manager serves. */
+  async begin(logger: Logger): Promise<void> {
+    this.#replica.onChange((changes, view) => this.#changed(changes, view));
+    this.#replica.onLeadership((leading) => this.#lead(leading));
+    this.#unsubscribe = this.#raft.onStatus((status) => {
+      this.#keeper.wake();
+      if (status.removed) this.#close();
+    });
+    void this.#raft.closed.then((error) => this.#close(error));
+    this.#replica.start((error) => {
+      logger.error({ error: messageOf(error) }, "the store can no longer follow the log");
+      this.#close(
+        error instanceof CreelError ? error : new CreelError("internal", { message: messageOf(error) }),
+      );
+    });
+    await this.#waitFor("a leader of the managers", () => this.#replica.leading || this.#follows());
+    if (this.#options.create && this.#replica.leading) await this.#found(this.#options.create);
+    await this.#replica.linearizableView();
+    await this.#waitFor("the vote of this manager", () => {
+      const { voters, id, removed } = this.#raft.status();
+      if (removed) throw new CreelError("node_removed", { id: this.nodeId });
+      return voters.includes(id);
+    });
+    this.#started = true;
+  }
+
+  get nodeId(): string {
+    return this.#options.identity.current().nodeId;
+  }
+
+  /** Whether this manager leads. */
+  get leading(): boolean {
+    return this.#replica.leading;
+  }
+
+  /** host:port of the leader; empty while there is none. */
+  leaderAddr(): string {
+    return this.#replica.leaderAddr();
+  }
+
+  /** The cluster's state as it is known here. */
+  view(): StoreView {
+    return this.#replica.view();
+  }
+
+  /** The cluster's state with every change that was acknowledged anywhere before the call. */
+  linearizableView(): Promise<StoreView> {
+    return this.#replica.linearizableView();
+  }
+
+  /** Carries out what a user asks; on a manager that does not lead by way of the leader. */
+  control(request: ControlRequest): Promise<ControlReply> {
+    return this.#control.do(request);
+  }
+
+  /** How a manager stands in the Raft group; undefined for a worker. */
+  managerStatus(nodeId: string): ManagerStatus | undefined {
+    const node = this.view().node(nodeId);
+    if (!node?.manager) return undefined;
+    const { id, leader, progress } = this.#raft.status();
+    const { raftId, addr } = node.manager;
+    const heard = progress.find((peer) => peer.id === raftId)?.active;
+    // Only the leader hears of all; another manager goes by what the dispatcher wrote down.
+    const reachable =
+      raftId === id || raftId === leader || (heard ?? node.status?.state === NodeState.NODE_STATE_READY);
+    return { leader: raftId === leader, reachable, addr };
+  }
+
+  /** All managers, the leader first. */
+  managers(): { nodeId: string; addr: string }[] {
+    const leader = this.leaderAddr();
+    return this.view()
+      .nodes()
+      .filter((node) => node.manager)
+      .map((node) => ({ nodeId: node.id, addr: node.manager!.addr }))
+      .sort((a, b) => Number(b.addr === leader) - Number(a.addr === leader));
+  }
+
+  /** Log bytes of a task, wherever it runs; ends when `signal` aborts. */
+  taskLogs(request: TaskLogsRequest, signal: AbortSignal): AsyncIterable<{ data: Uint8Array; raw: boolean }> {
+    return taskLogs(request, this.view(), this.#options.identity, signal);
+  }
+
+  /** Called for each change of a cluster object from now on. */
+  onEvent(listener: (event: ClusterEvent) => void): () => void {
+    this.#eventListeners.add(listener);
+    return () => this.#eventListeners.delete(listener);
+  }
+
+  /** Called after each entry that this manager's store has applied. */
+  onChange(listener: (changes: ChangeSet, view: StoreView) => void): () => void {
+    return this.#replica.onChange(listener);
+  }
+
+  /** Takes this manager out of the group, so that the others no longer count on it. The last one simply ends. */
+  async leave(): Promise<void> {
+    const { clock, identity } = this.#options;
+    const end = clock.now() + LEAVE_TIMEOUT_MS;
+    for (;;) {
+      const { id, voters, role } = this.#raft.status();
+      if (voters.length === 1 && voters[0] === id) return;
+      try {
+        if (role === "leader") await this.#handOver();
+        const leader = this.leaderAddr();
+        if (leader === "") throw new CreelError("no_leader");
+        const client = connect(MembershipClient, leader, identity, { role: NodeRole.NODE_ROLE_MANAGER });
+        try {
+          const what = leader;
+          await callsOf<MembershipServer>(client, MembershipService, what, LEAVE_TIMEOUT_MS).leave({});
+          return;
+        } finally {
+          client.close();
+        }
+      } catch (error) {
+        if (this.#raft.status().removed) return;
+        if (clock.now() >= end) throw error;
+        await sleep(clock, POLL_MS * 4);
+      }
+    }
+  }
+
+  /** Stops serving and ends; the log stays for the next start. */
+  stop(): Promise<void> {
+    this.#stopping ??= this.#end();
+    return this.#stopping;
+  }
+
+  async #end(): Promise<void> {
+    this.#unsubscribe();
+    this.#lead(false);
+    this.#replica.stop();
+    this.#unserve();
+    this.#options.server.setMembership(() => true);
+    await this.#raft.stop();
+    await this.#replica.finished();
+    this.#close();
+  }
+
+  #changed(changes: ChangeSet, view: StoreView): void {
+    this.#dispatcher.changed(changes, view);
+    this.#orchestrator.changed(changes);
+    if (changes.nodes.size > 0 || changes.full) this.#keeper.wake();
+    if (!this.#started || this.#eventListeners.size === 0) return;
+    for (const event of eventsOf(changes)) for (const listener of this.#eventListeners) listener(event);
+  }
+
+  #lead(leading: boolean): void {
+    if (leading) {
+      this.#dispatcher.start(this.view());
+      this.#orchestrator.start();
+      this.#keeper.start();
+    } else {
+      this.#dispatcher.stop();
+      this.#orchestrator.stop();
+      this.#keeper.stop();
+    }
+  }
+
+  #follows(): boolean {
+    const { role, leader } = this.#raft.status();
+    return role !== "leader" && leader !== 0;
+  }
+
+  /** Writes the cluster's first objects, unless they are there already. */
+  async #found({ cluster, availability }: NewCluster): Promise<void> {
+    if (this.view().cluster().id !== "") return;
+    const { random, addr } = this.#options;
+    const node = newNode(this.nodeId, NodeRole.NODE_ROLE_MANAGER, availability);
+    const manager = { raftId: this.#raft.status().id, addr };
+    const network = newNetwork(newId(random), {
+      name: INGRESS,
+      labels: {},
+      driver: "overlay",
+      options: {},
+      internal: false,
+      attachable: false,
+      ingress: true,
+      subnet: "",
+      gateway: "",
+    });
+    const { refusals } = await this.#replica.propose([
+      { kind: { $case: "putCluster", value: cluster } },
+      { kind: { $case: "putNode", value: { node: { ...node, manager }, ifVersion: 0 } } },
+      { kind: { $case: "putNetwork", value: { network } } },
+    ]);
+    if (refusals[0]) throw new CreelError(refusals[0].code, refusals[0].params);
+  }
+
+  async #handOver(): Promise<void> {
+    const { id, voters, progress } = this.#raft.status();
+    const to = progress.find((peer) => peer.id !== id && peer.active && voters.includes(peer.id));
+    if (!to) throw new CreelError("no_leader");
+    await this.#raft.transferLeader(to.id);
+  }
+
+  async #waitFor(what: string, reached: () => boolean): Promise<void> {
+    const { clock } = this.#options;
+    const end = clock.now() + START_TIMEOUT_MS;
+    while (!reached()) {
+      if (clock.now() >= end) throw new CreelError("timeout", { what, ms: START_TIMEOUT_MS });
+      if (this.#stopping) throw new CreelError("stopped", { what: "this manager" });
+      await sleep(clock, POLL_MS);
+    }
+  }
+}

@@ -1,0 +1,6 @@
+export { type JoinOptions, joinCluster, renewalDelay, renewIdentity } from "./ca/join.ts";
+export { type NewCluster, type NewClusterOptions, newCluster } from "./cluster.ts";
+export type { ClusterEvent } from "./events.ts";
+export { addressOf } from "./logs.ts";
+export { Manager, type ManagerOptions, type ManagerStatus, startManager } from "./manager.ts";
+export type { ChangeSet, StoreView } from "./store/mod.ts";
