@@ -1,1 +1,21 @@
-//! Filled in by its owner.
+//! The images of a node: content-addressed blobs, references, and archives in and out.
+//!
+//! The public door is [`ImageStore`]. Every call blocks; callers on an async runtime use a blocking thread.
+
+mod compress;
+mod config;
+mod content;
+mod error;
+mod load;
+mod metadata;
+mod reference;
+mod store;
+mod time;
+
+pub use config::{ContainerConfig, Empty, Healthcheck, History, ImageConfig, RootFs};
+pub use content::{BlobWriter, ContentStore, FinishedBlob};
+pub use error::{ErrorKind, ImageError, Result};
+pub use load::{Loaded, Progress};
+pub use metadata::{Descriptor, ImageRecord};
+pub use reference::Reference;
+pub use store::{Image, ImageStore};
