@@ -1,8 +1,25 @@
+import { scheduler } from "../scheduler/mod.ts";
+import { allocator } from "./allocator/allocator.ts";
+import { global } from "./global/global.ts";
 import type { NamedLoop } from "./loop.ts";
+import { nodes } from "./nodes/nodes.ts";
+import { reaper } from "./reaper/reaper.ts";
+import { replicated } from "./replicated/replicated.ts";
+import { restart } from "./restart/restart.ts";
+import { updater } from "./updater/updater.ts";
 
 export { type Loop, type LoopContext, type LoopResult, type NamedLoop, runLoops } from "./loop.ts";
 
 /** All loops and the scheduler, with fresh caches: one set for each term of leadership. */
 export function createLoops(): NamedLoop[] {
-  return [];
+  return [
+    { name: "nodes", run: nodes },
+    { name: "restart", run: restart },
+    { name: "updater", run: updater },
+    { name: "replicated", run: replicated },
+    { name: "global", run: global },
+    { name: "allocator", run: allocator() },
+    { name: "scheduler", run: scheduler() },
+    { name: "reaper", run: reaper },
+  ];
 }

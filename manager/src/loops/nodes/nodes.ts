@@ -1,0 +1,128 @@
+import type { Millis } from "@creel/shared";
+import type { Action, NewTask } from "@creel/shared/gen/cluster/v1/actions.ts";
+import { type Node, TaskState } from "@creel/shared/gen/cluster/v1/objects.ts";
+import { type ChangeSet, isFinished, isWanted, type StoreView, type TaskRecord } from "../../store/mod.ts";
+import { createTasks, inBatches, setDesiredState } from "../actions.ts";
+import type { Loop, LoopContext } from "../loop.ts";
+import { isDown, isDrained, isUnfit } from "../node-fitness.ts";
+import { byAge, isReplicated, SlotFinder } from "../slots.ts";
+
+/** A node that is down for so long will not tell of its tasks any more. */
+const ORPHAN_AFTER = 24 * 3_600_000;
+/** A drained node's task runs on for at most this long while its replacement comes up elsewhere. */
+const DRAIN_PATIENCE = 120_000;
+
+/** Takes tasks off nodes that are down, gone or drained. From a drained node a task goes when its successor runs. */
+export const nodes: Loop = (view, changed, context) => {
+  const actions: Action[] = [];
+  let wakeAt: Millis | undefined;
+  const wake = (at: Millis) => {
+    wakeAt = Math.min(wakeAt ?? at, at);
+  };
+  const finder = new SlotFinder(view);
+  const touched = touchedNodes(view, changed);
+  for (const node of view.nodes()) {
+    if (isDown(node)) {
+      if (touched.has(node.id)) actions.push(...stopAll(view, node.id));
+      const since = node.status?.since ?? 0;
+      if (context.now >= since + ORPHAN_AFTER) actions.push(...orphan(view, node, context.now));
+      else wake(since + ORPHAN_AFTER);
+    } else if (isDrained(node)) {
+      actions.push(...drain(view, finder, node, context, wake));
+    }
+  }
+  for (const id of touched) if (!view.node(id)) actions.push(...stopAll(view, id));
+  return wakeAt === undefined ? { actions } : { actions, wakeAt };
+};
+
+function touchedNodes(view: StoreView, changed: ChangeSet): Set<string> {
+  if (changed.full) {
+    const ids = new Set(view.nodes().map((n) => n.id));
+    for (const task of view.records()) if (task.nodeId !== "") ids.add(task.nodeId);
+    return ids;
+  }
+  const ids = new Set(changed.nodes.keys());
+  for (const { after } of changed.tasks.values()) if (after && after.nodeId !== "") ids.add(after.nodeId);
+  return ids;
+}
+
+function stopAll(view: StoreView, nodeId: string): Action[] {
+  const wanted = view.recordsOnNode(nodeId).filter((t) => isWanted(t) && !isFinished(t));
+  return setDesiredState(
+    wanted.map((t) => t.id),
+    TaskState.TASK_STATE_SHUTDOWN,
+  );
+}
+
+function orphan(view: StoreView, node: Node, now: Millis): Action[] {
+  const lost = view
+    .recordsOnNode(node.id)
+    .filter((t) => !isFinished(t) && t.state >= TaskState.TASK_STATE_ASSIGNED);
+  return inBatches(lost).map((batch) => ({
+    kind: {
+      $case: "statusBatch",
+      value: {
+        nodeId: node.id,
+        updates: batch.map((t) => ({
+          taskId: t.id,
+          status: {
+            ...t.toTask().status!,
+            state: TaskState.TASK_STATE_ORPHANED,
+            timestamp: now,
+            message: "node is down for a day",
+          },
+        })),
+      },
+    },
+  }));
+}
+
+function drain(
+  view: StoreView,
+  finder: SlotFinder,
+  node: Node,
+  context: LoopContext,
+  wake: (at: Millis) => void,
+): Action[] {
+  const stop: string[] = [];
+  const actions: Action[] = [];
+  for (const task of view.recordsOnNode(node.id)) {
+    if (!isWanted(task) || isFinished(task)) continue;
+    const successors = successorsOf(view, finder, task);
+    if (successors === undefined || task.state < TaskState.TASK_STATE_RUNNING) {
+      stop.push(task.id);
+    } else if (successors.length === 0) {
+      const next: NewTask = {
+        id: context.newId(),
+        slot: task.slot,
+        nodeId: "",
+        desiredState: TaskState.TASK_STATE_RUNNING,
+      };
+      actions.push(...createTasks(task.serviceId, [next]));
+    } else {
+      const until = successors[0]!.createdAt + DRAIN_PATIENCE;
+      if (context.now >= until || successors.some(standsOrFails)) stop.push(task.id);
+      else wake(until);
+    }
+  }
+  return [...actions, ...setDesiredState(stop, TaskState.TASK_STATE_SHUTDOWN)];
+}
+
+/** Younger tasks of the task's slot; undefined where none can take its place. */
+function successorsOf(view: StoreView, finder: SlotFinder, task: TaskRecord): TaskRecord[] | undefined {
+  const service = view.service(task.serviceId);
+  if (!service || !isReplicated(service)) return undefined;
+  return finder.slotOf(service, task).filter((t) => byAge(t, task) > 0 && !isUnfitPlace(view, t));
+}
+
+function isUnfitPlace(view: StoreView, task: TaskRecord): boolean {
+  return task.nodeId !== "" && isUnfit(view.node(task.nodeId));
+}
+
+/** Nothing is won by waiting on: it runs, it cannot be placed, or it came to its end. */
+function standsOrFails(task: TaskRecord): boolean {
+  return (
+    task.state >= TaskState.TASK_STATE_RUNNING ||
+    (task.state <= TaskState.TASK_STATE_PENDING && task.err !== "")
+  );
+}

@@ -1,0 +1,48 @@
+import type { Action } from "@creel/shared/gen/cluster/v1/actions.ts";
+import { type Service, TaskState } from "@creel/shared/gen/cluster/v1/objects.ts";
+import { isFinished, isWanted, type StoreView, type TaskRecord } from "../../store/mod.ts";
+import { inBatches, setDesiredState } from "../actions.ts";
+import type { Loop } from "../loop.ts";
+import { historyNeeded } from "../restart-policy.ts";
+import { slotsOf, touchedServices } from "../slots.ts";
+
+const DEFAULT_HISTORY = 5;
+
+/** Forgets tasks that nobody needs: those to be removed once they are finished, and old ones beyond the history. */
+export const reaper: Loop = (view, changed) => {
+  const touched = touchedServices(view, changed);
+  if (changed.full) for (const task of view.records()) touched.add(task.serviceId);
+  const remove: string[] = [];
+  const mark: string[] = [];
+  for (const id of touched) {
+    const service = view.service(id);
+    const tasks = view.recordsOfService(id);
+    for (const task of tasks) {
+      if (isForgotten(task, service === undefined)) remove.push(task.id);
+      else if (!service && task.desiredState < TaskState.TASK_STATE_REMOVE) mark.push(task.id);
+    }
+    if (service) remove.push(...beyondHistory(view, service));
+  }
+  return { actions: [...setDesiredState(mark, TaskState.TASK_STATE_REMOVE), ...removeTasks(remove)] };
+};
+
+function isForgotten(task: TaskRecord, serviceGone: boolean): boolean {
+  const neverRan = task.state < TaskState.TASK_STATE_ASSIGNED;
+  if (serviceGone || task.desiredState === TaskState.TASK_STATE_REMOVE) return neverRan || isFinished(task);
+  return neverRan && !isWanted(task);
+}
+
+function beyondHistory(view: StoreView, service: Service): string[] {
+  const limit = Math.max(view.cluster().spec?.taskHistoryLimit ?? DEFAULT_HISTORY, historyNeeded(service));
+  const ids: string[] = [];
+  for (const slot of slotsOf(view, service).values()) {
+    if (slot.length <= limit) continue;
+    const past = slot.filter((t) => isFinished(t) && t.desiredState === TaskState.TASK_STATE_SHUTDOWN);
+    for (const task of past.slice(0, Math.max(0, past.length - limit))) ids.push(task.id);
+  }
+  return ids;
+}
+
+function removeTasks(taskIds: string[]): Action[] {
+  return inBatches(taskIds).map((batch) => ({ kind: { $case: "removeTasks", value: { taskIds: batch } } }));
+}

@@ -1,0 +1,66 @@
+import type { Millis } from "@creel/shared";
+import { type RestartPolicy, type Service, TaskState } from "@creel/shared/gen/cluster/v1/objects.ts";
+import { hasFailed, isFinished, type TaskRecord } from "../store/mod.ts";
+
+const DEFAULT_DELAY = 5_000;
+/** A task that ends sooner than this after its turn came has failed at once. */
+const AT_ONCE = 10_000;
+const LONGEST_BACKOFF = 60_000;
+const SHORTEST_BACKOFF = 1_000;
+
+/** Whether a finished task's slot is to be filled again. `slot`: all tasks of the slot, the oldest first. */
+export function mayRestart(service: Service, slot: TaskRecord[], ended: TaskRecord, now: Millis): boolean {
+  const policy = service.spec?.task?.restart;
+  const condition = policy?.condition || "any";
+  if (condition === "none") return false;
+  if (condition === "on-failure" && ended.state === TaskState.TASK_STATE_COMPLETE) return false;
+  const max = policy?.maxAttempts ?? 0;
+  if (max === 0) return true;
+  const since = policy?.window ? now - policy.window : 0;
+  const ends = slot.filter(
+    (t) => t.specVersion === ended.specVersion && endedByItself(t) && t.statusAt >= since,
+  );
+  return ends.length <= max;
+}
+
+/** It came to its end without an order. */
+export function endedByItself(task: TaskRecord): boolean {
+  return hasFailed(task) || task.state === TaskState.TASK_STATE_COMPLETE;
+}
+
+/**
+ * How long the task that follows `before` (the slot's tasks of its spec version, oldest first) waits for its turn: the
+ * policy's delay, and twice as long after each further task in a row that failed at once.
+ */
+export function restartDelay(service: Service, before: TaskRecord[]): Millis {
+  const delay = policyDelay(service.spec?.task?.restart);
+  let wait = 0;
+  let failures = 0;
+  for (const task of before) {
+    if (!isFinished(task)) continue;
+    if (!endedByItself(task)) {
+      failures = 0;
+      wait = 0;
+      continue;
+    }
+    const atOnce = hasFailed(task) && task.statusAt - task.createdAt < wait + AT_ONCE;
+    failures = atOnce ? failures + 1 : 0;
+    wait = failures < 2 ? delay : backoff(delay, failures);
+  }
+  return wait;
+}
+
+/** How many finished tasks of a slot the policy needs to see. */
+export function historyNeeded(service: Service): number {
+  const max = service.spec?.task?.restart?.maxAttempts ?? 0;
+  return max === 0 ? 0 : max + 1;
+}
+
+function policyDelay(policy: RestartPolicy | undefined): Millis {
+  return policy && (policy.delaySet || policy.delay > 0) ? policy.delay : DEFAULT_DELAY;
+}
+
+function backoff(delay: Millis, failures: number): Millis {
+  const grown = Math.max(delay, SHORTEST_BACKOFF) * 2 ** Math.min(failures - 1, 16);
+  return Math.max(delay, Math.min(grown, LONGEST_BACKOFF));
+}

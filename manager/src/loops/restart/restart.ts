@@ -1,0 +1,81 @@
+import type { Millis } from "@creel/shared";
+import type { Action } from "@creel/shared/gen/cluster/v1/actions.ts";
+import { TaskState } from "@creel/shared/gen/cluster/v1/objects.ts";
+import { type ChangeSet, isFinished, isWanted, type StoreView, type TaskRecord } from "../../store/mod.ts";
+import { createTasks, setDesiredState } from "../actions.ts";
+import type { Loop, LoopContext } from "../loop.ts";
+import { isDown, isUnfit } from "../node-fitness.ts";
+import { mayRestart, restartDelay } from "../restart-policy.ts";
+import { byAge, isGlobal, isReplicated, SlotFinder } from "../slots.ts";
+
+/** A task that was told to stop holds up its successor for its grace period and this long. */
+const STOP_TIMEOUT = 60_000;
+const DEFAULT_GRACE = 10_000;
+
+/** Follows a task that came to its end with another, as its policy says, and lets waiting tasks run in their turn. */
+export const restart: Loop = (view, changed, context) => {
+  const finder = new SlotFinder(view);
+  const actions = endedTasks(view, changed).flatMap((task) => follow(view, finder, task, context));
+  const turns = waitingTurns(view, finder, context.now);
+  actions.push(...setDesiredState(turns.ready, TaskState.TASK_STATE_RUNNING));
+  return turns.next === undefined ? { actions } : { actions, wakeAt: turns.next };
+};
+
+function endedTasks(view: StoreView, changed: ChangeSet): TaskRecord[] {
+  const ended = (task: TaskRecord) => isFinished(task) && isWanted(task);
+  if (changed.full) return [...view.records()].filter(ended);
+  const found: TaskRecord[] = [];
+  for (const { after } of changed.tasks.values()) if (after && ended(after)) found.push(after);
+  return found;
+}
+
+function follow(
+  view: StoreView,
+  finder: SlotFinder,
+  task: TaskRecord,
+  { now, newId }: LoopContext,
+): Action[] {
+  const service = view.service(task.serviceId);
+  if (!service || !(isReplicated(service) || isGlobal(service))) return [];
+  const stop = setDesiredState([task.id], TaskState.TASK_STATE_SHUTDOWN);
+  const slot = finder.slotOf(service, task);
+  const succeeded = slot.some((t) => isWanted(t) && byAge(t, task) > 0);
+  if (succeeded || !mayRestart(service, slot, task, now)) return stop;
+  if (isGlobal(service) && isUnfit(view.node(task.nodeId))) return stop;
+  const follower = {
+    id: newId(),
+    slot: task.slot,
+    nodeId: isGlobal(service) ? task.nodeId : "",
+    desiredState: TaskState.TASK_STATE_READY,
+  };
+  return [...stop, ...createTasks(service.id, [follower])];
+}
+
+/** Waiting tasks whose turn has come, and when the next one's will. */
+function waitingTurns(view: StoreView, finder: SlotFinder, now: Millis) {
+  const ready: string[] = [];
+  let next: Millis | undefined;
+  for (const task of view.recordsWaiting()) {
+    const at = turnOf(view, finder, task);
+    if (at <= now) ready.push(task.id);
+    else if (at !== Number.POSITIVE_INFINITY) next = Math.min(next ?? at, at);
+  }
+  return { ready, next };
+}
+
+/** When a waiting task may run; infinite while a task of its slot is wanted to run in its place. */
+function turnOf(view: StoreView, finder: SlotFinder, task: TaskRecord): Millis {
+  const service = view.service(task.serviceId);
+  if (!service) return Number.POSITIVE_INFINITY;
+  const older = finder.slotOf(service, task).filter((t) => byAge(t, task) < 0);
+  const sameSpec = older.filter((t) => t.specVersion === task.specVersion);
+  let at = task.createdAt + restartDelay(service, sameSpec);
+  for (const other of older) {
+    if (isFinished(other) || other.state < TaskState.TASK_STATE_ASSIGNED || isDown(view.node(other.nodeId)))
+      continue;
+    if (isWanted(other)) return Number.POSITIVE_INFINITY;
+    const grace = other.spec.container?.stopGracePeriod || DEFAULT_GRACE;
+    at = Math.max(at, other.updatedAt + grace + STOP_TIMEOUT);
+  }
+  return at;
+}
