@@ -12,7 +12,10 @@ export class Usage {
   sync(view: StoreView, changed: ChangeSet): void {
     const follows = !changed.full && changed.from === this.index;
     this.index = view.index;
-    if (!follows) return this.rebuild(view);
+    if (!follows) {
+      this.rebuild(view);
+      return;
+    }
     for (const { info, need } of this.claims) info.claim(need, -1);
     this.claims = [];
     for (const { before } of changed.tasks.values()) if (before) this.count(before, -1);

@@ -47,8 +47,8 @@ class Round {
     if (networks.length > 0 || changed.full || changed.nodes.size > 0) actions.push(...this.nodes());
 
     const fresh = this.view.recordsInState(TaskState.TASK_STATE_NEW).filter(isWanted);
-    const touched =
-      networks.length > 0 ? this.view.services().map((s) => s.id) : touchedServices(this.view, changed);
+    const touched = touchedServices(this.view, changed);
+    if (networks.length > 0) for (const { id } of this.view.services()) touched.add(id);
     for (const task of fresh) touched.add(task.serviceId);
     const failures = new Map<string, string>();
     for (const id of touched) {
