@@ -24,7 +24,10 @@ struct Directory {
 impl Cgroup {
     /// The cgroup with this path, absolute within each hierarchy (`/creel/ID`). It need not exist.
     pub fn new(path: &str) -> Self {
-        Self::in_mounts(path, &fs::read_to_string("/proc/self/mountinfo").unwrap_or_default())
+        Self::in_mounts(
+            path,
+            &fs::read_to_string("/proc/self/mountinfo").unwrap_or_default(),
+        )
     }
 
     fn in_mounts(path: &str, mountinfo: &str) -> Self {
@@ -35,8 +38,12 @@ impl Cgroup {
             return Self { directories };
         }
         for line in mountinfo.lines() {
-            let Some((head, tail)) = line.split_once(" - ") else { continue };
-            let Some(mount_point) = head.split(' ').nth(4) else { continue };
+            let Some((head, tail)) = line.split_once(" - ") else {
+                continue;
+            };
+            let Some(mount_point) = head.split(' ').nth(4) else {
+                continue;
+            };
             let unified = match tail.split(' ').next() {
                 Some("cgroup") => false,
                 Some("cgroup2") => true,
@@ -92,9 +99,16 @@ impl Cgroup {
             return write_until(&file, wanted, || read(&file).trim() == wanted);
         }
         if let Some(directory) = self.controller("cgroup.freeze") {
-            return write_until(&directory.join("cgroup.freeze"), if on { "1" } else { "0" }, || self.frozen() == on);
+            return write_until(
+                &directory.join("cgroup.freeze"),
+                if on { "1" } else { "0" },
+                || self.frozen() == on,
+            );
         }
-        Err(io::Error::new(io::ErrorKind::NotFound, "the container has no freezer cgroup"))
+        Err(io::Error::new(
+            io::ErrorKind::NotFound,
+            "the container has no freezer cgroup",
+        ))
     }
 
     /// Whether its processes are frozen.
@@ -132,7 +146,11 @@ impl Cgroup {
                     unsafe { libc::kill(pid, libc::SIGKILL) };
                 }
             }
-            match self.directories.iter().try_for_each(|directory| remove(&directory.path)) {
+            match self
+                .directories
+                .iter()
+                .try_for_each(|directory| remove(&directory.path))
+            {
                 Ok(()) => return Ok(()),
                 Err(err) if Instant::now() > end => return Err(err),
                 Err(_) => std::thread::sleep(POLL),
@@ -142,11 +160,17 @@ impl Cgroup {
 
     /// The directory in the v2 hierarchy, if there is one and it holds the container.
     pub(crate) fn unified_directory(&self) -> Option<&Path> {
-        self.directories.iter().find(|directory| directory.unified && directory.path.exists()).map(|found| &*found.path)
+        self.directories
+            .iter()
+            .find(|directory| directory.unified && directory.path.exists())
+            .map(|found| &*found.path)
     }
 
     fn controller(&self, file: &str) -> Option<&Path> {
-        self.directories.iter().map(|directory| &*directory.path).find(|path| path.join(file).exists())
+        self.directories
+            .iter()
+            .map(|directory| &*directory.path)
+            .find(|path| path.join(file).exists())
     }
 }
 
@@ -158,7 +182,10 @@ fn write_until(file: &Path, value: &str, done: impl Fn() -> bool) -> io::Result<
             return Ok(());
         }
         if Instant::now() > end {
-            return Err(io::Error::new(io::ErrorKind::TimedOut, format!("{} did not become {value}", file.display())));
+            return Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                format!("{} did not become {value}", file.display()),
+            ));
         }
         std::thread::sleep(POLL);
     }
@@ -169,16 +196,27 @@ fn read(path: &Path) -> String {
 }
 
 fn field(text: &str, key: &str) -> Option<u64> {
-    text.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')?.trim().parse().ok())
+    text.lines()
+        .find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')?.trim().parse().ok())
 }
 
 fn children(path: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(path) else { return Vec::new() };
-    entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir())).map(|entry| entry.path()).collect()
+    let Ok(entries) = fs::read_dir(path) else {
+        return Vec::new();
+    };
+    entries
+        .flatten()
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+        .map(|entry| entry.path())
+        .collect()
 }
 
 fn collect_pids(path: &Path, pids: &mut BTreeSet<i32>) {
-    pids.extend(read(&path.join("cgroup.procs")).lines().filter_map(|line| line.parse::<i32>().ok()));
+    pids.extend(
+        read(&path.join("cgroup.procs"))
+            .lines()
+            .filter_map(|line| line.parse::<i32>().ok()),
+    );
     for child in children(path) {
         collect_pids(&child, pids);
     }
@@ -207,8 +245,18 @@ mod tests {
     #[test]
     fn finds_the_directories_of_every_hierarchy() {
         let cgroup = Cgroup::in_mounts("/creel/abc", HYBRID);
-        let paths: Vec<_> = cgroup.directories.iter().map(|found| (found.path.to_str().unwrap(), found.unified)).collect();
-        assert_eq!(paths, [("/sys/fs/cgroup/memory/creel/abc", false), ("/sys/fs/cgroup/unified/creel/abc", true)]);
+        let paths: Vec<_> = cgroup
+            .directories
+            .iter()
+            .map(|found| (found.path.to_str().unwrap(), found.unified))
+            .collect();
+        assert_eq!(
+            paths,
+            [
+                ("/sys/fs/cgroup/memory/creel/abc", false),
+                ("/sys/fs/cgroup/unified/creel/abc", true)
+            ]
+        );
     }
 
     #[test]

@@ -36,13 +36,27 @@ struct Instruction {
 
 /// Attaches the device rules to the container's v2 cgroup; does nothing where the v1 controller has taken them.
 pub(crate) fn attach(cgroup: &Cgroup, resources: &LinuxResources) -> Result<(), RuntimeError> {
-    let (Some(directory), Some(rules)) = (cgroup.unified_directory(), resources.devices()) else { return Ok(()) };
-    let failed = |what: &str, source| RuntimeError::Io { what: format!("device filter: {what}"), source };
+    let (Some(directory), Some(rules)) = (cgroup.unified_directory(), resources.devices()) else {
+        return Ok(());
+    };
+    let failed = |what: &str, source| RuntimeError::Io {
+        what: format!("device filter: {what}"),
+        source,
+    };
     let program = load(&compile(rules)).map_err(|err| failed("load", err))?;
     let target = File::open(directory).map_err(|err| failed("open cgroup", err))?;
-    let attributes = [target.as_raw_fd() as u32, program.as_raw_fd() as u32, ATTACH_CGROUP_DEVICE, ALLOW_MULTI];
-    bpf(BPF_PROG_ATTACH, attributes.as_ptr().cast(), std::mem::size_of_val(&attributes))
-        .map_err(|err| failed("attach", err))?;
+    let attributes = [
+        target.as_raw_fd() as u32,
+        program.as_raw_fd() as u32,
+        ATTACH_CGROUP_DEVICE,
+        ALLOW_MULTI,
+    ];
+    bpf(
+        BPF_PROG_ATTACH,
+        attributes.as_ptr().cast(),
+        std::mem::size_of_val(&attributes),
+    )
+    .map_err(|err| failed("attach", err))?;
     Ok(())
 }
 
@@ -70,12 +84,20 @@ fn compile(rules: &[LinuxDeviceCgroup]) -> Vec<Instruction> {
             _ => {}
         }
         let access = rule.access().as_deref().unwrap_or("rwm");
-        let mask = [('m', 1), ('r', 2), ('w', 4)].iter().filter(|(letter, _)| access.contains(*letter)).map(|(_, bit)| bit).sum();
+        let mask = [('m', 1), ('r', 2), ('w', 4)]
+            .iter()
+            .filter(|(letter, _)| access.contains(*letter))
+            .map(|(_, bit)| bit)
+            .sum();
         if mask != 7 {
             tests.push(step(MOVE, 1, 3, 0, 0));
             tests.push(step(AND, 1, 0, 0, mask));
             // To allow, all that is asked for must be in the rule; to refuse, any part of it is enough.
-            tests.push(if rule.allow() { step(JUMP_NOT_EQUAL_REGISTER, 1, 3, 0, 0) } else { step(JUMP_EQUAL, 1, 0, 0, 0) });
+            tests.push(if rule.allow() {
+                step(JUMP_NOT_EQUAL_REGISTER, 1, 3, 0, 0)
+            } else {
+                step(JUMP_EQUAL, 1, 0, 0, 0)
+            });
         }
         for (register, number) in [(4, rule.major()), (5, rule.minor())] {
             if let Some(number) = number.filter(|number| *number >= 0) {
@@ -119,7 +141,11 @@ fn load(program: &[Instruction]) -> io::Result<OwnedFd> {
         license: license.as_ptr() as u64,
         ..Attributes::default()
     };
-    let fd = bpf(BPF_PROG_LOAD, (&raw const attributes).cast(), std::mem::size_of::<Attributes>())?;
+    let fd = bpf(
+        BPF_PROG_LOAD,
+        (&raw const attributes).cast(),
+        std::mem::size_of::<Attributes>(),
+    )?;
     // SAFETY: the kernel has just made this descriptor for us.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
@@ -127,7 +153,11 @@ fn load(program: &[Instruction]) -> io::Result<OwnedFd> {
 fn bpf(command: libc::c_long, attributes: *const libc::c_void, size: usize) -> io::Result<i32> {
     // SAFETY: the attributes are of the given size and live through the call.
     let result = unsafe { libc::syscall(libc::SYS_bpf, command, attributes, size) };
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(result as i32) }
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(result as i32)
+    }
 }
 
 #[cfg(test)]
@@ -137,7 +167,11 @@ mod tests {
 
     #[test]
     fn the_kernel_accepts_the_program() {
-        let deny = LinuxDeviceCgroupBuilder::default().allow(false).access("rwm").build().unwrap();
+        let deny = LinuxDeviceCgroupBuilder::default()
+            .allow(false)
+            .access("rwm")
+            .build()
+            .unwrap();
         let null = LinuxDeviceCgroupBuilder::default()
             .allow(true)
             .typ(LinuxDeviceType::C)

@@ -32,7 +32,10 @@ pub enum RuntimeError {
 impl RuntimeError {
     /// Wraps an I/O error with what was being done to which path.
     pub fn io(what: &str, path: &Path, source: io::Error) -> Self {
-        Self::Io { what: format!("{what} {}", path.display()), source }
+        Self::Io {
+            what: format!("{what} {}", path.display()),
+            source,
+        }
     }
 
     /// Docker's exit status for a command that could not be started, where it has one.

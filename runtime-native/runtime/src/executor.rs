@@ -27,12 +27,19 @@ pub(crate) struct CommandExecutor {
 
 impl CommandExecutor {
     pub(crate) fn new(filter: Option<Filter>, capabilities: Option<CapabilitySets>) -> Self {
-        Self { filter: filter.map(Rc::new), capabilities, home: RefCell::default(), command: RefCell::default() }
+        Self {
+            filter: filter.map(Rc::new),
+            capabilities,
+            home: RefCell::default(),
+            command: RefCell::default(),
+        }
     }
 
     fn confine(&self, no_new_privileges: bool) -> Result<(), String> {
         let load = || match &self.filter {
-            Some(filter) => filter.load().map_err(|err| format!("loading the seccomp filter: {err}")),
+            Some(filter) => filter
+                .load()
+                .map_err(|err| format!("loading the seccomp filter: {err}")),
             None => Ok(()),
         };
         let restrict = || match &self.capabilities {
@@ -41,21 +48,33 @@ impl CommandExecutor {
         };
         // Without no_new_privileges the filter needs a capability that the sets may take away; with it the filter
         // comes last, so that the policy need not allow what setting capabilities uses.
-        if no_new_privileges { restrict().and_then(|()| load()) } else { load().and_then(|()| restrict()) }
+        if no_new_privileges {
+            restrict().and_then(|()| load())
+        } else {
+            load().and_then(|()| restrict())
+        }
     }
 }
 
 impl Executor for CommandExecutor {
     fn validate(&self, spec: &Spec) -> Result<(), ExecutorValidationError> {
-        let refuse = |text: String| ExecutorValidationError::ArgValidationError(format!("{MARK}{text}{MARK}"));
-        let process = spec.process().as_ref().ok_or_else(|| refuse("no process in the spec".into()))?;
+        let refuse =
+            |text: String| ExecutorValidationError::ArgValidationError(format!("{MARK}{text}{MARK}"));
+        let process = spec
+            .process()
+            .as_ref()
+            .ok_or_else(|| refuse("no process in the spec".into()))?;
         let name = process
             .args()
             .as_ref()
             .and_then(|args| args.first())
             .ok_or_else(|| refuse("no command specified".into()))?;
         let env = process.env().as_deref().unwrap_or_default();
-        let path = env.iter().rev().find_map(|entry| entry.strip_prefix("PATH=")).unwrap_or(DEFAULT_PATH);
+        let path = env
+            .iter()
+            .rev()
+            .find_map(|entry| entry.strip_prefix("PATH="))
+            .unwrap_or(DEFAULT_PATH);
         let found = find_command(name, path).map_err(|reason| refuse(format!("exec: {name:?}: {reason}")))?;
         *self.command.borrow_mut() = Some(found);
         Ok(())
@@ -70,22 +89,38 @@ impl Executor for CommandExecutor {
     fn exec(&self, spec: &Spec) -> Result<(), ExecutorError> {
         let process = spec.process().as_ref().ok_or(ExecutorError::InvalidArg)?;
         let c_string = |text: &str| CString::new(text).map_err(|_| ExecutorError::InvalidArg);
-        let args: Vec<CString> =
-            process.args().iter().flatten().map(|arg| c_string(arg)).collect::<Result<_, _>>()?;
-        let mut env: Vec<CString> =
-            process.env().iter().flatten().map(|entry| c_string(entry)).collect::<Result<_, _>>()?;
+        let args: Vec<CString> = process
+            .args()
+            .iter()
+            .flatten()
+            .map(|arg| c_string(arg))
+            .collect::<Result<_, _>>()?;
+        let mut env: Vec<CString> = process
+            .env()
+            .iter()
+            .flatten()
+            .map(|entry| c_string(entry))
+            .collect::<Result<_, _>>()?;
         if let Some(home) = self.home.borrow().as_ref()
-            && !process.env().iter().flatten().any(|entry| entry.starts_with("HOME="))
+            && !process
+                .env()
+                .iter()
+                .flatten()
+                .any(|entry| entry.starts_with("HOME="))
         {
             env.push(c_string(&format!("HOME={home}"))?);
         }
         let command = self.command.borrow().clone().ok_or(ExecutorError::InvalidArg)?;
         let path = CString::new(command.as_os_str().as_bytes()).map_err(|_| ExecutorError::InvalidArg)?;
         reset_signals();
-        self.confine(process.no_new_privileges().unwrap_or(false)).map_err(ExecutorError::Other)?;
+        self.confine(process.no_new_privileges().unwrap_or(false))
+            .map_err(ExecutorError::Other)?;
 
         let pointers = |list: &[CString]| -> Vec<*const libc::c_char> {
-            list.iter().map(|text| text.as_ptr()).chain([std::ptr::null()]).collect()
+            list.iter()
+                .map(|text| text.as_ptr())
+                .chain([std::ptr::null()])
+                .collect()
         };
         // SAFETY: both lists end with a null pointer and outlive the call.
         unsafe { libc::execve(path.as_ptr(), pointers(&args).as_ptr(), pointers(&env).as_ptr()) };
@@ -94,7 +129,10 @@ impl Executor for CommandExecutor {
         // The container has already been started: its own stderr is where the reader looks for this.
         let line = format!("exec {}: {reason}\n", command.display());
         unsafe { libc::write(2, line.as_ptr().cast(), line.len()) };
-        Err(ExecutorError::Other(format!("{MARK}exec: {:?}: {reason}{MARK}", command.display().to_string())))
+        Err(ExecutorError::Other(format!(
+            "{MARK}exec: {:?}: {reason}{MARK}",
+            command.display().to_string()
+        )))
     }
 }
 

@@ -11,6 +11,7 @@ mod privileges;
 pub mod rootfs;
 pub mod seccomp;
 pub mod spec;
+mod trace;
 
 pub use error::RuntimeError;
 pub use format::{Bundle, ContainerFormat, ContainerState, Stdio};

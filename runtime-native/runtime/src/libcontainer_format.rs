@@ -12,6 +12,7 @@ use crate::cgroup::Cgroup;
 use crate::executor::{CommandExecutor, MARK};
 use crate::format::{Bundle, ContainerFormat, ContainerState, Stdio};
 use crate::privileges::CapabilitySets;
+use crate::trace::Trace;
 use crate::{RuntimeError, device_filter, rootfs, seccomp};
 
 /// Containers by youki's libcontainer, called as a library. Capabilities and seccomp are set by our own executor.
@@ -21,7 +22,10 @@ pub struct LibcontainerFormat;
 impl ContainerFormat for LibcontainerFormat {
     fn create(&self, bundle: &Bundle, stdio: Stdio) -> Result<i32, RuntimeError> {
         let mut spec = read_spec(&bundle.bundle_dir.join("config.json"))?;
-        let process = spec.process().clone().ok_or_else(|| RuntimeError::Invalid("no process in the spec".into()))?;
+        let process = spec
+            .process()
+            .clone()
+            .ok_or_else(|| RuntimeError::Invalid("no process in the spec".into()))?;
         prepare_working_directory(&spec, &bundle.bundle_dir, &process)?;
         let executor = executor(&spec, &process, bundle)?;
         hand_over(&stdio, &process)?;
@@ -31,15 +35,17 @@ impl ContainerFormat for LibcontainerFormat {
         let own_bundle = bundle.state_dir.join("bundle");
         fs::create_dir_all(&own_bundle).map_err(|err| RuntimeError::io("create", &own_bundle, err))?;
         let config = own_bundle.join("config.json");
-        spec.save(&config).map_err(|err| RuntimeError::Failed(format!("write {}: {err}", config.display())))?;
+        spec.save(&config)
+            .map_err(|err| RuntimeError::Failed(format!("write {}: {err}", config.display())))?;
 
+        let trace = Trace::begin().ok();
         let container = with_stdio(builder(bundle)?, stdio)
             .with_executor(executor)
             .as_init(&own_bundle)
             .with_systemd(false)
             .as_sibling(true)
             .build()
-            .map_err(|err| failure(&err))?;
+            .map_err(|err| explained(&err, trace))?;
         let pid = container.pid().map(|pid| pid.as_raw()).unwrap_or_default();
         if let Some(resources) = resources {
             device_filter::attach(&Cgroup::new(&bundle.cgroup), &resources)?;
@@ -62,6 +68,7 @@ impl ContainerFormat for LibcontainerFormat {
         let own = process_file.with_extension("own.json");
         let json = serde_json::to_vec(&process).map_err(|err| RuntimeError::Invalid(err.to_string()))?;
         fs::write(&own, json).map_err(|err| RuntimeError::io("write", &own, err))?;
+        let trace = Trace::begin().ok();
         let result = with_stdio(builder(bundle)?, stdio)
             .with_executor(executor)
             .as_tenant()
@@ -70,12 +77,16 @@ impl ContainerFormat for LibcontainerFormat {
             .with_process(Some(&own))
             .build();
         let _ = fs::remove_file(&own);
-        result.map(|pid| pid.as_raw()).map_err(|err| failure(&err))
+        result
+            .map(|pid| pid.as_raw())
+            .map_err(|err| explained(&err, trace))
     }
 
     fn kill(&self, bundle: &Bundle, pid: i32, signal: i32, all: bool) -> Result<(), RuntimeError> {
         if all {
-            return Cgroup::new(&bundle.cgroup).signal_all(signal).map_err(|err| io_failure("kill", err));
+            return Cgroup::new(&bundle.cgroup)
+                .signal_all(signal)
+                .map_err(|err| io_failure("kill", err));
         }
         // SAFETY: plain kill; the caller is the parent, so the id cannot have gone to another process.
         if unsafe { libc::kill(pid, signal) } != 0 {
@@ -89,11 +100,15 @@ impl ContainerFormat for LibcontainerFormat {
     }
 
     fn pause(&self, bundle: &Bundle) -> Result<(), RuntimeError> {
-        Cgroup::new(&bundle.cgroup).freeze(true).map_err(|err| io_failure("pause", err))
+        Cgroup::new(&bundle.cgroup)
+            .freeze(true)
+            .map_err(|err| io_failure("pause", err))
     }
 
     fn resume(&self, bundle: &Bundle) -> Result<(), RuntimeError> {
-        Cgroup::new(&bundle.cgroup).freeze(false).map_err(|err| io_failure("resume", err))
+        Cgroup::new(&bundle.cgroup)
+            .freeze(false)
+            .map_err(|err| io_failure("resume", err))
     }
 
     fn update(&self, bundle: &Bundle, resources: &LinuxResources) -> Result<(), RuntimeError> {
@@ -104,7 +119,12 @@ impl ContainerFormat for LibcontainerFormat {
         })
         .map_err(|err| failure(&err))?;
         manager
-            .apply(&ControllerOpt { resources, disable_oom_killer: false, oom_score_adj: None, freezer_state: None })
+            .apply(&ControllerOpt {
+                resources,
+                disable_oom_killer: false,
+                oom_score_adj: None,
+                freezer_state: None,
+            })
             .map_err(|err| failure(&err))
     }
 
@@ -122,7 +142,9 @@ impl ContainerFormat for LibcontainerFormat {
     }
 
     fn delete(&self, bundle: &Bundle) -> Result<(), RuntimeError> {
-        Cgroup::new(&bundle.cgroup).kill_and_remove().map_err(|err| io_failure("remove cgroup", err))?;
+        Cgroup::new(&bundle.cgroup)
+            .kill_and_remove()
+            .map_err(|err| io_failure("remove cgroup", err))?;
         for directory in ["bundle", "libcontainer"] {
             let path = bundle.state_dir.join(directory);
             match fs::remove_dir_all(&path) {
@@ -139,7 +161,9 @@ impl ContainerFormat for LibcontainerFormat {
 fn builder(bundle: &Bundle) -> Result<ContainerBuilder, RuntimeError> {
     let root = bundle.state_dir.join("libcontainer");
     fs::create_dir_all(&root).map_err(|err| RuntimeError::io("create", &root, err))?;
-    ContainerBuilder::new(bundle.id.clone(), SyscallType::default()).with_root_path(root).map_err(|err| failure(&err))
+    ContainerBuilder::new(bundle.id.clone(), SyscallType::default())
+        .with_root_path(root)
+        .map_err(|err| failure(&err))
 }
 
 fn load(bundle: &Bundle) -> Result<Container, RuntimeError> {
@@ -148,7 +172,11 @@ fn load(bundle: &Bundle) -> Result<Container, RuntimeError> {
 
 fn with_stdio(builder: ContainerBuilder, stdio: Stdio) -> ContainerBuilder {
     match stdio {
-        Stdio::Pipes { stdin, stdout, stderr } => builder.with_stdin(stdin).with_stdout(stdout).with_stderr(stderr),
+        Stdio::Pipes {
+            stdin,
+            stdout,
+            stderr,
+        } => builder.with_stdin(stdin).with_stdout(stdout).with_stderr(stderr),
         Stdio::Terminal { console_socket } => builder.with_console_socket(Some(console_socket)),
     }
 }
@@ -162,7 +190,10 @@ fn executor(spec: &Spec, process: &Process, bundle: &Bundle) -> Result<CommandEx
         Some(policy) => Some(seccomp::load_filter(policy, &bundle.filter_cache)?),
         None => None,
     };
-    Ok(CommandExecutor::new(filter, process.capabilities().as_ref().map(CapabilitySets::from_oci)))
+    Ok(CommandExecutor::new(
+        filter,
+        process.capabilities().as_ref().map(CapabilitySets::from_oci),
+    ))
 }
 
 /// Takes out what our executor does itself, and makes the root absolute.
@@ -193,7 +224,11 @@ fn prepare_working_directory(spec: &Spec, bundle_dir: &Path, process: &Process) 
 
 /// A user who is not root must be able to open /dev/stdout and its like again.
 fn hand_over(stdio: &Stdio, process: &Process) -> Result<(), RuntimeError> {
-    if let Stdio::Pipes { stdin, stdout, stderr } = stdio
+    if let Stdio::Pipes {
+        stdin,
+        stdout,
+        stderr,
+    } = stdio
         && process.user().uid() != 0
     {
         for fd in [stdin, stdout, stderr] {
@@ -201,8 +236,13 @@ fn hand_over(stdio: &Stdio, process: &Process) -> Result<(), RuntimeError> {
             // SAFETY: the descriptor is open and the buffer is ours.
             let is_pipe = unsafe { libc::fstat(fd.as_raw_fd(), &mut status) } == 0
                 && status.st_mode & libc::S_IFMT == libc::S_IFIFO;
-            if is_pipe && unsafe { libc::fchown(fd.as_raw_fd(), process.user().uid(), process.user().gid()) } != 0 {
-                return Err(io_failure("change the owner of a pipe", std::io::Error::last_os_error()));
+            if is_pipe
+                && unsafe { libc::fchown(fd.as_raw_fd(), process.user().uid(), process.user().gid()) } != 0
+            {
+                return Err(io_failure(
+                    "change the owner of a pipe",
+                    std::io::Error::last_os_error(),
+                ));
             }
         }
     }
@@ -237,6 +277,19 @@ fn failure(error: &dyn std::error::Error) -> RuntimeError {
     }
 }
 
+/// A failure with the cause that libcontainer reported on its way.
+fn explained(error: &dyn std::error::Error, trace: Option<Trace>) -> RuntimeError {
+    match (failure(error), trace.and_then(|trace| trace.first())) {
+        (RuntimeError::Failed(text), Some(cause)) if !text.contains(&cause) => {
+            RuntimeError::Failed(format!("{text}: {cause}"))
+        }
+        (failure, _) => failure,
+    }
+}
+
 fn io_failure(what: &str, source: std::io::Error) -> RuntimeError {
-    RuntimeError::Io { what: what.to_owned(), source }
+    RuntimeError::Io {
+        what: what.to_owned(),
+        source,
+    }
 }

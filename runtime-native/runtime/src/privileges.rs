@@ -21,13 +21,47 @@ const CAPABILITY_VERSION_3: u32 = 0x2008_0522;
 
 /// The names of the capabilities, each at its number.
 pub(crate) const NAMES: [&str; 41] = [
-    "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER", "CAP_FSETID", "CAP_KILL", "CAP_SETGID",
-    "CAP_SETUID", "CAP_SETPCAP", "CAP_LINUX_IMMUTABLE", "CAP_NET_BIND_SERVICE", "CAP_NET_BROADCAST", "CAP_NET_ADMIN",
-    "CAP_NET_RAW", "CAP_IPC_LOCK", "CAP_IPC_OWNER", "CAP_SYS_MODULE", "CAP_SYS_RAWIO", "CAP_SYS_CHROOT",
-    "CAP_SYS_PTRACE", "CAP_SYS_PACCT", "CAP_SYS_ADMIN", "CAP_SYS_BOOT", "CAP_SYS_NICE", "CAP_SYS_RESOURCE",
-    "CAP_SYS_TIME", "CAP_SYS_TTY_CONFIG", "CAP_MKNOD", "CAP_LEASE", "CAP_AUDIT_WRITE", "CAP_AUDIT_CONTROL",
-    "CAP_SETFCAP", "CAP_MAC_OVERRIDE", "CAP_MAC_ADMIN", "CAP_SYSLOG", "CAP_WAKE_ALARM", "CAP_BLOCK_SUSPEND",
-    "CAP_AUDIT_READ", "CAP_PERFMON", "CAP_BPF", "CAP_CHECKPOINT_RESTORE",
+    "CAP_CHOWN",
+    "CAP_DAC_OVERRIDE",
+    "CAP_DAC_READ_SEARCH",
+    "CAP_FOWNER",
+    "CAP_FSETID",
+    "CAP_KILL",
+    "CAP_SETGID",
+    "CAP_SETUID",
+    "CAP_SETPCAP",
+    "CAP_LINUX_IMMUTABLE",
+    "CAP_NET_BIND_SERVICE",
+    "CAP_NET_BROADCAST",
+    "CAP_NET_ADMIN",
+    "CAP_NET_RAW",
+    "CAP_IPC_LOCK",
+    "CAP_IPC_OWNER",
+    "CAP_SYS_MODULE",
+    "CAP_SYS_RAWIO",
+    "CAP_SYS_CHROOT",
+    "CAP_SYS_PTRACE",
+    "CAP_SYS_PACCT",
+    "CAP_SYS_ADMIN",
+    "CAP_SYS_BOOT",
+    "CAP_SYS_NICE",
+    "CAP_SYS_RESOURCE",
+    "CAP_SYS_TIME",
+    "CAP_SYS_TTY_CONFIG",
+    "CAP_MKNOD",
+    "CAP_LEASE",
+    "CAP_AUDIT_WRITE",
+    "CAP_AUDIT_CONTROL",
+    "CAP_SETFCAP",
+    "CAP_MAC_OVERRIDE",
+    "CAP_MAC_ADMIN",
+    "CAP_SYSLOG",
+    "CAP_WAKE_ALARM",
+    "CAP_BLOCK_SUSPEND",
+    "CAP_AUDIT_READ",
+    "CAP_PERFMON",
+    "CAP_BPF",
+    "CAP_CHECKPOINT_RESTORE",
 ];
 
 impl CapabilitySets {
@@ -59,17 +93,32 @@ impl CapabilitySets {
             version: u32,
             pid: i32,
         }
-        let header = Header { version: CAPABILITY_VERSION_3, pid: 0 };
+        let header = Header {
+            version: CAPABILITY_VERSION_3,
+            pid: 0,
+        };
         let half = |mask: u64, high: bool| if high { (mask >> 32) as u32 } else { mask as u32 };
         let data: [[u32; 3]; 2] = [false, true].map(|high| {
-            [half(self.effective, high), half(self.permitted, high), half(self.inheritable, high)]
+            [
+                half(self.effective, high),
+                half(self.permitted, high),
+                half(self.inheritable, high),
+            ]
         });
         // SAFETY: header and data have the layout of version 3 and outlive the call.
         if unsafe { libc::syscall(libc::SYS_capset, &header, data.as_ptr()) } != 0 {
             return Err(io::Error::last_os_error());
         }
         for number in (0..64).filter(|number| self.ambient & (1 << number) != 0) {
-            check(unsafe { libc::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, number as libc::c_ulong, 0, 0) })?;
+            check(unsafe {
+                libc::prctl(
+                    PR_CAP_AMBIENT,
+                    PR_CAP_AMBIENT_RAISE,
+                    number as libc::c_ulong,
+                    0,
+                    0,
+                )
+            })?;
         }
         Ok(())
     }
@@ -87,11 +136,22 @@ pub(crate) fn all_known() -> u64 {
 fn mask(set: &Option<Capabilities>) -> u64 {
     set.iter().flatten().fold(0, |mask, capability| {
         let name = capability.to_string();
-        let name = if name.starts_with("CAP_") { name } else { format!("CAP_{name}") };
-        NAMES.iter().position(|known| *known == name).map_or(mask, |number| mask | 1 << number)
+        let name = if name.starts_with("CAP_") {
+            name
+        } else {
+            format!("CAP_{name}")
+        };
+        NAMES
+            .iter()
+            .position(|known| *known == name)
+            .map_or(mask, |number| mask | 1 << number)
     })
 }
 
 fn check(result: libc::c_int) -> io::Result<()> {
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
 }

@@ -18,7 +18,11 @@ pub(super) enum Abi {
 impl Abi {
     /// The convention of the programs this build runs on.
     pub(super) fn native() -> Self {
-        if cfg!(target_arch = "aarch64") { Self::Aarch64 } else { Self::X86_64 }
+        if cfg!(target_arch = "aarch64") {
+            Self::Aarch64
+        } else {
+            Self::X86_64
+        }
     }
 
     /// The convention an OCI architecture names, if this build knows its numbers.
@@ -51,7 +55,11 @@ impl Abi {
             Self::Aarch64 => 3,
         };
         let number = table().get(name)?[column]?;
-        Some(if self == Self::X32 { number | X32_BIT } else { number })
+        Some(if self == Self::X32 {
+            number | X32_BIT
+        } else {
+            number
+        })
     }
 
     /// The lowest number of this convention among those that share its audit value.

@@ -17,7 +17,11 @@ pub fn load_filter(policy: &LinuxSeccomp, cache_dir: &Path) -> Result<Filter, Ru
     let mut hash = Sha256::new();
     hash.update([COMPILER_VERSION]);
     hash.update(&json);
-    let name = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let name = hash
+        .finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect::<String>();
     let path = cache_dir.join(format!("{name}.bpf"));
     if let Ok(filter) = read_filter(&path) {
         return Ok(filter);
@@ -57,5 +61,8 @@ fn read_filter(path: &Path) -> io::Result<Filter> {
             operand: word(&chunk[4..]),
         })
         .collect();
-    Ok(Filter { program, flags: word(&bytes) })
+    Ok(Filter {
+        program,
+        flags: word(&bytes),
+    })
 }

@@ -23,21 +23,41 @@ pub(super) struct Decision {
 }
 
 pub(super) fn load(offset: u32) -> Instruction {
-    Instruction { code: LOAD, jump_true: 0, jump_false: 0, operand: offset }
+    Instruction {
+        code: LOAD,
+        jump_true: 0,
+        jump_false: 0,
+        operand: offset,
+    }
 }
 
 pub(super) fn ret(action: u32) -> Instruction {
-    Instruction { code: RETURN, jump_true: 0, jump_false: 0, operand: action }
+    Instruction {
+        code: RETURN,
+        jump_true: 0,
+        jump_false: 0,
+        operand: action,
+    }
 }
 
 fn skip(count: usize) -> Instruction {
-    Instruction { code: JUMP, jump_true: 0, jump_false: 0, operand: count as u32 }
+    Instruction {
+        code: JUMP,
+        jump_true: 0,
+        jump_false: 0,
+        operand: count as u32,
+    }
 }
 
 /// `then` if the accumulator equals the value, else on to what follows.
 pub(super) fn if_equal(value: u32, then: Code) -> Code {
     let mut code = vec![
-        Instruction { code: JUMP_EQUAL, jump_true: 1, jump_false: 0, operand: value },
+        Instruction {
+            code: JUMP_EQUAL,
+            jump_true: 1,
+            jump_false: 0,
+            operand: value,
+        },
         skip(then.len()),
     ];
     code.extend(then);
@@ -54,7 +74,12 @@ pub(super) fn search(ranges: &[(u32, Decision)]) -> Code {
     let (below, above) = (search(low), search(high));
     let mut code = Vec::with_capacity(below.len() + above.len() + 2);
     // A conditional jump reaches 255 instructions; a plain one any distance.
-    code.push(Instruction { code: JUMP_GREATER_EQUAL, jump_true: 0, jump_false: 1, operand: high[0].0 });
+    code.push(Instruction {
+        code: JUMP_GREATER_EQUAL,
+        jump_true: 0,
+        jump_false: 1,
+        operand: high[0].0,
+    });
     code.push(skip(below.len()));
     code.extend(below);
     code.extend(above);
@@ -85,7 +110,11 @@ fn condition(args: &[LinuxSeccompArg], action: u32) -> Code {
 /// words of 32 bits.
 fn compare(arg: &LinuxSeccompArg, rest: usize) -> Code {
     let offset = 16 + 8 * arg.index() as u32;
-    let (low, high) = if cfg!(target_endian = "big") { (offset + 4, offset) } else { (offset, offset + 4) };
+    let (low, high) = if cfg!(target_endian = "big") {
+        (offset + 4, offset)
+    } else {
+        (offset, offset + 4)
+    };
     let split = |value: u64| (value as u32, (value >> 32) as u32);
     let jump = |code, operand, jump_true: usize, jump_false: usize| Instruction {
         code,
@@ -93,7 +122,12 @@ fn compare(arg: &LinuxSeccompArg, rest: usize) -> Code {
         jump_false: jump_false as u8,
         operand,
     };
-    let and = |mask| Instruction { code: AND, jump_true: 0, jump_false: 0, operand: mask };
+    let and = |mask| Instruction {
+        code: AND,
+        jump_true: 0,
+        jump_false: 0,
+        operand: mask,
+    };
     let (value_low, value_high) = split(arg.value());
     match arg.op() {
         LinuxSeccompOperator::ScmpCmpEq => vec![
@@ -119,16 +153,32 @@ fn compare(arg: &LinuxSeccompArg, rest: usize) -> Code {
                 jump(JUMP_EQUAL, wanted_low, 0, rest),
             ]
         }
-        LinuxSeccompOperator::ScmpCmpGt => ordered(low, high, value_low, value_high, JUMP_GREATER, true, rest),
-        LinuxSeccompOperator::ScmpCmpGe => ordered(low, high, value_low, value_high, JUMP_GREATER_EQUAL, true, rest),
-        LinuxSeccompOperator::ScmpCmpLt => ordered(low, high, value_low, value_high, JUMP_GREATER_EQUAL, false, rest),
-        LinuxSeccompOperator::ScmpCmpLe => ordered(low, high, value_low, value_high, JUMP_GREATER, false, rest),
+        LinuxSeccompOperator::ScmpCmpGt => {
+            ordered(low, high, value_low, value_high, JUMP_GREATER, true, rest)
+        }
+        LinuxSeccompOperator::ScmpCmpGe => {
+            ordered(low, high, value_low, value_high, JUMP_GREATER_EQUAL, true, rest)
+        }
+        LinuxSeccompOperator::ScmpCmpLt => {
+            ordered(low, high, value_low, value_high, JUMP_GREATER_EQUAL, false, rest)
+        }
+        LinuxSeccompOperator::ScmpCmpLe => {
+            ordered(low, high, value_low, value_high, JUMP_GREATER, false, rest)
+        }
     }
 }
 
 /// Orders by the high word first, and by the low word with `last` where the high words are equal; `wanted` is what the
 /// comparison must come to.
-fn ordered(low: u32, high: u32, value_low: u32, value_high: u32, last: u16, wanted: bool, rest: usize) -> Code {
+fn ordered(
+    low: u32,
+    high: u32,
+    value_low: u32,
+    value_high: u32,
+    last: u16,
+    wanted: bool,
+    rest: usize,
+) -> Code {
     let jump = |code, operand, (jump_true, jump_false): (usize, usize)| Instruction {
         code,
         jump_true: jump_true as u8,

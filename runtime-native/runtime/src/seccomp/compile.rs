@@ -2,9 +2,9 @@ use std::collections::BTreeMap;
 
 use oci_spec::runtime::{LinuxSeccomp, LinuxSeccompAction, LinuxSeccompArg, LinuxSeccompFilterFlag};
 
+use super::Filter;
 use super::arch::Abi;
 use super::codegen::{Code, Decision, OFFSET_ARCH, OFFSET_NUMBER, if_equal, load, ret, search};
-use super::Filter;
 use crate::RuntimeError;
 
 const KILL_PROCESS: u32 = 0x8000_0000;
@@ -35,7 +35,10 @@ pub fn compile(policy: &LinuxSeccomp) -> Result<Filter, RuntimeError> {
 
     let mut by_audit: BTreeMap<u32, Vec<(u32, Decision)>> = BTreeMap::new();
     for abi in abis {
-        by_audit.entry(abi.audit()).or_default().extend(ranges(policy, abi, default)?);
+        by_audit
+            .entry(abi.audit())
+            .or_default()
+            .extend(ranges(policy, abi, default)?);
     }
     let mut program: Code = vec![load(OFFSET_ARCH)];
     for (audit, mut ranges) in by_audit {
@@ -52,7 +55,10 @@ pub fn compile(policy: &LinuxSeccomp) -> Result<Filter, RuntimeError> {
             program.len()
         )));
     }
-    Ok(Filter { program, flags: flags(policy) })
+    Ok(Filter {
+        program,
+        flags: flags(policy),
+    })
 }
 
 /// The decisions of one convention, from its lowest number on. Numbers above the newest call the policy names answer
@@ -68,12 +74,16 @@ fn ranges(policy: &LinuxSeccomp, abi: Abi, default: u32) -> Result<Vec<(u32, Dec
             if action == default {
                 continue;
             }
-            let decision =
-                decisions.entry(number).or_insert_with(|| Decision { conditions: Vec::new(), otherwise: default });
+            let decision = decisions.entry(number).or_insert_with(|| Decision {
+                conditions: Vec::new(),
+                otherwise: default,
+            });
             match rule.args().as_ref().filter(|args| !args.is_empty()) {
                 None if decision.otherwise == default => decision.otherwise = action,
                 None => {}
-                Some(args) => decision.conditions.extend(alternatives(args)?.into_iter().map(|args| (args, action))),
+                Some(args) => decision
+                    .conditions
+                    .extend(alternatives(args)?.into_iter().map(|args| (args, action))),
             }
         }
     }
@@ -85,7 +95,10 @@ fn ranges(policy: &LinuxSeccomp, abi: Abi, default: u32) -> Result<Vec<(u32, Dec
         }
     }
 
-    let plain = |otherwise| Decision { conditions: Vec::new(), otherwise };
+    let plain = |otherwise| Decision {
+        conditions: Vec::new(),
+        otherwise,
+    };
     let unknown = if permissive(default) || default == ERRNO | libc::ENOSYS as u32 {
         default
     } else {
@@ -116,7 +129,10 @@ fn alternatives(args: &[LinuxSeccompArg]) -> Result<Vec<Vec<LinuxSeccompArg>>, R
     let mut seen = [0u8; 6];
     for arg in args {
         let slot = seen.get_mut(arg.index()).ok_or_else(|| {
-            RuntimeError::Invalid(format!("seccomp profile compares argument {}; there are 0 to 5", arg.index()))
+            RuntimeError::Invalid(format!(
+                "seccomp profile compares argument {}; there are 0 to 5",
+                arg.index()
+            ))
         })?;
         *slot = slot.saturating_add(1);
     }
@@ -138,7 +154,9 @@ fn action(action: LinuxSeccompAction, errno: Option<u32>) -> Result<u32, Runtime
         LinuxSeccompAction::ScmpActLog => LOG,
         LinuxSeccompAction::ScmpActAllow => ALLOW,
         LinuxSeccompAction::ScmpActNotify => {
-            return Err(RuntimeError::Invalid("seccomp action SCMP_ACT_NOTIFY needs a listener and is not supported".into()));
+            return Err(RuntimeError::Invalid(
+                "seccomp action SCMP_ACT_NOTIFY needs a listener and is not supported".into(),
+            ));
         }
     })
 }

@@ -45,8 +45,18 @@ impl Filter {
         };
         const SECCOMP_SET_MODE_FILTER: libc::c_long = 1;
         // SAFETY: the program outlives the call, and Instruction has the layout of sock_filter.
-        let result =
-            unsafe { libc::syscall(libc::SYS_seccomp, SECCOMP_SET_MODE_FILTER, self.flags as libc::c_long, &program) };
-        if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+        let result = unsafe {
+            libc::syscall(
+                libc::SYS_seccomp,
+                SECCOMP_SET_MODE_FILTER,
+                self.flags as libc::c_long,
+                &program,
+            )
+        };
+        if result == 0 {
+            Ok(())
+        } else {
+            Err(io::Error::last_os_error())
+        }
     }
 }

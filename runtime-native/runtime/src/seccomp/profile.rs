@@ -1,7 +1,8 @@
 use std::collections::BTreeSet;
 
 use oci_spec::runtime::{
-    Arch, LinuxSeccomp, LinuxSeccompAction, LinuxSeccompArg, LinuxSeccompBuilder, LinuxSyscall, LinuxSyscallBuilder,
+    Arch, LinuxSeccomp, LinuxSeccompAction, LinuxSeccompArg, LinuxSeccompBuilder, LinuxSyscall,
+    LinuxSyscallBuilder,
 };
 use serde::Deserialize;
 
@@ -65,7 +66,12 @@ impl Profile {
     pub fn parse(json: &str) -> Result<Self, RuntimeError> {
         let profile: Self = serde_json::from_str(json)
             .map_err(|err| RuntimeError::Invalid(format!("seccomp profile cannot be read: {err}")))?;
-        if profile.architectures.as_ref().is_some_and(|list| !list.is_empty()) && profile.arch_map.is_some() {
+        if profile
+            .architectures
+            .as_ref()
+            .is_some_and(|list| !list.is_empty())
+            && profile.arch_map.is_some()
+        {
             return Err(RuntimeError::Invalid(
                 "seccomp profile names both 'architectures' and 'archMap'; use one of them".into(),
             ));
@@ -96,7 +102,10 @@ impl Profile {
             if let Some(args) = group.args.as_ref().filter(|args| !args.is_empty()) {
                 rule = rule.args(args.clone());
             }
-            rules.push(rule.build().map_err(|err| RuntimeError::Invalid(err.to_string()))?);
+            rules.push(
+                rule.build()
+                    .map_err(|err| RuntimeError::Invalid(err.to_string()))?,
+            );
         }
         let mut seccomp = LinuxSeccompBuilder::default()
             .default_action(self.default_action)
@@ -105,7 +114,9 @@ impl Profile {
         if let Some(errno) = self.default_errno_ret {
             seccomp = seccomp.default_errno_ret(errno);
         }
-        seccomp.build().map_err(|err| RuntimeError::Invalid(err.to_string()))
+        seccomp
+            .build()
+            .map_err(|err| RuntimeError::Invalid(err.to_string()))
     }
 
     fn resolved_architectures(&self) -> Vec<Arch> {
@@ -117,9 +128,20 @@ impl Profile {
             _ => "SCMP_ARCH_X86_64",
         };
         let mut names = vec![native.to_owned()];
-        let entry = self.arch_map.iter().flatten().find(|entry| entry.architecture == native);
-        names.extend(entry.and_then(|entry| entry.sub_architectures.clone()).unwrap_or_default());
-        names.into_iter().filter_map(|name| serde_json::from_value(name.into()).ok()).collect()
+        let entry = self
+            .arch_map
+            .iter()
+            .flatten()
+            .find(|entry| entry.architecture == native);
+        names.extend(
+            entry
+                .and_then(|entry| entry.sub_architectures.clone())
+                .unwrap_or_default(),
+        );
+        names
+            .into_iter()
+            .filter_map(|name| serde_json::from_value(name.into()).ok())
+            .collect()
     }
 }
 
@@ -129,16 +151,28 @@ impl Group {
         let here = |arch: &String| native_names().contains(&arch.as_str());
         let included = self.includes.caps.iter().all(has)
             && (self.includes.arches.is_empty() || self.includes.arches.iter().any(here))
-            && self.includes.min_kernel.as_deref().is_none_or(|wanted| kernel >= parse_version(wanted));
+            && self
+                .includes
+                .min_kernel
+                .as_deref()
+                .is_none_or(|wanted| kernel >= parse_version(wanted));
         let excluded = self.excludes.caps.iter().any(has)
             || self.excludes.arches.iter().any(here)
-            || self.excludes.min_kernel.as_deref().is_some_and(|wanted| kernel >= parse_version(wanted));
+            || self
+                .excludes
+                .min_kernel
+                .as_deref()
+                .is_some_and(|wanted| kernel >= parse_version(wanted));
         included && !excluded
     }
 }
 
 fn native_names() -> &'static [&'static str] {
-    if cfg!(target_arch = "aarch64") { &["arm64"] } else { &["amd64", "x86", "x32"] }
+    if cfg!(target_arch = "aarch64") {
+        &["arm64"]
+    } else {
+        &["amd64", "x86", "x32"]
+    }
 }
 
 fn parse_version(text: &str) -> (u32, u32) {

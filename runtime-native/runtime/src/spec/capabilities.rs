@@ -4,13 +4,28 @@ use crate::RuntimeError;
 use crate::privileges::{NAMES, all_known};
 
 const DEFAULT: [&str; 14] = [
-    "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_FSETID", "CAP_FOWNER", "CAP_MKNOD", "CAP_NET_RAW", "CAP_SETGID",
-    "CAP_SETUID", "CAP_SETFCAP", "CAP_SETPCAP", "CAP_NET_BIND_SERVICE", "CAP_SYS_CHROOT", "CAP_KILL",
+    "CAP_CHOWN",
+    "CAP_DAC_OVERRIDE",
+    "CAP_FSETID",
+    "CAP_FOWNER",
+    "CAP_MKNOD",
+    "CAP_NET_RAW",
+    "CAP_SETGID",
+    "CAP_SETUID",
+    "CAP_SETFCAP",
+    "CAP_SETPCAP",
+    "CAP_NET_BIND_SERVICE",
+    "CAP_SYS_CHROOT",
+    "CAP_KILL",
     "CAP_AUDIT_WRITE",
 ];
 
 /// The capabilities of a container: Docker's default ones, with what is added and without what is dropped.
-pub(super) fn resolve(privileged: bool, add: &[String], drop: &[String]) -> Result<BTreeSet<String>, RuntimeError> {
+pub(super) fn resolve(
+    privileged: bool,
+    add: &[String],
+    drop: &[String],
+) -> Result<BTreeSet<String>, RuntimeError> {
     let known = known();
     let (add, drop) = (normalize(add, &known)?, normalize(drop, &known)?);
     if privileged {
@@ -31,7 +46,12 @@ pub(super) fn resolve(privileged: bool, add: &[String], drop: &[String]) -> Resu
 
 fn known() -> BTreeSet<String> {
     let mask = all_known();
-    NAMES.iter().enumerate().filter(|(number, _)| mask & 1 << number != 0).map(|(_, name)| (*name).to_owned()).collect()
+    NAMES
+        .iter()
+        .enumerate()
+        .filter(|(number, _)| mask & 1 << number != 0)
+        .map(|(_, name)| (*name).to_owned())
+        .collect()
 }
 
 fn normalize(names: &[String], known: &BTreeSet<String>) -> Result<Vec<String>, RuntimeError> {
@@ -42,7 +62,11 @@ fn normalize(names: &[String], known: &BTreeSet<String>) -> Result<Vec<String>, 
             if upper == "ALL" || upper == "CAP_ALL" {
                 return Ok("ALL".to_owned());
             }
-            let full = if upper.starts_with("CAP_") { upper } else { format!("CAP_{upper}") };
+            let full = if upper.starts_with("CAP_") {
+                upper
+            } else {
+                format!("CAP_{upper}")
+            };
             if known.contains(&full) {
                 Ok(full)
             } else {
@@ -66,8 +90,16 @@ mod tests {
         assert_eq!(resolved(&[], &[]).len(), 14);
         assert!(resolved(&["net_admin"], &[]).contains("CAP_NET_ADMIN"));
         assert!(!resolved(&[], &["CAP_CHOWN"]).contains("CAP_CHOWN"));
-        assert_eq!(resolved(&["KILL"], &["ALL"]).into_iter().collect::<Vec<_>>(), ["CAP_KILL"]);
+        assert_eq!(
+            resolved(&["KILL"], &["ALL"]).into_iter().collect::<Vec<_>>(),
+            ["CAP_KILL"]
+        );
         assert!(!resolved(&["ALL"], &["SYS_ADMIN"]).contains("CAP_SYS_ADMIN"));
-        assert!(resolve(false, &strings(&["FLY"]), &[]).unwrap_err().to_string().contains("FLY"));
+        assert!(
+            resolve(false, &strings(&["FLY"]), &[])
+                .unwrap_err()
+                .to_string()
+                .contains("FLY")
+        );
     }
 }

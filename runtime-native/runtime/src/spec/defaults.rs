@@ -26,25 +26,60 @@ pub(super) fn masked_paths() -> Vec<String> {
 }
 
 pub(super) fn readonly_paths() -> Vec<String> {
-    ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"].map(String::from).into()
+    [
+        "/proc/bus",
+        "/proc/fs",
+        "/proc/irq",
+        "/proc/sys",
+        "/proc/sysrq-trigger",
+    ]
+    .map(String::from)
+    .into()
 }
 
 /// The default mounts, and the container's own. One of its own replaces a default one of the same destination.
 pub(super) fn mounts(input: &SpecInput) -> Result<Vec<Mount>, RuntimeError> {
     let shm = format!("size={}", input.shm_size);
-    let (sys, cgroup) = if input.privileged { ("rw", "rw") } else { ("ro", "ro") };
+    let (sys, cgroup) = if input.privileged {
+        ("rw", "rw")
+    } else {
+        ("ro", "ro")
+    };
     let defaults: [(&str, &str, &[&str]); 7] = [
         ("/proc", "proc", &["nosuid", "noexec", "nodev"]),
-        ("/dev", "tmpfs", &["nosuid", "strictatime", "mode=755", "size=65536k"]),
-        ("/dev/pts", "devpts", &["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", "gid=5"]),
+        (
+            "/dev",
+            "tmpfs",
+            &["nosuid", "strictatime", "mode=755", "size=65536k"],
+        ),
+        (
+            "/dev/pts",
+            "devpts",
+            &[
+                "nosuid",
+                "noexec",
+                "newinstance",
+                "ptmxmode=0666",
+                "mode=0620",
+                "gid=5",
+            ],
+        ),
         ("/sys", "sysfs", &["nosuid", "noexec", "nodev", sys]),
         ("/sys/fs/cgroup", "cgroup", &["nosuid", "noexec", "nodev", cgroup]),
         ("/dev/mqueue", "mqueue", &["nosuid", "noexec", "nodev"]),
-        ("/dev/shm", "tmpfs", &["nosuid", "noexec", "nodev", "mode=1777", &shm]),
+        (
+            "/dev/shm",
+            "tmpfs",
+            &["nosuid", "noexec", "nodev", "mode=1777", &shm],
+        ),
     ];
     let mut mounts = Vec::new();
     for (destination, kind, options) in defaults {
-        if input.mounts.iter().any(|own| own.destination == Path::new(destination)) {
+        if input
+            .mounts
+            .iter()
+            .any(|own| own.destination == Path::new(destination))
+        {
             continue;
         }
         let options: Vec<String> = options.iter().map(|option| (*option).to_owned()).collect();
@@ -70,11 +105,21 @@ pub(super) fn mounts(input: &SpecInput) -> Result<Vec<Mount>, RuntimeError> {
 }
 
 fn mount(destination: &Path, kind: &str, source: &Path, options: Vec<String>) -> Result<Mount, RuntimeError> {
-    invalid(MountBuilder::default().destination(destination).typ(kind).source(source).options(options).build())
+    invalid(
+        MountBuilder::default()
+            .destination(destination)
+            .typ(kind)
+            .source(source)
+            .options(options)
+            .build(),
+    )
 }
 
 /// The device nodes besides the usual ones: those asked for, or all of the host's for a privileged container.
-pub(super) fn device_nodes(devices: &[DeviceInput], privileged: bool) -> Result<Vec<LinuxDevice>, RuntimeError> {
+pub(super) fn device_nodes(
+    devices: &[DeviceInput],
+    privileged: bool,
+) -> Result<Vec<LinuxDevice>, RuntimeError> {
     let mut nodes = Vec::new();
     for device in devices {
         nodes.push(node(&device.host_path, &device.container_path)?);
@@ -93,7 +138,11 @@ fn node(host: &Path, container: &Path) -> Result<LinuxDevice, RuntimeError> {
     use std::os::unix::fs::MetadataExt;
     let (kind, major, minor) = identify(host)?;
     let meta = std::fs::metadata(host).map_err(|err| RuntimeError::io("device", host, err))?;
-    let path = if container.as_os_str().is_empty() { host } else { container };
+    let path = if container.as_os_str().is_empty() {
+        host
+    } else {
+        container
+    };
     invalid(
         LinuxDeviceBuilder::default()
             .path(path)

@@ -14,7 +14,7 @@ pub struct SpecInput {
     pub rootfs: PathBuf,
     /// Whether the root is mounted read-only.
     pub readonly_rootfs: bool,
-    /// Propagation of mounts of the root: `private`, `slave`, `shared` and their `r…` forms.
+    /// Propagation of mounts of the root: `private`, `slave`, `shared` and their `r…` forms; empty: as a slave.
     pub rootfs_propagation: String,
     /// The container's host name.
     pub hostname: Option<String>,
@@ -62,7 +62,7 @@ impl Default for SpecInput {
             process: ProcessInput::default(),
             rootfs: PathBuf::new(),
             readonly_rootfs: false,
-            rootfs_propagation: "rprivate".into(),
+            rootfs_propagation: String::new(),
             hostname: None,
             domainname: None,
             shm_size: 64 << 20,
@@ -172,9 +172,19 @@ pub struct Namespaces {
 impl Default for Namespaces {
     fn default() -> Self {
         let unified = std::path::Path::new("/sys/fs/cgroup/cgroup.controllers").exists();
-        let cgroup = if unified { NamespaceMode::New } else { NamespaceMode::Host };
+        let cgroup = if unified {
+            NamespaceMode::New
+        } else {
+            NamespaceMode::Host
+        };
         let new = NamespaceMode::New;
-        Self { network: new.clone(), pid: new.clone(), ipc: new.clone(), uts: new, cgroup }
+        Self {
+            network: new.clone(),
+            pid: new.clone(),
+            ipc: new.clone(),
+            uts: new,
+            cgroup,
+        }
     }
 }
 

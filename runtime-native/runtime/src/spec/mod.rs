@@ -10,13 +10,14 @@ use std::collections::BTreeSet;
 
 use oci_spec::OciSpecError;
 use oci_spec::runtime::{
-    Capabilities, LinuxBuilder, LinuxCapabilitiesBuilder, LinuxNamespace, LinuxNamespaceBuilder, LinuxNamespaceType,
-    PosixRlimitBuilder, PosixRlimitType, Process, ProcessBuilder, RootBuilder, Spec, SpecBuilder, UserBuilder,
+    Capabilities, LinuxBuilder, LinuxCapabilitiesBuilder, LinuxNamespace, LinuxNamespaceBuilder,
+    LinuxNamespaceType, PosixRlimitBuilder, PosixRlimitType, Process, ProcessBuilder, RootBuilder, Spec,
+    SpecBuilder, UserBuilder,
 };
 
 pub use input::{
-    DeviceInput, MountInput, NamespaceMode, Namespaces, ProcessInput, ResourcesInput, SeccompInput, SpecInput, Ulimit,
-    User,
+    DeviceInput, MountInput, NamespaceMode, Namespaces, ProcessInput, ResourcesInput, SeccompInput,
+    SpecInput, Ulimit, User,
 };
 pub use user::resolve_user;
 
@@ -34,17 +35,34 @@ impl SpecInput {
             .devices(defaults::device_nodes(&self.devices, self.privileged)?)
             .masked_paths(self.paths(&self.masked_paths, defaults::masked_paths))
             .readonly_paths(self.paths(&self.readonly_paths, defaults::readonly_paths))
-            .sysctl(self.sysctls())
-            .rootfs_propagation(&self.rootfs_propagation);
+            .sysctl(self.sysctls());
+        if !self.rootfs_propagation.is_empty() {
+            // Propagation of the root always goes down; the spec has no `r` forms.
+            let propagation = self
+                .rootfs_propagation
+                .strip_prefix('r')
+                .unwrap_or(&self.rootfs_propagation);
+            linux = linux.rootfs_propagation(propagation);
+        }
         if let Some(policy) = self.seccomp_policy(&capabilities)? {
             linux = linux.seccomp(policy);
         }
         let mut spec = SpecBuilder::default()
             .version("1.2.0")
             .process(self.process.build(self, &capabilities)?)
-            .root(invalid(RootBuilder::default().path(&self.rootfs).readonly(self.readonly_rootfs).build())?)
+            .root(invalid(
+                RootBuilder::default()
+                    .path(&self.rootfs)
+                    .readonly(self.readonly_rootfs)
+                    .build(),
+            )?)
             .mounts(defaults::mounts(self)?)
-            .annotations(self.annotations.clone().into_iter().collect::<std::collections::HashMap<_, _>>())
+            .annotations(
+                self.annotations
+                    .clone()
+                    .into_iter()
+                    .collect::<std::collections::HashMap<_, _>>(),
+            )
             .linux(invalid(linux.build())?);
         if self.namespaces.uts != NamespaceMode::Host {
             if let Some(name) = &self.hostname {
@@ -103,7 +121,10 @@ impl SpecInput {
         all
     }
 
-    fn seccomp_policy(&self, caps: &BTreeSet<String>) -> Result<Option<oci_spec::runtime::LinuxSeccomp>, RuntimeError> {
+    fn seccomp_policy(
+        &self,
+        caps: &BTreeSet<String>,
+    ) -> Result<Option<oci_spec::runtime::LinuxSeccomp>, RuntimeError> {
         match &self.seccomp {
             SeccompInput::Unconfined => Ok(None),
             SeccompInput::Default if self.privileged => Ok(None),
@@ -117,8 +138,11 @@ impl ProcessInput {
     /// The OCI process of an `exec` in a container: the container's confinement, with its own command, user and
     /// environment. `privileged` gives it all capabilities.
     pub fn build_exec(&self, container: &SpecInput, privileged: bool) -> Result<Process, RuntimeError> {
-        let capabilities =
-            capabilities::resolve(container.privileged || privileged, &container.cap_add, &container.cap_drop)?;
+        let capabilities = capabilities::resolve(
+            container.privileged || privileged,
+            &container.cap_add,
+            &container.cap_drop,
+        )?;
         self.build(container, &capabilities)
     }
 
@@ -132,7 +156,9 @@ impl ProcessInput {
         }
         let cwd = if self.cwd.is_empty() { "/" } else { &self.cwd };
         if !cwd.starts_with('/') {
-            return Err(RuntimeError::Invalid(format!("working directory {cwd:?} is not an absolute path")));
+            return Err(RuntimeError::Invalid(format!(
+                "working directory {cwd:?} is not an absolute path"
+            )));
         }
         let mut user = UserBuilder::default().uid(self.user.uid).gid(self.user.gid);
         if !self.user.additional_gids.is_empty() {
@@ -150,8 +176,16 @@ impl ProcessInput {
                     .iter()
                     .map(|limit| {
                         let name = format!("RLIMIT_{}", limit.name.to_uppercase());
-                        let kind: PosixRlimitType = serde_json::from_value(name.into()).map_err(|_| RuntimeError::Invalid(format!("invalid ulimit type: {}", limit.name)))?;
-                        invalid(PosixRlimitBuilder::default().typ(kind).soft(limit.soft).hard(limit.hard).build())
+                        let kind: PosixRlimitType = serde_json::from_value(name.into()).map_err(|_| {
+                            RuntimeError::Invalid(format!("invalid ulimit type: {}", limit.name))
+                        })?;
+                        invalid(
+                            PosixRlimitBuilder::default()
+                                .typ(kind)
+                                .soft(limit.soft)
+                                .hard(limit.hard)
+                                .build(),
+                        )
                     })
                     .collect::<Result<Vec<_>, _>>()?,
             )

@@ -34,7 +34,9 @@ fn memory(input: &ResourcesInput) -> Result<Option<oci_spec::runtime::LinuxMemor
         return Ok(None);
     }
     if input.memory > 0 && input.memory_reservation > input.memory {
-        return Err(RuntimeError::Invalid("the memory reservation is larger than the memory limit".into()));
+        return Err(RuntimeError::Invalid(
+            "the memory reservation is larger than the memory limit".into(),
+        ));
     }
     let mut memory = LinuxMemoryBuilder::default();
     if input.memory != 0 {
@@ -46,7 +48,9 @@ fn memory(input: &ResourcesInput) -> Result<Option<oci_spec::runtime::LinuxMemor
     let swap = match input.memory_swap {
         0 => input.memory.saturating_mul(2),
         swap if swap > 0 && swap < input.memory => {
-            return Err(RuntimeError::Invalid("the limit of memory and swap is smaller than the memory limit".into()));
+            return Err(RuntimeError::Invalid(
+                "the limit of memory and swap is smaller than the memory limit".into(),
+            ));
         }
         swap => swap,
     };
@@ -58,7 +62,11 @@ fn memory(input: &ResourcesInput) -> Result<Option<oci_spec::runtime::LinuxMemor
 
 fn swap_can_be_limited() -> bool {
     let v1 = Path::new("/sys/fs/cgroup/memory");
-    if v1.exists() { v1.join("memory.memsw.limit_in_bytes").exists() } else { true }
+    if v1.exists() {
+        v1.join("memory.memsw.limit_in_bytes").exists()
+    } else {
+        true
+    }
 }
 
 fn cpu(input: &ResourcesInput) -> Result<Option<oci_spec::runtime::LinuxCpu>, RuntimeError> {
@@ -69,7 +77,10 @@ fn cpu(input: &ResourcesInput) -> Result<Option<oci_spec::runtime::LinuxCpu>, Ru
         any = true;
     }
     let (quota, period) = if input.nano_cpus > 0 {
-        (input.nano_cpus / 1000 * DEFAULT_PERIOD as i64 / 1_000_000, DEFAULT_PERIOD)
+        (
+            input.nano_cpus / 1000 * DEFAULT_PERIOD as i64 / 1_000_000,
+            DEFAULT_PERIOD,
+        )
     } else {
         (input.cpu_quota, input.cpu_period)
     };
@@ -89,7 +100,11 @@ fn cpu(input: &ResourcesInput) -> Result<Option<oci_spec::runtime::LinuxCpu>, Ru
         cpu = cpu.mems(&input.cpuset_mems);
         any = true;
     }
-    if any { invalid(cpu.build()).map(Some) } else { Ok(None) }
+    if any {
+        invalid(cpu.build()).map(Some)
+    } else {
+        Ok(None)
+    }
 }
 
 /// Everything is refused but what each container has in its /dev, making device nodes, and the devices asked for.
@@ -99,17 +114,41 @@ fn device_rules(
     privileged: bool,
 ) -> Result<Vec<LinuxDeviceCgroup>, RuntimeError> {
     if privileged {
-        return Ok(vec![invalid(LinuxDeviceCgroupBuilder::default().allow(true).access("rwm").build())?]);
+        return Ok(vec![invalid(
+            LinuxDeviceCgroupBuilder::default()
+                .allow(true)
+                .access("rwm")
+                .build(),
+        )?]);
     }
-    let mut rules = vec![invalid(LinuxDeviceCgroupBuilder::default().allow(false).access("rwm").build())?];
-    for (major, minor) in [(1, 3), (1, 5), (1, 7), (1, 8), (1, 9), (5, 0), (5, 1), (5, 2), (136, -1)] {
+    let mut rules = vec![invalid(
+        LinuxDeviceCgroupBuilder::default()
+            .allow(false)
+            .access("rwm")
+            .build(),
+    )?];
+    for (major, minor) in [
+        (1, 3),
+        (1, 5),
+        (1, 7),
+        (1, 8),
+        (1, 9),
+        (5, 0),
+        (5, 1),
+        (5, 2),
+        (136, -1),
+    ] {
         rules.push(rule(LinuxDeviceType::C, major, minor, "rwm")?);
     }
     rules.push(rule(LinuxDeviceType::C, -1, -1, "m")?);
     rules.push(rule(LinuxDeviceType::B, -1, -1, "m")?);
     for device in devices {
         let (kind, major, minor) = identify(&device.host_path)?;
-        let access = if device.access.is_empty() { "rwm" } else { &device.access };
+        let access = if device.access.is_empty() {
+            "rwm"
+        } else {
+            &device.access
+        };
         rules.push(rule(kind, major, minor, access)?);
     }
     for text in &input.device_rules {
@@ -126,16 +165,33 @@ pub(super) fn identify(path: &Path) -> Result<(LinuxDeviceType, i64, i64), Runti
     } else if meta.file_type().is_block_device() {
         LinuxDeviceType::B
     } else {
-        return Err(RuntimeError::Invalid(format!("{} is not a device", path.display())));
+        return Err(RuntimeError::Invalid(format!(
+            "{} is not a device",
+            path.display()
+        )));
     };
-    Ok((kind, i64::from(libc::major(meta.rdev())), i64::from(libc::minor(meta.rdev()))))
+    Ok((
+        kind,
+        i64::from(libc::major(meta.rdev())),
+        i64::from(libc::minor(meta.rdev())),
+    ))
 }
 
-fn rule(kind: LinuxDeviceType, major: i64, minor: i64, access: &str) -> Result<LinuxDeviceCgroup, RuntimeError> {
+fn rule(
+    kind: LinuxDeviceType,
+    major: i64,
+    minor: i64,
+    access: &str,
+) -> Result<LinuxDeviceCgroup, RuntimeError> {
     if access.is_empty() || access.chars().any(|letter| !"rwm".contains(letter)) {
-        return Err(RuntimeError::Invalid(format!("device access {access:?} is not made of r, w and m")));
+        return Err(RuntimeError::Invalid(format!(
+            "device access {access:?} is not made of r, w and m"
+        )));
     }
-    let mut rule = LinuxDeviceCgroupBuilder::default().allow(true).typ(kind).access(access);
+    let mut rule = LinuxDeviceCgroupBuilder::default()
+        .allow(true)
+        .typ(kind)
+        .access(access);
     if major >= 0 {
         rule = rule.major(major);
     }
@@ -146,10 +202,17 @@ fn rule(kind: LinuxDeviceType, major: i64, minor: i64, access: &str) -> Result<L
 }
 
 fn parse(text: &str) -> Result<LinuxDeviceCgroup, RuntimeError> {
-    let wrong = || RuntimeError::Invalid(format!("invalid device cgroup rule {text:?}; write it as 'c 1:3 rwm'"));
+    let wrong = || {
+        RuntimeError::Invalid(format!(
+            "invalid device cgroup rule {text:?}; write it as 'c 1:3 rwm'"
+        ))
+    };
     let mut parts = text.split_whitespace();
-    let (kind, numbers, access) =
-        (parts.next().ok_or_else(wrong)?, parts.next().ok_or_else(wrong)?, parts.next().ok_or_else(wrong)?);
+    let (kind, numbers, access) = (
+        parts.next().ok_or_else(wrong)?,
+        parts.next().ok_or_else(wrong)?,
+        parts.next().ok_or_else(wrong)?,
+    );
     let kind = match kind {
         "a" => LinuxDeviceType::A,
         "b" => LinuxDeviceType::B,
@@ -157,6 +220,12 @@ fn parse(text: &str) -> Result<LinuxDeviceCgroup, RuntimeError> {
         _ => return Err(wrong()),
     };
     let (major, minor) = numbers.split_once(':').ok_or_else(wrong)?;
-    let number = |text: &str| if text == "*" { Ok(-1) } else { text.parse::<u32>().map(i64::from).map_err(|_| wrong()) };
+    let number = |text: &str| {
+        if text == "*" {
+            Ok(-1)
+        } else {
+            text.parse::<u32>().map(i64::from).map_err(|_| wrong())
+        }
+    };
     rule(kind, number(major)?, number(minor)?, access)
 }

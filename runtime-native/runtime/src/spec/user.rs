@@ -55,7 +55,11 @@ fn resolve(passwd: &str, group: &str, user: &str, groups: &[String]) -> Result<U
     }
     additional_gids.sort_unstable();
     additional_gids.dedup();
-    Ok(User { uid, gid, additional_gids })
+    Ok(User {
+        uid,
+        gid,
+        additional_gids,
+    })
 }
 
 fn find_group(group: &str, asked: &str) -> Result<u32, RuntimeError> {
@@ -63,20 +67,28 @@ fn find_group(group: &str, asked: &str) -> Result<u32, RuntimeError> {
         return number(entry[2]).ok_or_else(|| broken("/etc/group", asked));
     }
     number(asked).ok_or_else(|| {
-        RuntimeError::Invalid(format!("unable to find group {asked}: no matching entries in group file"))
+        RuntimeError::Invalid(format!(
+            "unable to find group {asked}: no matching entries in group file"
+        ))
     })
 }
 
 fn fields(text: &str) -> impl Iterator<Item = Vec<&str>> {
-    text.lines().filter(|line| !line.starts_with('#')).map(|line| line.trim().split(':').collect())
+    text.lines()
+        .filter(|line| !line.starts_with('#'))
+        .map(|line| line.trim().split(':').collect())
 }
 
 fn number(text: &str) -> Option<u32> {
-    text.parse::<i32>().ok().and_then(|number| u32::try_from(number).ok())
+    text.parse::<i32>()
+        .ok()
+        .and_then(|number| u32::try_from(number).ok())
 }
 
 fn broken(file: &str, name: &str) -> RuntimeError {
-    RuntimeError::Invalid(format!("the entry {name:?} in the image's {file} has no valid number"))
+    RuntimeError::Invalid(format!(
+        "the entry {name:?} in the image's {file} has no valid number"
+    ))
 }
 
 #[cfg(test)]
@@ -88,7 +100,11 @@ mod tests {
 
     #[test]
     fn resolves_as_docker_does() {
-        let user = |uid, gid, additional: &[u32]| User { uid, gid, additional_gids: additional.to_vec() };
+        let user = |uid, gid, additional: &[u32]| User {
+            uid,
+            gid,
+            additional_gids: additional.to_vec(),
+        };
         for (text, expected) in [
             ("", user(0, 0, &[])),
             ("app", user(1000, 1001, &[44])),
@@ -99,8 +115,23 @@ mod tests {
         ] {
             assert_eq!(resolve(PASSWD, GROUP, text, &[]).unwrap(), expected, "{text}");
         }
-        assert_eq!(resolve(PASSWD, GROUP, "7", &["staff".into(), "9".into()]).unwrap().additional_gids, [9, 50]);
-        assert!(resolve(PASSWD, GROUP, "nobody", &[]).unwrap_err().to_string().contains("nobody"));
-        assert!(resolve(PASSWD, GROUP, "app:none", &[]).unwrap_err().to_string().contains("none"));
+        assert_eq!(
+            resolve(PASSWD, GROUP, "7", &["staff".into(), "9".into()])
+                .unwrap()
+                .additional_gids,
+            [9, 50]
+        );
+        assert!(
+            resolve(PASSWD, GROUP, "nobody", &[])
+                .unwrap_err()
+                .to_string()
+                .contains("nobody")
+        );
+        assert!(
+            resolve(PASSWD, GROUP, "app:none", &[])
+                .unwrap_err()
+                .to_string()
+                .contains("none")
+        );
     }
 }

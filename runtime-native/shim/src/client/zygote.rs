@@ -1,0 +1,169 @@
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::time::timeout;
+
+use super::call::answer;
+use super::{Shim, ShimError};
+use crate::protocol::{CreateRequest, Failure, FailureKind, Reply};
+use crate::socket::{check, packet_pair, send, set_nonblocking};
+
+const CREATE_LIMIT: Duration = Duration::from_secs(60);
+const STOP_LIMIT: Duration = Duration::from_secs(2);
+
+/// The process from which shims are forked. It is started again when it has died; the shims do not need it.
+#[derive(Debug)]
+pub struct Zygote {
+    shim_exe: PathBuf,
+    running: Mutex<Option<Running>>,
+}
+
+#[derive(Debug)]
+struct Running {
+    child: Child,
+    requests: Option<OwnedFd>,
+}
+
+impl Zygote {
+    /// Starts the zygote from the program `creel-shim`.
+    pub fn spawn(shim_exe: &Path) -> Result<Self, ShimError> {
+        let running = Running::start(shim_exe)?;
+        Ok(Self {
+            shim_exe: shim_exe.to_owned(),
+            running: Mutex::new(Some(running)),
+        })
+    }
+
+    /// Creates a container and its shim; gives the shim and the process id of the container's first process, which waits
+    /// to be started. The state directory must exist.
+    pub async fn create(&self, request: &CreateRequest) -> Result<(Shim, i32), ShimError> {
+        let state_dir = &request.bundle.state_dir;
+        let (ours, theirs) = packet_pair().map_err(ShimError::io("make a socket"))?;
+        set_nonblocking(&ours).map_err(ShimError::io("set up a socket"))?;
+        let message =
+            serde_json::to_vec(request).map_err(|err| ShimError::io("encode request")(err.into()))?;
+        self.send(&message, &theirs)?;
+        drop(theirs);
+        let reply = timeout(CREATE_LIMIT, answer(ours, state_dir))
+            .await
+            .unwrap_or(Err(ShimError::TimedOut(CREATE_LIMIT.as_secs())))?;
+        match reply {
+            Reply::Process { pid } => Ok((Shim::at(state_dir), pid)),
+            other => Err(ShimError::Failed(Failure::new(
+                FailureKind::Internal,
+                format!("unexpected answer from the shim: {other:?}"),
+            ))),
+        }
+    }
+
+    /// The zygote's process id, while it runs.
+    pub fn pid(&self) -> Option<u32> {
+        self.running
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .as_ref()
+            .map(|running| running.child.id())
+    }
+
+    fn send(&self, message: &[u8], connection: &OwnedFd) -> Result<(), ShimError> {
+        let mut slot = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        for attempt in 0..2 {
+            let alive = matches!(
+                slot.as_mut().map(|running| running.child.try_wait()),
+                Some(Ok(None))
+            );
+            if !alive {
+                *slot = None;
+                *slot = Some(Running::start(&self.shim_exe)?);
+            }
+            let Some(requests) = slot.as_ref().and_then(|running| running.requests.as_ref()) else {
+                continue;
+            };
+            match send(requests.as_raw_fd(), message, Some(connection.as_raw_fd())) {
+                Ok(()) => return Ok(()),
+                Err(_) if attempt == 0 => *slot = None,
+                Err(err) => return Err(ShimError::io("send to the zygote")(err)),
+            }
+        }
+        Err(ShimError::io("send to the zygote")(
+            io::ErrorKind::BrokenPipe.into(),
+        ))
+    }
+}
+
+impl Running {
+    fn start(shim_exe: &Path) -> Result<Self, ShimError> {
+        let what = || format!("start {}", shim_exe.display());
+        let program = sealed_copy(shim_exe).map_err(ShimError::io(what()))?;
+        let (ours, theirs) = packet_pair().map_err(ShimError::io(what()))?;
+        // A full queue must not hold up the engine for long.
+        let limit = libc::timeval {
+            tv_sec: 10,
+            tv_usec: 0,
+        };
+        // SAFETY: the value has the size given.
+        check(unsafe {
+            libc::setsockopt(
+                ours.as_raw_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_SNDTIMEO,
+                (&raw const limit).cast(),
+                size_of::<libc::timeval>() as libc::socklen_t,
+            )
+        })
+        .map_err(ShimError::io(what()))?;
+        let child = Command::new(format!("/proc/self/fd/{}", program.as_raw_fd()))
+            .arg0("creel-shim")
+            .arg("zygote")
+            .env_clear()
+            .current_dir("/")
+            .process_group(0)
+            .stdin(Stdio::from(theirs))
+            .stdout(Stdio::null())
+            .spawn()
+            .map_err(ShimError::io(what()))?;
+        Ok(Self {
+            child,
+            requests: Some(ours),
+        })
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.requests = None;
+        let end = Instant::now() + STOP_LIMIT;
+        while matches!(self.child.try_wait(), Ok(None)) {
+            if Instant::now() > end {
+                let _ = self.child.kill();
+                let _ = self.child.wait();
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+/// A copy of the program that nobody can change: a container that gets hold of /proc/PID/exe finds only this.
+fn sealed_copy(program: &Path) -> io::Result<OwnedFd> {
+    let content = fs::read(program)?;
+    // SAFETY: the name is a C string; the descriptor is new and ours.
+    let fd = unsafe {
+        libc::memfd_create(
+            c"creel-shim".as_ptr(),
+            libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING,
+        )
+    };
+    let mut copy = File::from(unsafe { OwnedFd::from_raw_fd(check(fd)?) });
+    copy.write_all(&content)?;
+    let seals = libc::F_SEAL_SEAL | libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_WRITE;
+    // SAFETY: plain fcntl on an open descriptor.
+    check(unsafe { libc::fcntl(copy.as_raw_fd(), libc::F_ADD_SEALS, seals) })?;
+    Ok(copy.into())
+}

@@ -1,0 +1,43 @@
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::Path;
+
+use creel_runtime::cgroup::Cgroup;
+
+use crate::protocol::{EXIT_NAME, ExitStatus, SOCKET_NAME};
+
+/// Records how a container ended, so that it is there after a crash: whole or not at all.
+pub(crate) fn write_exit(state_dir: &Path, status: &ExitStatus) -> io::Result<()> {
+    let temporary = state_dir.join("exit.json.tmp");
+    let mut file = File::create(&temporary)?;
+    file.write_all(&serde_json::to_vec(status)?)?;
+    file.sync_all()?;
+    fs::rename(&temporary, state_dir.join(EXIT_NAME))?;
+    File::open(state_dir)?.sync_all()
+}
+
+/// How a container ended, if its shim recorded that.
+pub fn read_exit(state_dir: &Path) -> Option<ExitStatus> {
+    serde_json::from_slice(&fs::read(state_dir.join(EXIT_NAME)).ok()?).ok()
+}
+
+/// Ends and removes what a container may have left behind when its shim was killed: its processes, its cgroup, the
+/// socket and the files of the container format. The exit record stays. It may be called at any time, also twice, once
+/// no shim of the container runs.
+pub fn cleanup(state_dir: &Path, cgroup: &str) -> io::Result<()> {
+    Cgroup::new(cgroup).kill_and_remove()?;
+    for directory in ["bundle", "libcontainer", "exec"] {
+        ignore_missing(fs::remove_dir_all(state_dir.join(directory)))?;
+    }
+    for file in [SOCKET_NAME, "exit.json.tmp"] {
+        ignore_missing(fs::remove_file(state_dir.join(file)))?;
+    }
+    Ok(())
+}
+
+pub(crate) fn ignore_missing(result: io::Result<()>) -> io::Result<()> {
+    match result {
+        Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    }
+}

@@ -1,0 +1,20 @@
+//! The process that is a container's parent: it holds the container's pipes or terminal, writes its log and records its
+//! exit status, whether or not the engine is there. Shims are forked from a zygote.
+
+#[cfg(feature = "client")]
+pub mod client;
+pub mod protocol;
+
+mod attach;
+mod clock;
+mod connection;
+mod exit;
+mod helper;
+mod log;
+mod process;
+mod server;
+mod socket;
+mod zygote;
+
+pub use exit::{cleanup, read_exit};
+pub use zygote::run as run_zygote;
