@@ -51,7 +51,10 @@ impl Subnet {
     /// The subnet of `prefix` bits that holds `address`.
     pub fn new(address: Ipv4Addr, prefix: u8) -> Self {
         let network = Ipv4Addr::from(u32::from(address) & mask(prefix));
-        Self { network, prefix: prefix.min(32) }
+        Self {
+            network,
+            prefix: prefix.min(32),
+        }
     }
 
     /// Its last address.
@@ -134,7 +137,12 @@ mod tests {
         assert!(subnet.overlaps(&"10.0.0.0/8".parse().unwrap()));
         assert!(!subnet.contains(Ipv4Addr::new(10, 1, 3, 0)));
         assert!("10.0.0.0/33".parse::<Subnet>().is_err());
-        assert!("0.0.0.0/0".parse::<Subnet>().unwrap().contains(Ipv4Addr::BROADCAST));
+        assert!(
+            "0.0.0.0/0"
+                .parse::<Subnet>()
+                .unwrap()
+                .contains(Ipv4Addr::BROADCAST)
+        );
     }
 
     #[test]

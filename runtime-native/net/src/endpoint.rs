@@ -23,19 +23,33 @@ impl State {
     }
 
     fn check(&self, endpoint: &Endpoint) -> Result<()> {
-        let Endpoint { sandbox: id, network_id, address, ifname, .. } = endpoint;
+        let Endpoint {
+            sandbox: id,
+            network_id,
+            address,
+            ifname,
+            ..
+        } = endpoint;
         let sandbox = self.sandboxes.get(id).ok_or_else(|| not_found("sandbox", id))?;
-        let network = self.networks.get(network_id).ok_or_else(|| not_found("network", network_id))?;
+        let network = self
+            .networks
+            .get(network_id)
+            .ok_or_else(|| not_found("network", network_id))?;
         let conflict = |text| Err(Error::new(Kind::Conflict, text));
         if !network.picture.spec.subnet().contains(*address) {
             let text = format!("{address} is not in the subnet {}", network.picture.spec.subnet());
             return Err(Error::new(Kind::Invalid, text));
         }
         if ifname.is_empty() || ifname.len() > 15 {
-            return Err(Error::new(Kind::Invalid, format!("{ifname:?} is no interface name")));
+            return Err(Error::new(
+                Kind::Invalid,
+                format!("{ifname:?} is no interface name"),
+            ));
         }
         if sandbox.endpoint(network_id).is_some() {
-            return conflict(format!("sandbox {id} is connected to network {network_id} already"));
+            return conflict(format!(
+                "sandbox {id} is connected to network {network_id} already"
+            ));
         }
         if sandbox.record.endpoints.iter().any(|e| e.ifname == *ifname) {
             return conflict(format!("sandbox {id} has an interface {ifname} already"));
@@ -60,7 +74,11 @@ impl State {
             Body::Bridge { index } => (&mut self.links, *index),
             Body::Overlay(overlay) => (&mut overlay.links, overlay.bridge),
         };
-        let peer = LinkPeer { netns: &sandbox.netns, name: &endpoint.ifname, mac: Some(endpoint.mac()) };
+        let peer = LinkPeer {
+            netns: &sandbox.netns,
+            name: &endpoint.ifname,
+            mac: Some(endpoint.mac()),
+        };
         let outer = links.add_veth(&veth_name(endpoint), mtu, &peer)?;
         links.attach(outer, bridge)?;
         if isolated {
@@ -72,10 +90,14 @@ impl State {
         }
         let prefix = network.picture.spec.subnet().prefix;
         let inner = sandbox.links.index(&endpoint.ifname)?;
-        sandbox.links.add_address(inner, IpAddr::V4(endpoint.address), prefix)?;
+        sandbox
+            .links
+            .add_address(inner, IpAddr::V4(endpoint.address), prefix)?;
         sandbox.links.set_up(inner)?;
         if endpoint.default_route {
-            sandbox.links.add_route(None, gateway.map(IpAddr::V4), inner, None)?;
+            sandbox
+                .links
+                .add_route(None, gateway.map(IpAddr::V4), inner, None)?;
         }
         sandbox.record.endpoints.push(endpoint.clone());
         self.table.publish(endpoint, true)?;
@@ -94,7 +116,10 @@ impl State {
         };
         links.delete(&veth_name(endpoint))?;
         if let Some(sandbox) = self.sandboxes.get_mut(&endpoint.sandbox) {
-            sandbox.record.endpoints.retain(|e| e.network_id != endpoint.network_id);
+            sandbox
+                .record
+                .endpoints
+                .retain(|e| e.network_id != endpoint.network_id);
             self.rebuild_sandbox(&endpoint.sandbox)?;
             self.refresh_names(&endpoint.network_id);
             self.serve_names(&endpoint.sandbox)?;
@@ -106,12 +131,18 @@ impl State {
     /// Closes an endpoint's published ports and lets them go.
     pub(crate) fn close_ports(&mut self, endpoint: &Endpoint) -> Result<()> {
         let open = self.sandboxes.get(&endpoint.sandbox).is_some_and(|s| {
-            s.endpoint(&endpoint.network_id).is_some_and(|e| e.published == endpoint.published)
+            s.endpoint(&endpoint.network_id)
+                .is_some_and(|e| e.published == endpoint.published)
         });
         if open && !endpoint.published.is_empty() && self.table.publish(endpoint, false).is_err() {
             // Not as remembered: written anew without this endpoint.
             if let Some(sandbox) = self.sandboxes.get_mut(&endpoint.sandbox) {
-                for e in sandbox.record.endpoints.iter_mut().filter(|e| e.network_id == endpoint.network_id) {
+                for e in sandbox
+                    .record
+                    .endpoints
+                    .iter_mut()
+                    .filter(|e| e.network_id == endpoint.network_id)
+                {
                     e.published.clear();
                 }
             }
@@ -122,7 +153,10 @@ impl State {
     }
 
     pub(crate) fn disconnect(&mut self, sandbox: &str, network: &str) -> Result<()> {
-        let found = self.sandboxes.get(sandbox).ok_or_else(|| not_found("sandbox", sandbox))?;
+        let found = self
+            .sandboxes
+            .get(sandbox)
+            .ok_or_else(|| not_found("sandbox", sandbox))?;
         match found.endpoint(network).cloned() {
             Some(endpoint) => self.unwire(&endpoint),
             None => Ok(()),
@@ -130,19 +164,36 @@ impl State {
     }
 
     pub(crate) fn set_endpoint_names(&mut self, id: &str, network: &str, names: Vec<String>) -> Result<()> {
-        let sandbox = self.sandboxes.get_mut(id).ok_or_else(|| not_found("sandbox", id))?;
-        let endpoint = sandbox.record.endpoints.iter_mut().find(|e| e.network_id == network);
-        endpoint.ok_or_else(|| not_found("endpoint of sandbox", id))?.dns_names = names;
+        let sandbox = self
+            .sandboxes
+            .get_mut(id)
+            .ok_or_else(|| not_found("sandbox", id))?;
+        let endpoint = sandbox
+            .record
+            .endpoints
+            .iter_mut()
+            .find(|e| e.network_id == network);
+        endpoint
+            .ok_or_else(|| not_found("endpoint of sandbox", id))?
+            .dns_names = names;
         self.refresh_names(network);
         self.save_sandbox(id)
     }
 
     /// Writes a sandbox's packet rules anew, if any of its networks needs them.
     fn rebuild_sandbox(&mut self, id: &str) -> Result<()> {
-        let Some(sandbox) = self.sandboxes.get_mut(id) else { return Ok(()) };
+        let Some(sandbox) = self.sandboxes.get_mut(id) else {
+            return Ok(());
+        };
         let networks = &self.networks;
         let of = |network: &str| networks.get(network);
-        let attached = || sandbox.record.endpoints.iter().filter_map(|e| Some((e, of(&e.network_id)?)));
+        let attached = || {
+            sandbox
+                .record
+                .endpoints
+                .iter()
+                .filter_map(|e| Some((e, of(&e.network_id)?)))
+        };
         if !attached().any(|(_, n)| matches!(n.body, Body::Overlay(_))) && sandbox.table.is_stale() {
             return Ok(());
         }
@@ -154,7 +205,11 @@ impl State {
             subnet: n.picture.spec.subnet(),
             default_source: sandbox.default_source(),
         });
-        let nodes: BTreeSet<_> = arriving.map(|(_, n)| n.nodes()).unwrap_or_default().into_iter().collect();
+        let nodes: BTreeSet<_> = arriving
+            .map(|(_, n)| n.nodes())
+            .unwrap_or_default()
+            .into_iter()
+            .collect();
         if arrival.is_some() {
             // A server's answer to a SYN then looks up its route with the mark the SYN came with.
             sysctl::write(&sandbox.netns, &[("ipv4/tcp_fwmark_accept".into(), "1")])?;
@@ -167,7 +222,9 @@ impl State {
 
     /// Makes the policy routes back to the ingress nodes what they should be.
     fn lead_back(&mut self, id: &str, nodes: BTreeSet<Ipv4Addr>, ifname: Option<&str>) -> Result<()> {
-        let Some(sandbox) = self.sandboxes.get_mut(id) else { return Ok(()) };
+        let Some(sandbox) = self.sandboxes.get_mut(id) else {
+            return Ok(());
+        };
         let old = std::mem::take(&mut sandbox.record.nodes);
         for gone in old.difference(&nodes) {
             sandbox.links.delete_mark_rule(mark_of(*gone), mark_of(*gone))?;
@@ -176,7 +233,9 @@ impl State {
             let index = sandbox.links.index(ifname)?;
             for node in &nodes {
                 let mark = mark_of(*node);
-                sandbox.links.add_route(None, Some(IpAddr::V4(*node)), index, Some(mark))?;
+                sandbox
+                    .links
+                    .add_route(None, Some(IpAddr::V4(*node)), index, Some(mark))?;
                 if !old.contains(node) {
                     sandbox.links.add_mark_rule(mark, mark)?;
                 }
@@ -200,8 +259,12 @@ impl State {
             }
         }
         let ingress_nodes = self.networks[id].nodes().into_iter().collect::<BTreeSet<_>>();
-        let attached: Vec<_> =
-            self.sandboxes.values().filter(|s| s.endpoint(id).is_some()).map(|s| s.record.id.clone()).collect();
+        let attached: Vec<_> = self
+            .sandboxes
+            .values()
+            .filter(|s| s.endpoint(id).is_some())
+            .map(|s| s.record.id.clone())
+            .collect();
         for sandbox_id in attached {
             let sandbox = self.sandboxes.get_mut(&sandbox_id).expect("just listed");
             if sandbox.table.is_stale() {
@@ -210,7 +273,10 @@ impl State {
                 continue;
             }
             sandbox.table.change(vips.clone())?;
-            if nodes_changed && self.networks[id].picture.spec.is_ingress() && sandbox.record.nodes != ingress_nodes {
+            if nodes_changed
+                && self.networks[id].picture.spec.is_ingress()
+                && sandbox.record.nodes != ingress_nodes
+            {
                 let ifname = sandbox.endpoint(id).map(|e| e.ifname.clone());
                 self.lead_back(&sandbox_id, ingress_nodes.clone(), ifname.as_deref())?;
                 self.save_sandbox(&sandbox_id)?;
@@ -221,7 +287,10 @@ impl State {
     }
 
     fn apply_peers(&mut self, id: &str, update: &Update) -> Result<()> {
-        let network = self.networks.get_mut(id).ok_or_else(|| not_found("network", id))?;
+        let network = self
+            .networks
+            .get_mut(id)
+            .ok_or_else(|| not_found("network", id))?;
         let (Body::Overlay(overlay), Some(underlay)) = (&mut network.body, &self.underlay) else {
             return Ok(());
         };
@@ -250,7 +319,10 @@ impl State {
 
     /// Takes the balancers over and returns what became of their virtual addresses.
     fn apply_balancers(&mut self, id: &str, update: Update) -> Result<Vec<Vip>> {
-        let network = self.networks.get_mut(id).ok_or_else(|| not_found("network", id))?;
+        let network = self
+            .networks
+            .get_mut(id)
+            .ok_or_else(|| not_found("network", id))?;
         let balancers = &mut network.picture.balancers;
         let mut gone: BTreeSet<String> = update.remove.into_iter().collect();
         if update.full {
@@ -270,7 +342,9 @@ impl State {
     }
 
     pub(crate) fn hold_ingress_ports(&mut self) -> Result<()> {
-        let ports: Vec<_> = ingress_balancers(&self.networks).flat_map(|b| b.ports.iter().copied()).collect();
+        let ports: Vec<_> = ingress_balancers(&self.networks)
+            .flat_map(|b| b.ports.iter().copied())
+            .collect();
         self.ports.hold_ingress(&self.netns, &ports)
     }
 }

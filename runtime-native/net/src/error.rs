@@ -36,7 +36,11 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
     pub(crate) fn new(kind: Kind, what: impl Into<String>) -> Self {
-        Self { kind, what: what.into(), source: None }
+        Self {
+            kind,
+            what: what.into(),
+            source: None,
+        }
     }
 
     /// Wraps an error of the operating system with what was being done.
@@ -45,7 +49,11 @@ impl Error {
             Some(libc::EOPNOTSUPP | libc::EAFNOSUPPORT | libc::EPROTONOSUPPORT) => Kind::Unsupported,
             _ => Kind::System,
         };
-        Self { kind, what: what.into(), source: Some(source) }
+        Self {
+            kind,
+            what: what.into(),
+            source: Some(source),
+        }
     }
 }
 

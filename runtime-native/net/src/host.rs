@@ -23,7 +23,9 @@ impl Host {
     pub fn open(config: HostConfig) -> Result<Self> {
         let netns = Netns::current()?;
         let dns = Dns::start(netns.clone(), &config.resolvers)?;
-        Ok(Self { state: Mutex::new(State::open(config, netns, dns)?) })
+        Ok(Self {
+            state: Mutex::new(State::open(config, netns, dns)?),
+        })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -54,7 +56,9 @@ impl Host {
     /// Deletes sandboxes with their endpoints, in the time of one (about 20 ms): off the critical path, and
     /// several at a time. Ones that are gone already are no error.
     pub fn delete_sandboxes(&self, ids: &[String]) -> Result<()> {
-        self.state().delete_sandboxes(ids)
+        let removed = self.state().delete_sandboxes(ids)?;
+        drop(removed);
+        Ok(())
     }
 
     /// Makes a bridge network; the same again is no error.

@@ -17,10 +17,21 @@ const INGRESS: Shape = Shape {
     slots: "slots",
     known: None,
     pick: |n| {
-        let mut expressions = vec![Expr::Random { modulus: n as u32, into: 0 }];
+        let mut expressions = vec![Expr::Random {
+            modulus: n as u32,
+            into: 0,
+        }];
         expressions.extend(rules::protocol_and_port(1));
-        expressions.push(Expr::Lookup { set: "slots", key: 0, into: Some(0), invert: false });
-        expressions.push(Expr::Dnat { address: 0, port: Some(1) });
+        expressions.push(Expr::Lookup {
+            set: "slots",
+            key: 0,
+            into: Some(0),
+            invert: false,
+        });
+        expressions.push(Expr::Dnat {
+            address: 0,
+            port: Some(1),
+        });
         expressions
     },
 };
@@ -45,7 +56,11 @@ pub(crate) struct HostTable {
 
 impl HostTable {
     pub(crate) fn new(nft: Nft) -> Self {
-        Self { nft, ingress: Slots::default(), stale: true }
+        Self {
+            nft,
+            ingress: Slots::default(),
+            stale: true,
+        }
     }
 
     /// Replaces the whole table at one moment; connections under way keep their translation.
@@ -126,22 +141,46 @@ fn sets(batch: &mut Batch, doors: &[Door]) {
     batch.set("ports_by_address", 12, Map::Values(8));
     batch.set("slots", 12, Map::Values(8));
     batch.set("ingress", 8, Map::Verdicts);
-    let named = |door: &Door| Element { key: rules::interface_key(&door.interface), data: Data::None };
+    let named = |door: &Door| Element {
+        key: rules::interface_key(&door.interface),
+        data: Data::None,
+    };
     batch.add("bridges", &doors.iter().map(named).collect::<Vec<_>>());
-    batch.add("closed", &doors.iter().filter(|d| d.closed).map(named).collect::<Vec<_>>());
-    let twice = |door: &Door| Element { key: rules::interface_key(&door.interface).repeat(2), data: Data::None };
-    batch.add("within", &doors.iter().filter(|d| d.within).map(twice).collect::<Vec<_>>());
+    batch.add(
+        "closed",
+        &doors.iter().filter(|d| d.closed).map(named).collect::<Vec<_>>(),
+    );
+    let twice = |door: &Door| Element {
+        key: rules::interface_key(&door.interface).repeat(2),
+        data: Data::None,
+    };
+    batch.add(
+        "within",
+        &doors.iter().filter(|d| d.within).map(twice).collect::<Vec<_>>(),
+    );
     for subnet in doors.iter().filter_map(|d| d.masquerade) {
-        let mut ends = vec![Element { key: subnet.network.octets().to_vec(), data: Data::None }];
+        let mut ends = vec![Element {
+            key: subnet.network.octets().to_vec(),
+            data: Data::None,
+        }];
         if let Some(next) = u32::from(subnet.broadcast()).checked_add(1) {
-            ends.push(Element { key: next.to_be_bytes().to_vec(), data: Data::IntervalEnd });
+            ends.push(Element {
+                key: next.to_be_bytes().to_vec(),
+                data: Data::IntervalEnd,
+            });
         }
         batch.add("subnets", &ends);
     }
 }
 
 fn chains(batch: &mut Batch) {
-    let hook = |kind, number, priority| Some(Hook { kind, number, priority });
+    let hook = |kind, number, priority| {
+        Some(Hook {
+            kind,
+            number,
+            priority,
+        })
+    };
     let then = |mut expressions: Vec<Expr>, last: Expr| {
         expressions.push(last);
         expressions
@@ -152,25 +191,70 @@ fn chains(batch: &mut Batch) {
     // Loopback is routable through our bridges (route_localnet), so nobody behind one may use that.
     batch.chain("guard", hook("filter", Hook::PREROUTING, -300));
     let to_loopback = rules::masked(rules::destination(0), LOOPBACK, LOOPBACK_MASK, true);
-    let guard = [&rules::interface_in(meta::IIFNAME, "bridges", false)[..], &to_loopback[..]].concat();
+    let guard = [
+        &rules::interface_in(meta::IIFNAME, "bridges", false)[..],
+        &to_loopback[..],
+    ]
+    .concat();
     batch.rule("guard", then(guard, drop()));
 
     batch.chain("publish", None);
     let mut by_address = vec![rules::destination(0)];
     by_address.extend(rules::protocol_and_port(1));
-    by_address.push(Expr::Lookup { set: "ports_by_address", key: 0, into: Some(0), invert: false });
-    batch.rule("publish", then(by_address, Expr::Dnat { address: 0, port: Some(1) }));
+    by_address.push(Expr::Lookup {
+        set: "ports_by_address",
+        key: 0,
+        into: Some(0),
+        invert: false,
+    });
+    batch.rule(
+        "publish",
+        then(
+            by_address,
+            Expr::Dnat {
+                address: 0,
+                port: Some(1),
+            },
+        ),
+    );
     let mut any = rules::protocol_and_port(0).to_vec();
-    any.push(Expr::Lookup { set: "ports", key: 0, into: Some(0), invert: false });
-    batch.rule("publish", then(any, Expr::Dnat { address: 0, port: Some(1) }));
+    any.push(Expr::Lookup {
+        set: "ports",
+        key: 0,
+        into: Some(0),
+        invert: false,
+    });
+    batch.rule(
+        "publish",
+        then(
+            any,
+            Expr::Dnat {
+                address: 0,
+                port: Some(1),
+            },
+        ),
+    );
     let ingress = rules::protocol_and_port(0).to_vec();
-    batch.rule("publish", then(ingress, Expr::LookupVerdict { set: "ingress", key: 0 }));
+    batch.rule(
+        "publish",
+        then(
+            ingress,
+            Expr::LookupVerdict {
+                set: "ingress",
+                key: 0,
+            },
+        ),
+    );
 
     for (name, number) in [("prerouting", Hook::PREROUTING), ("output", Hook::OUTPUT)] {
         batch.chain(name, hook("nat", number, -100));
         let local = vec![
             Expr::AddressType { into: 0 },
-            Expr::Compare { register: 0, equal: true, value: LOCAL.to_ne_bytes().to_vec() },
+            Expr::Compare {
+                register: 0,
+                equal: true,
+                value: LOCAL.to_ne_bytes().to_vec(),
+            },
         ];
         batch.rule(name, then(local, Expr::Verdict(Verdict::Jump("publish".into()))));
     }
@@ -182,25 +266,55 @@ fn chains(batch: &mut Batch) {
     batch.rule("forward", then(published, accept()));
     // Bridged packets pass here too where the kernel's br_netfilter is in force.
     let within = vec![
-        Expr::Meta { key: meta::IIFNAME, into: 0 },
-        Expr::Meta { key: meta::OIFNAME, into: 4 },
-        Expr::Lookup { set: "within", key: 0, into: None, invert: false },
+        Expr::Meta {
+            key: meta::IIFNAME,
+            into: 0,
+        },
+        Expr::Meta {
+            key: meta::OIFNAME,
+            into: 4,
+        },
+        Expr::Lookup {
+            set: "within",
+            key: 0,
+            into: None,
+            invert: false,
+        },
     ];
     batch.rule("forward", then(within, accept()));
     for (key, set) in [(meta::IIFNAME, "closed"), (meta::OIFNAME, "bridges")] {
-        batch.rule("forward", then(rules::interface_in(key, set, false).to_vec(), drop()));
+        batch.rule(
+            "forward",
+            then(rules::interface_in(key, set, false).to_vec(), drop()),
+        );
     }
 
     batch.chain("postrouting", hook("nat", Hook::POSTROUTING, 100));
     let from_loopback = rules::masked(rules::source(0), LOOPBACK, LOOPBACK_MASK, true);
     let to_bridges = rules::interface_in(meta::OIFNAME, "bridges", false);
-    let own = [Expr::Lookup { set: "subnets", key: 0, into: None, invert: false }];
+    let own = [Expr::Lookup {
+        set: "subnets",
+        key: 0,
+        into: None,
+        invert: false,
+    }];
     let own = [&[rules::source(0)][..], &own[..]].concat();
-    batch.rule("postrouting", then([&from_loopback[..], &to_bridges[..]].concat(), Expr::Masquerade));
-    let hairpin = [&own[..], &rules::any_of(ct::STATUS, ct::DNAT)[..], &to_bridges[..]].concat();
+    batch.rule(
+        "postrouting",
+        then([&from_loopback[..], &to_bridges[..]].concat(), Expr::Masquerade),
+    );
+    let hairpin = [
+        &own[..],
+        &rules::any_of(ct::STATUS, ct::DNAT)[..],
+        &to_bridges[..],
+    ]
+    .concat();
     batch.rule("postrouting", then(hairpin, Expr::Masquerade));
     let away = rules::interface_in(meta::OIFNAME, "bridges", true);
-    batch.rule("postrouting", then([&own[..], &away[..]].concat(), Expr::Masquerade));
+    batch.rule(
+        "postrouting",
+        then([&own[..], &away[..]].concat(), Expr::Masquerade),
+    );
 }
 
 fn port_key(protocol: Protocol, port: u16) -> Vec<u8> {
@@ -244,8 +358,14 @@ fn ingress_targets<'a>(balancers: impl Iterator<Item = &'a Balancer>) -> Targets
     let mut targets = Targets::new();
     for balancer in balancers {
         for port in &balancer.ports {
-            let behind = balancer.backends.iter().map(|b| address_and_port(b.address, port.target));
-            targets.entry(port_key(port.protocol, port.published)).or_default().extend(behind);
+            let behind = balancer
+                .backends
+                .iter()
+                .map(|b| address_and_port(b.address, port.target));
+            targets
+                .entry(port_key(port.protocol, port.published))
+                .or_default()
+                .extend(behind);
         }
     }
     targets

@@ -61,14 +61,21 @@ pub struct Links {
 impl Links {
     /// Opens the door to `netns`; it may be used from any thread afterwards.
     pub fn open(netns: &Netns) -> Result<Self> {
-        let socket = netns
-            .run(|| Socket::open(libc::NETLINK_ROUTE))?
-            .context(|| "open a routing netlink socket".into())?;
+        netns.run(Self::open_here)?
+    }
+
+    /// The same for the calling thread's own namespace.
+    pub fn open_here() -> Result<Self> {
+        let socket = Socket::open(libc::NETLINK_ROUTE).context(|| "open a routing netlink socket".into())?;
         Ok(Self { socket })
     }
 
     fn make(&mut self, name: &str, kind: &str, fill: impl FnOnce(&mut Message)) -> Result<u32> {
-        let mut m = Message::new(libc::RTM_NEWLINK, libc::NLM_F_CREATE | libc::NLM_F_EXCL, &ifinfo(0, 0, 0));
+        let mut m = Message::new(
+            libc::RTM_NEWLINK,
+            libc::NLM_F_CREATE | libc::NLM_F_EXCL,
+            &ifinfo(0, 0, 0),
+        );
         m.string(IFLA_IFNAME, name);
         fill(&mut m);
         self.socket.request(m).map_err(|e| match e.raw_os_error() {
@@ -246,7 +253,9 @@ impl Links {
         }
         let mut m = Message::new(libc::RTM_DELLINK, 0, &ifinfo(0, 0, 0));
         m.u32(IFLA_GROUP, DOOMED);
-        self.socket.request(m).context(|| format!("delete {marked} links"))
+        self.socket
+            .request(m)
+            .context(|| format!("delete {marked} links"))
     }
 
     /// Looks a link up by its name.
@@ -286,7 +295,10 @@ fn parse(payload: &[u8]) -> Option<Link> {
     Some(Link {
         index,
         name: attributes.string(IFLA_IFNAME)?,
-        mac: attributes.get(IFLA_ADDRESS).and_then(|b| b.try_into().ok()).map(Mac),
+        mac: attributes
+            .get(IFLA_ADDRESS)
+            .and_then(|b| b.try_into().ok())
+            .map(Mac),
         mtu: attributes.u32(IFLA_MTU).unwrap_or(0),
         kind,
     })

@@ -18,7 +18,9 @@ impl Memory {
             let path = root.join(folder);
             fs::create_dir_all(&path).context(|| format!("make {}", path.display()))?;
         }
-        Ok(Self { root: root.to_path_buf() })
+        Ok(Self {
+            root: root.to_path_buf(),
+        })
     }
 
     /// Where a sandbox's namespace is bound.
@@ -44,7 +46,9 @@ impl Memory {
     pub(crate) fn save(&self, folder: &str, id: &str, record: &impl Serialize) -> Result<()> {
         let path = self.file(folder, id);
         let what = || format!("write {}", path.display());
-        let bytes = serde_json::to_vec(record).map_err(io::Error::from).context(what)?;
+        let bytes = serde_json::to_vec(record)
+            .map_err(io::Error::from)
+            .context(what)?;
         let new = path.with_extension("new");
         fs::write(&new, bytes).context(what)?;
         fs::rename(&new, &path).context(what)
@@ -69,7 +73,10 @@ impl Memory {
             if file.extension().is_none_or(|e| e != "json") {
                 continue;
             }
-            match fs::read(&file).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
+            match fs::read(&file)
+                .ok()
+                .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+            {
                 Some(record) => records.push(record),
                 None => unreadable.push(file),
             }

@@ -38,26 +38,34 @@ impl Netns {
         })
     }
 
-    /// A new namespace bound to `path`, which is created.
-    pub fn create(path: &Path) -> Result<Self> {
+    /// A new namespace bound to `path`, which is created; `work` is done inside it before anyone else is.
+    pub fn create<T: Send>(path: &Path, work: impl FnOnce() -> Result<T> + Send) -> Result<(Self, T)> {
         let what = || format!("make the network namespace {}", path.display());
-        File::options().write(true).create_new(true).open(path).context(what)?;
-        let target = path.to_path_buf();
-        let made = on_thread(move || -> Result<Self> {
-            let what = || format!("make the network namespace {}", target.display());
+        File::options()
+            .write(true)
+            .create_new(true)
+            .open(path)
+            .context(what)?;
+        let made = on_thread(|| {
             // SAFETY: affects this thread only, which ends right after.
             check(unsafe { libc::unshare(libc::CLONE_NEWNET) }).context(what)?;
             let from = CString::new("/proc/thread-self/ns/net").expect("no zero byte");
-            let to = c_path(&target)?;
+            let to = c_path(path)?;
             // SAFETY: valid strings; no data argument.
             let done = unsafe {
-                libc::mount(from.as_ptr(), to.as_ptr(), std::ptr::null(), libc::MS_BIND, std::ptr::null())
+                libc::mount(
+                    from.as_ptr(),
+                    to.as_ptr(),
+                    std::ptr::null(),
+                    libc::MS_BIND,
+                    std::ptr::null(),
+                )
             };
             check(done).context(what)?;
-            Self::current()
+            Ok((Self::current()?, work()?))
         });
         if made.is_err() {
-            let _ = fs::remove_file(path);
+            let _ = remove(path);
         }
         made
     }
@@ -111,7 +119,9 @@ pub(crate) fn remove(path: &Path) -> Result<()> {
 
 /// The names of the bound namespaces in a folder; dead files are swept away.
 pub(crate) fn bound_in(folder: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    let Ok(entries) = fs::read_dir(folder) else {
+        return Vec::new();
+    };
     let mut bound = Vec::new();
     for path in entries.flatten().map(|e| e.path()) {
         if is_bound(&path) {
@@ -136,5 +146,9 @@ fn c_path(path: &Path) -> Result<CString> {
 }
 
 fn check(code: libc::c_int) -> io::Result<()> {
-    if code < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    if code < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
 }

@@ -120,7 +120,9 @@ pub(crate) fn vip_of(balancer: &Balancer) -> Option<Vip> {
 /// Makes a bridge with its address, or takes over one that has it already. Returns its index.
 pub(crate) fn ensure_bridge(host: &Netns, links: &mut Links, spec: &BridgeSpec) -> Result<u32> {
     if let Some(link) = links.get(&spec.name)? {
-        let ours = links.addresses()?.contains(&(link.index, spec.gateway, spec.subnet.prefix));
+        let ours = links
+            .addresses()?
+            .contains(&(link.index, spec.gateway, spec.subnet.prefix));
         if link.kind != "bridge" || !ours {
             let text = format!("the interface {} exists already and is something else", spec.name);
             return Err(Error::new(Kind::Conflict, text));
@@ -128,7 +130,10 @@ pub(crate) fn ensure_bridge(host: &Netns, links: &mut Links, spec: &BridgeSpec) 
         return Ok(link.index);
     }
     if let Some(other) = links.routed_subnets()?.iter().find(|s| s.overlaps(&spec.subnet)) {
-        let text = format!("the subnet {} overlaps {other}, which this node routes already", spec.subnet);
+        let text = format!(
+            "the subnet {} overlaps {other}, which this node routes already",
+            spec.subnet
+        );
         return Err(Error::new(Kind::Conflict, text));
     }
     let index = links.add_bridge(&spec.name, Some(crate::Mac::derived(spec.gateway)), spec.mtu)?;

@@ -63,7 +63,13 @@ impl Overlay {
         let missing = || Error::new(Kind::NotFound, "the overlay is incomplete");
         let vxlan = links.get(VXLAN)?.ok_or_else(missing)?;
         let bridge = links.get(BRIDGE)?.ok_or_else(missing)?.index;
-        Ok(Self { netns, links, bridge, mtu: vxlan.mtu, vxlan: vxlan.index })
+        Ok(Self {
+            netns,
+            links,
+            bridge,
+            mtu: vxlan.mtu,
+            vxlan: vxlan.index,
+        })
     }
 
     fn create(
@@ -73,11 +79,16 @@ impl Overlay {
         host_links: &mut Links,
         underlay: &Underlay,
     ) -> Result<Self> {
-        let mtu = if spec.mtu > 0 { spec.mtu } else { underlay_mtu(host_links, underlay.address)? - OVERHEAD };
-        let netns = Netns::create(path)?;
-        let mut links = Links::open(&netns)?;
-        sysctl::without_ipv6(&netns, "default")?;
-        sysctl::without_bridge_filter(&netns)?;
+        let mtu = if spec.mtu > 0 {
+            spec.mtu
+        } else {
+            underlay_mtu(host_links, underlay.address)? - OVERHEAD
+        };
+        let (netns, mut links) = Netns::create(path, || {
+            sysctl::without_ipv6_here("default")?;
+            sysctl::without_bridge_filter_here()?;
+            Links::open_here()
+        })?;
         let bridge = links.add_bridge(BRIDGE, None, mtu)?;
 
         // Made in the host's namespace so that its packets travel there, then moved to its own.
@@ -92,7 +103,13 @@ impl Overlay {
         let vxlan = links.index(VXLAN)?;
         links.attach(vxlan, bridge)?;
         links.set_up(bridge)?;
-        let mut overlay = Self { netns, links, bridge, mtu, vxlan };
+        let mut overlay = Self {
+            netns,
+            links,
+            bridge,
+            mtu,
+            vxlan,
+        };
         if spec.ingress {
             overlay.open_door(spec, host, host_links)?;
         }
@@ -102,16 +119,26 @@ impl Overlay {
     /// Gives the node itself an interface on the overlay.
     fn open_door(&mut self, spec: &OverlaySpec, host: &Netns, host_links: &mut Links) -> Result<()> {
         let address = spec.node_address.ok_or_else(|| {
-            Error::new(Kind::Invalid, "the ingress network needs this node's own address on it")
+            Error::new(
+                Kind::Invalid,
+                "the ingress network needs this node's own address on it",
+            )
         })?;
         let door = door_name(spec);
         host_links.delete(&door)?;
-        let peer = LinkPeer { netns: &self.netns, name: HOST_SIDE, mac: None };
+        let peer = LinkPeer {
+            netns: &self.netns,
+            name: HOST_SIDE,
+            mac: None,
+        };
         let index = host_links.add_veth(&door, self.mtu, &peer)?;
         host_links.set_mac(index, Mac::derived(address))?;
         sysctl::without_ipv6(host, &door)?;
         let setting = |name| sysctl::of_interface(&door, name);
-        sysctl::write(host, &[(setting("route_localnet"), "1"), (setting("arp_announce"), "2")])?;
+        sysctl::write(
+            host,
+            &[(setting("route_localnet"), "1"), (setting("arp_announce"), "2")],
+        )?;
         let inside = self.links.index(HOST_SIDE)?;
         self.links.attach(inside, self.bridge)?;
         host_links.set_up(index)?;
@@ -153,7 +180,11 @@ fn underlay_mtu(links: &mut Links, address: Ipv4Addr) -> Result<u32> {
         let text = format!("no interface of this node has the data-path address {address}");
         return Err(Error::new(Kind::NotFound, text));
     };
-    let mtu = links.list()?.into_iter().find(|l| l.index == index).map_or(1500, |l| l.mtu);
+    let mtu = links
+        .list()?
+        .into_iter()
+        .find(|l| l.index == index)
+        .map_or(1500, |l| l.mtu);
     // Loopback's 65536 is more than a VXLAN device takes.
     Ok(mtu.clamp(OVERHEAD + 576, 65_000))
 }

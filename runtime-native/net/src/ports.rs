@@ -37,16 +37,22 @@ impl Ports {
     /// clients too: translation comes first, so it is taken away from that program, not refused.
     pub(crate) fn hold_ingress(&mut self, host: &Netns, ports: &[IngressPort]) -> Result<()> {
         let wanted: Vec<_> = ports.iter().map(|p| (p.protocol, p.published)).collect();
-        self.ingress.retain(|(n, port), _| wanted.iter().any(|w| w.0.number() == *n && w.1 == *port));
+        self.ingress
+            .retain(|(n, port), _| wanted.iter().any(|w| w.0.number() == *n && w.1 == *port));
         let held = &self.ingress;
-        let new: Vec<_> =
-            wanted.iter().filter(|(p, port)| !held.contains_key(&(p.number(), *port))).collect();
+        let new: Vec<_> = wanted
+            .iter()
+            .filter(|(p, port)| !held.contains_key(&(p.number(), *port)))
+            .collect();
         if new.is_empty() {
             return Ok(());
         }
         let bound = host.run(|| {
             let bind_one = |(p, port): &&(Protocol, u16)| {
-                ((p.number(), *port), bind(*p, Ipv4Addr::UNSPECIFIED, *port).ok().map(|b| b.0))
+                (
+                    (p.number(), *port),
+                    bind(*p, Ipv4Addr::UNSPECIFIED, *port).ok().map(|b| b.0),
+                )
             };
             new.iter().map(bind_one).collect::<Vec<_>>()
         })?;
@@ -74,7 +80,10 @@ fn hold_one(port: &mut PublishedPort) -> Result<OwnedFd> {
         }
         Err(e) if e.kind() == io::ErrorKind::AddrInUse => Err(Error::new(
             Kind::PortInUse,
-            format!("Bind for {address}:{} failed: port is already allocated", port.host_port),
+            format!(
+                "Bind for {address}:{} failed: port is already allocated",
+                port.host_port
+            ),
         )),
         Err(e) => Err(Error::system(format!("bind {address}:{}", port.host_port), e)),
     }

@@ -32,12 +32,19 @@ impl Links {
     pub fn add_address(&mut self, index: u32, address: IpAddr, prefix: u8) -> Result<()> {
         let mut fixed = vec![family(address), prefix, 0, 0];
         fixed.extend_from_slice(&index.to_ne_bytes());
-        let mut m = Message::new(libc::RTM_NEWADDR, libc::NLM_F_CREATE | libc::NLM_F_REPLACE, &fixed);
-        m.attribute(IFA_LOCAL, &octets(address)).attribute(IFA_ADDRESS, &octets(address));
+        let mut m = Message::new(
+            libc::RTM_NEWADDR,
+            libc::NLM_F_CREATE | libc::NLM_F_REPLACE,
+            &fixed,
+        );
+        m.attribute(IFA_LOCAL, &octets(address))
+            .attribute(IFA_ADDRESS, &octets(address));
         if let (IpAddr::V4(v4), true) = (address, prefix < 31) {
             m.attribute(IFA_BROADCAST, &Subnet::new(v4, prefix).broadcast().octets());
         }
-        self.socket.request(m).context(|| format!("give link {index} the address {address}/{prefix}"))
+        self.socket
+            .request(m)
+            .context(|| format!("give link {index} the address {address}/{prefix}"))
     }
 
     /// Adds or replaces a route: `destination` is an address and a prefix length, none for the default route.
@@ -48,25 +55,44 @@ impl Links {
         index: u32,
         table: Option<u32>,
     ) -> Result<()> {
-        let of = destination.map(|d| d.0).or(gateway).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-        let scope = if gateway.is_some() { libc::RT_SCOPE_UNIVERSE } else { libc::RT_SCOPE_LINK };
+        let of = destination
+            .map(|d| d.0)
+            .or(gateway)
+            .unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+        let scope = if gateway.is_some() {
+            libc::RT_SCOPE_UNIVERSE
+        } else {
+            libc::RT_SCOPE_LINK
+        };
         let mut fixed = vec![family(of), destination.map_or(0, |d| d.1), 0, 0];
         fixed.extend_from_slice(&[libc::RT_TABLE_MAIN, RTPROT_STATIC, scope, libc::RTN_UNICAST]);
         fixed.extend_from_slice(&(if table.is_some() { RTNH_F_ONLINK } else { 0 }).to_ne_bytes());
-        let mut m = Message::new(libc::RTM_NEWROUTE, libc::NLM_F_CREATE | libc::NLM_F_REPLACE, &fixed);
+        let mut m = Message::new(
+            libc::RTM_NEWROUTE,
+            libc::NLM_F_CREATE | libc::NLM_F_REPLACE,
+            &fixed,
+        );
         if let Some((address, _)) = destination {
             m.attribute(RTA_DST, &octets(address));
         }
         if let Some(gateway) = gateway {
             m.attribute(RTA_GATEWAY, &octets(gateway));
         }
-        m.u32(RTA_OIF, index).u32(RTA_TABLE, table.unwrap_or(u32::from(libc::RT_TABLE_MAIN)));
-        self.socket.request(m).context(|| format!("add a route by link {index}"))
+        m.u32(RTA_OIF, index)
+            .u32(RTA_TABLE, table.unwrap_or(u32::from(libc::RT_TABLE_MAIN)));
+        self.socket
+            .request(m)
+            .context(|| format!("add a route by link {index}"))
     }
 
     /// Sends what carries `mark` through `table`.
     pub fn add_mark_rule(&mut self, mark: u32, table: u32) -> Result<()> {
-        match self.mark_rule(libc::RTM_NEWRULE, libc::NLM_F_CREATE | libc::NLM_F_EXCL, mark, table) {
+        match self.mark_rule(
+            libc::RTM_NEWRULE,
+            libc::NLM_F_CREATE | libc::NLM_F_EXCL,
+            mark,
+            table,
+        ) {
             Err(e) if e.raw_os_error() != Some(libc::EEXIST) => {
                 Err(Error::system(format!("add the rule of mark {mark:#x}"), e))
             }
@@ -90,15 +116,20 @@ impl Links {
         fixed[0] = libc::AF_INET as u8;
         fixed[7] = TO_TABLE;
         let mut m = Message::new(kind, flags, &fixed);
-        m.u32(FRA_PRIORITY, RULE_PRIORITY).u32(FRA_FWMARK, mark).u32(FRA_TABLE, table);
+        m.u32(FRA_PRIORITY, RULE_PRIORITY)
+            .u32(FRA_FWMARK, mark)
+            .u32(FRA_TABLE, table);
         self.socket.request(m)
     }
 
     /// Adds or replaces a permanent neighbour: `address` is at `mac` behind the link.
     pub fn set_neighbour(&mut self, index: u32, address: Ipv4Addr, mac: Mac) -> Result<()> {
         let mut m = neighbour(libc::RTM_NEWNEIGH, libc::AF_INET as u8, index, NUD_PERMANENT, 0);
-        m.attribute(NDA_DST, &address.octets()).attribute(NDA_LLADDR, &mac.0);
-        self.socket.request(m).context(|| format!("set the neighbour {address}"))
+        m.attribute(NDA_DST, &address.octets())
+            .attribute(NDA_LLADDR, &mac.0);
+        self.socket
+            .request(m)
+            .context(|| format!("set the neighbour {address}"))
     }
 
     /// Forgets a neighbour; one that is gone already is no error.
@@ -113,7 +144,9 @@ impl Links {
         let state = NUD_PERMANENT | NUD_NOARP;
         let mut m = neighbour(libc::RTM_NEWNEIGH, libc::AF_BRIDGE as u8, index, state, NTF_SELF);
         m.attribute(NDA_DST, &vtep.octets()).attribute(NDA_LLADDR, &mac.0);
-        self.socket.request(m).context(|| format!("forward {mac} to {vtep}"))
+        self.socket
+            .request(m)
+            .context(|| format!("forward {mac} to {vtep}"))
     }
 
     /// Deletes a forwarding entry; one that is gone already is no error.
@@ -126,7 +159,10 @@ impl Links {
     /// The IPv4 addresses of the namespace: link index, address, prefix length.
     pub fn addresses(&mut self) -> Result<Vec<(u32, Ipv4Addr, u8)>> {
         let m = Message::new(libc::RTM_GETADDR, 0, &[libc::AF_INET as u8, 0, 0, 0, 0, 0, 0, 0]);
-        let found = self.socket.query(m, true).context(|| "list the addresses".into())?;
+        let found = self
+            .socket
+            .query(m, true)
+            .context(|| "list the addresses".into())?;
         Ok(found
             .iter()
             .filter_map(|(_, p)| {
@@ -160,7 +196,11 @@ fn neighbour(kind: u16, family: u8, index: u32, state: u16, flags: u8) -> Messag
     fixed[4..8].copy_from_slice(&index.to_ne_bytes());
     fixed[8..10].copy_from_slice(&state.to_ne_bytes());
     fixed[10] = flags;
-    let create = if kind == libc::RTM_NEWNEIGH { libc::NLM_F_CREATE | libc::NLM_F_REPLACE } else { 0 };
+    let create = if kind == libc::RTM_NEWNEIGH {
+        libc::NLM_F_CREATE | libc::NLM_F_REPLACE
+    } else {
+        0
+    };
     Message::new(kind, create, &fixed)
 }
 
@@ -172,7 +212,11 @@ fn gone_is_fine(done: io::Result<()>) -> io::Result<()> {
 }
 
 fn family(address: IpAddr) -> u8 {
-    if address.is_ipv4() { libc::AF_INET as u8 } else { libc::AF_INET6 as u8 }
+    if address.is_ipv4() {
+        libc::AF_INET as u8
+    } else {
+        libc::AF_INET6 as u8
+    }
 }
 
 fn octets(address: IpAddr) -> Vec<u8> {

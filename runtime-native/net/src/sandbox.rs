@@ -1,5 +1,6 @@
 //! A sandbox: the network namespace of one container (or of several that share it).
 
+use crate::dns::Sockets;
 use crate::error::Result;
 use crate::link::Links;
 use crate::model::Endpoint;
@@ -30,42 +31,63 @@ pub(crate) struct Sandbox {
     pub(crate) netns: Netns,
     pub(crate) links: Links,
     pub(crate) table: SandboxTable,
+    /// The resolver's, until it takes them.
+    pub(crate) sockets: Option<Sockets>,
+}
+
+struct Doors {
+    links: Links,
+    nft: Nft,
+}
+
+impl Doors {
+    fn open_here() -> Result<Self> {
+        Ok(Self {
+            links: Links::open_here()?,
+            nft: Nft::open_here()?,
+        })
+    }
 }
 
 impl Sandbox {
     /// Makes a namespace bound at `path`, loopback up and settings in place.
     pub(crate) fn create(path: &Path, id: &str, resolvers: Vec<IpAddr>) -> Result<Self> {
-        let netns = Netns::create(path)?;
-        let record = Record { id: id.to_string(), resolvers, ..Record::default() };
-        let finish = || {
-            let mut sandbox = Self::over(netns, record)?;
-            let lo = sandbox.links.index("lo")?;
-            sandbox.links.set_up(lo)?;
-            sysctl::without_ipv6(&sandbox.netns, "default")?;
+        let record = Record {
+            id: id.to_string(),
+            resolvers,
+            ..Record::default()
+        };
+        let (netns, doors) = Netns::create(path, || {
+            let mut doors = Doors::open_here()?;
+            let lo = doors.links.index("lo")?;
+            doors.links.set_up(lo)?;
+            sysctl::without_ipv6_here("default")?;
             // Clients behind an ingress node come in by another interface than the default route's, so
             // reverse-path filtering must not judge; neighbours hear of a new address at once.
-            let settings = [
-                ("ipv4/conf/all/rp_filter".to_string(), "0"),
-                ("ipv4/conf/default/rp_filter".to_string(), "0"),
-                ("ipv4/conf/default/arp_notify".to_string(), "1"),
-            ];
-            sysctl::write(&sandbox.netns, &settings)?;
-            Ok(sandbox)
-        };
-        finish().inspect_err(|_| {
-            let _ = crate::netns::remove(path);
-        })
+            sysctl::write_here("ipv4/conf/all/rp_filter", "0")?;
+            sysctl::write_here("ipv4/conf/default/rp_filter", "0")?;
+            sysctl::write_here("ipv4/conf/default/arp_notify", "1")?;
+            Ok((doors, Sockets::bind_here()?))
+        })?;
+        Ok(Self::over(netns, record, doors))
     }
 
     /// Takes over the namespace bound at `path`.
     pub(crate) fn adopt(path: &Path, record: Record) -> Result<Self> {
-        Self::over(Netns::open(path)?, record)
+        let netns = Netns::open(path)?;
+        let doors = netns.run(|| Ok((Doors::open_here()?, Sockets::bind_here()?)))??;
+        Ok(Self::over(netns, record, doors))
     }
 
-    fn over(netns: Netns, record: Record) -> Result<Self> {
-        let links = Links::open(&netns)?;
-        let table = SandboxTable::new(Nft::open(&netns)?);
-        Ok(Self { record, netns, links, table })
+    fn over(netns: Netns, record: Record, (doors, sockets): (Doors, Sockets)) -> Self {
+        let table = SandboxTable::new(doors.nft);
+        Self {
+            record,
+            netns,
+            links: doors.links,
+            table,
+            sockets: Some(sockets),
+        }
     }
 
     pub(crate) fn endpoint(&self, network: &str) -> Option<&Endpoint> {
@@ -74,6 +96,10 @@ impl Sandbox {
 
     /// The address that leaves by the default route.
     pub(crate) fn default_source(&self) -> Option<Ipv4Addr> {
-        self.record.endpoints.iter().find(|e| e.default_route).map(|e| e.address)
+        self.record
+            .endpoints
+            .iter()
+            .find(|e| e.default_route)
+            .map(|e| e.address)
     }
 }

@@ -12,10 +12,21 @@ const VIPS: Shape = Shape {
     known: Some("known"),
     pick: |n| {
         vec![
-            Expr::Random { modulus: n as u32, into: 0 },
+            Expr::Random {
+                modulus: n as u32,
+                into: 0,
+            },
             rules::destination(1),
-            Expr::Lookup { set: "slots", key: 0, into: Some(0), invert: false },
-            Expr::Dnat { address: 0, port: None },
+            Expr::Lookup {
+                set: "slots",
+                key: 0,
+                into: Some(0),
+                invert: false,
+            },
+            Expr::Dnat {
+                address: 0,
+                port: None,
+            },
         ]
     },
 };
@@ -34,14 +45,19 @@ pub(crate) struct Arrival {
 
 /// The table of one sandbox, and what it holds.
 pub(crate) struct SandboxTable {
-    nft: Nft,
+    /// Kept open: closing a socket that has changed rules waits for the kernel, about 10 ms.
+    pub(crate) nft: Nft,
     vips: Slots,
     stale: bool,
 }
 
 impl SandboxTable {
     pub(crate) fn new(nft: Nft) -> Self {
-        Self { nft, vips: Slots::default(), stale: true }
+        Self {
+            nft,
+            vips: Slots::default(),
+            stale: true,
+        }
     }
 
     /// Whether the kernel's table is not known to be what is remembered, so that it must be rebuilt.
@@ -86,12 +102,39 @@ fn chains(batch: &mut Batch) {
     batch.set("vips", 4, Map::Verdicts);
     batch.set("known", 4, Map::Set);
     batch.set("slots", 8, Map::Values(4));
-    batch.chain("output", Some(Hook { kind: "nat", number: Hook::OUTPUT, priority: -100 }));
-    batch.rule("output", [rules::destination(0), Expr::LookupVerdict { set: "vips", key: 0 }]);
+    batch.chain(
+        "output",
+        Some(Hook {
+            kind: "nat",
+            number: Hook::OUTPUT,
+            priority: -100,
+        }),
+    );
+    batch.rule(
+        "output",
+        [rules::destination(0), Expr::LookupVerdict { set: "vips", key: 0 }],
+    );
 
     // What still has a virtual address after translation has nobody behind it.
-    batch.chain("refuse", Some(Hook { kind: "filter", number: Hook::OUTPUT, priority: 0 }));
-    let vip = || [rules::destination(0), Expr::Lookup { set: "known", key: 0, into: None, invert: false }];
+    batch.chain(
+        "refuse",
+        Some(Hook {
+            kind: "filter",
+            number: Hook::OUTPUT,
+            priority: 0,
+        }),
+    );
+    let vip = || {
+        [
+            rules::destination(0),
+            Expr::Lookup {
+                set: "known",
+                key: 0,
+                into: None,
+                invert: false,
+            },
+        ]
+    };
     let tcp = rules::protocol_is(libc::IPPROTO_TCP as u8);
     batch.rule("refuse", vip().into_iter().chain(tcp).chain([Expr::RejectTcp]));
     batch.rule("refuse", vip().into_iter().chain([Expr::RejectPort]));
@@ -102,18 +145,63 @@ fn chains(batch: &mut Batch) {
 fn arrival_chains(batch: &mut Batch, arrival: &Arrival) {
     const LINK_LAYER: u32 = 0;
     let here = || rules::interface_is(meta::IIFNAME, &arrival.ifname).into_iter();
-    batch.chain("arrive", Some(Hook { kind: "filter", number: Hook::PREROUTING, priority: -150 }));
-    let sender = Expr::Payload { base: LINK_LAYER, offset: 8, length: 4, into: 0 };
+    batch.chain(
+        "arrive",
+        Some(Hook {
+            kind: "filter",
+            number: Hook::PREROUTING,
+            priority: -150,
+        }),
+    );
+    let sender = Expr::Payload {
+        base: LINK_LAYER,
+        offset: 8,
+        length: 4,
+        into: 0,
+    };
     let fresh = rules::any_of(ct::STATE, ct::NEW);
-    batch.rule("arrive", here().chain(fresh).chain([sender, Expr::SetCtMark { from: 0 }]));
-    batch.rule("arrive", here().chain([Expr::Ct { key: ct::MARK, into: 0 }, Expr::SetMark { from: 0 }]));
+    batch.rule(
+        "arrive",
+        here().chain(fresh).chain([sender, Expr::SetCtMark { from: 0 }]),
+    );
+    batch.rule(
+        "arrive",
+        here().chain([
+            Expr::Ct {
+                key: ct::MARK,
+                into: 0,
+            },
+            Expr::SetMark { from: 0 },
+        ]),
+    );
 
-    batch.chain("answer", Some(Hook { kind: "route", number: Hook::OUTPUT, priority: -150 }));
+    batch.chain(
+        "answer",
+        Some(Hook {
+            kind: "route",
+            number: Hook::OUTPUT,
+            priority: -150,
+        }),
+    );
     let answer = [
-        Expr::Ct { key: ct::DIRECTION, into: 0 },
-        Expr::Compare { register: 0, equal: true, value: vec![1] },
-        Expr::Ct { key: ct::MARK, into: 0 },
-        Expr::Compare { register: 0, equal: false, value: vec![0; 4] },
+        Expr::Ct {
+            key: ct::DIRECTION,
+            into: 0,
+        },
+        Expr::Compare {
+            register: 0,
+            equal: true,
+            value: vec![1],
+        },
+        Expr::Ct {
+            key: ct::MARK,
+            into: 0,
+        },
+        Expr::Compare {
+            register: 0,
+            equal: false,
+            value: vec![0; 4],
+        },
         Expr::SetMark { from: 0 },
     ];
     batch.rule("answer", answer);
@@ -121,14 +209,36 @@ fn arrival_chains(batch: &mut Batch, arrival: &Arrival) {
     // An unconnected UDP socket answers from the address of the route it sees, before the mark is set. For
     // those on the ingress network itself, that is the right one.
     if let Some(source) = arrival.default_source {
-        batch.chain("datagram", Some(Hook { kind: "nat", number: Hook::PREROUTING, priority: -100 }));
+        batch.chain(
+            "datagram",
+            Some(Hook {
+                kind: "nat",
+                number: Hook::PREROUTING,
+                priority: -100,
+            }),
+        );
         let udp = rules::protocol_is(libc::IPPROTO_UDP as u8);
-        let outside = rules::masked(rules::source(0), arrival.subnet.network, arrival.subnet.mask(), false);
+        let outside = rules::masked(
+            rules::source(0),
+            arrival.subnet.network,
+            arrival.subnet.mask(),
+            false,
+        );
         let mine = [
             rules::destination(0),
-            Expr::Compare { register: 0, equal: true, value: arrival.address.octets().to_vec() },
-            Expr::Value { into: 0, value: source.octets().to_vec() },
-            Expr::Dnat { address: 0, port: None },
+            Expr::Compare {
+                register: 0,
+                equal: true,
+                value: arrival.address.octets().to_vec(),
+            },
+            Expr::Value {
+                into: 0,
+                value: source.octets().to_vec(),
+            },
+            Expr::Dnat {
+                address: 0,
+                port: None,
+            },
         ];
         batch.rule("datagram", here().chain(udp).chain(outside).chain(mine));
     }

@@ -73,14 +73,20 @@ fn chain_of(n: usize) -> String {
 }
 
 fn element(key: &[u8], data: Data) -> Element {
-    Element { key: key.to_vec(), data }
+    Element {
+        key: key.to_vec(),
+        data,
+    }
 }
 
 fn slots(key: &[u8], targets: &[Vec<u8>]) -> Vec<Element> {
     let slot = |(n, target): (usize, &Vec<u8>)| {
         let mut slot = (n as u32).to_ne_bytes().to_vec();
         slot.extend_from_slice(key);
-        Element { key: slot, data: Data::Value(target.clone()) }
+        Element {
+            key: slot,
+            data: Data::Value(target.clone()),
+        }
     };
     targets.iter().enumerate().map(slot).collect()
 }

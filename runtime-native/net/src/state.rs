@@ -36,10 +36,14 @@ impl State {
     pub(crate) fn open(config: HostConfig, netns: Netns, dns: Dns) -> Result<Self> {
         let memory = Memory::open(&config.exec_root)?;
         sysctl::write(&netns, &[("ipv4/ip_forward".into(), "1")])?;
-        let port = if config.vxlan_port == 0 { VXLAN_PORT } else { config.vxlan_port };
+        let port = if config.vxlan_port == 0 {
+            VXLAN_PORT
+        } else {
+            config.vxlan_port
+        };
         let mut state = Self {
             links: Links::open(&netns)?,
-            table: HostTable::new(Nft::open(&netns)?),
+            table: HostTable::new(netns.run(Nft::open_here)??),
             netns,
             ports: Ports::default(),
             memory,
@@ -78,7 +82,9 @@ impl State {
                 self.memory.forget("sandboxes", &record.id)?;
                 continue;
             }
-            record.endpoints.retain(|e| self.networks.contains_key(&e.network_id));
+            record
+                .endpoints
+                .retain(|e| self.networks.contains_key(&e.network_id));
             for endpoint in &mut record.endpoints {
                 // A port that somebody took meanwhile stays translated, as it was for the container.
                 let _ = self.ports.hold(&self.netns, endpoint);
@@ -87,7 +93,9 @@ impl State {
             self.sandboxes.insert(sandbox.record.id.clone(), sandbox);
         }
         for path in netns::bound_in(&self.memory.sandboxes_folder()) {
-            let known = path.file_name().is_some_and(|n| self.sandboxes.contains_key(&*n.to_string_lossy()));
+            let known = path
+                .file_name()
+                .is_some_and(|n| self.sandboxes.contains_key(&*n.to_string_lossy()));
             if !known {
                 netns::remove(&path)?;
             }
@@ -106,13 +114,16 @@ impl State {
 
     fn body_of(&mut self, spec: &Spec) -> Result<Body> {
         match spec {
-            Spec::Bridge(b) => {
-                Ok(Body::Bridge { index: ensure_bridge(&self.netns, &mut self.links, b)? })
-            }
+            Spec::Bridge(b) => Ok(Body::Bridge {
+                index: ensure_bridge(&self.netns, &mut self.links, b)?,
+            }),
             Spec::Overlay(o) => {
                 let path = self.memory.overlay(&o.network_id);
                 let underlay = self.underlay.as_ref().ok_or_else(|| {
-                    Error::new(Kind::Invalid, "an overlay network needs the node's data-path address")
+                    Error::new(
+                        Kind::Invalid,
+                        "an overlay network needs the node's data-path address",
+                    )
                 })?;
                 Overlay::ensure(&path, o, &self.netns, &mut self.links, underlay).map(Body::Overlay)
             }
@@ -133,10 +144,16 @@ impl State {
             spec.name = format!("cr-{:.10}", short_id(&[&spec.network_id]));
         }
         if spec.name.len() > 15 || spec.name.contains(['/', ' ']) {
-            return Err(Error::new(Kind::Invalid, format!("{:?} is no interface name", spec.name)));
+            return Err(Error::new(
+                Kind::Invalid,
+                format!("{:?} is no interface name", spec.name),
+            ));
         }
         if !spec.subnet.contains(spec.gateway) {
-            let text = format!("the gateway {} is not in the subnet {}", spec.gateway, spec.subnet);
+            let text = format!(
+                "the gateway {} is not in the subnet {}",
+                spec.gateway, spec.subnet
+            );
             return Err(Error::new(Kind::Invalid, text));
         }
         self.create_network(Spec::Bridge(spec))
@@ -144,7 +161,10 @@ impl State {
 
     pub(crate) fn create_overlay(&mut self, spec: OverlaySpec) -> Result<()> {
         if spec.vni == 0 || spec.vni >= 1 << 24 {
-            return Err(Error::new(Kind::Invalid, format!("{} is no VXLAN network identifier", spec.vni)));
+            return Err(Error::new(
+                Kind::Invalid,
+                format!("{} is no VXLAN network identifier", spec.vni),
+            ));
         }
         self.create_network(Spec::Overlay(spec))
     }
@@ -155,11 +175,18 @@ impl State {
             return if existing.picture.spec == spec {
                 Ok(())
             } else {
-                Err(Error::new(Kind::Conflict, format!("network {id} exists with other properties")))
+                Err(Error::new(
+                    Kind::Conflict,
+                    format!("network {id} exists with other properties"),
+                ))
             };
         }
         let body = self.body_of(&spec)?;
-        let picture = Picture { spec, peers: BTreeMap::new(), balancers: BTreeMap::new() };
+        let picture = Picture {
+            spec,
+            peers: BTreeMap::new(),
+            balancers: BTreeMap::new(),
+        };
         self.networks.insert(id.clone(), Network { picture, body });
         let finish = |state: &mut Self| {
             state.rebuild_host_table()?;
@@ -209,7 +236,8 @@ impl State {
         Ok(path)
     }
 
-    pub(crate) fn delete_sandboxes(&mut self, ids: &[String]) -> Result<()> {
+    /// Returns what is left to be dropped, which takes the kernel a while each: best done without the lock.
+    pub(crate) fn delete_sandboxes(&mut self, ids: &[String]) -> Result<Vec<Sandbox>> {
         let mut doomed: BTreeMap<String, Vec<String>> = BTreeMap::new();
         let mut touched = Vec::new();
         for sandbox in ids.iter().filter_map(|id| self.sandboxes.get(id)) {
@@ -230,16 +258,17 @@ impl State {
             }
         }
         self.links.delete_all(&on_host)?;
+        let mut removed = Vec::new();
         for id in ids {
             self.dns.stop(id);
-            self.sandboxes.remove(id);
+            removed.extend(self.sandboxes.remove(id));
             netns::remove(&self.memory.netns(checked_id(id)?))?;
             self.memory.forget("sandboxes", id)?;
         }
         for endpoint in touched {
             self.refresh_names(&endpoint.network_id);
         }
-        Ok(())
+        Ok(removed)
     }
 
     pub(crate) fn sandbox_path(&self, id: &str) -> Option<PathBuf> {
@@ -251,14 +280,18 @@ impl State {
     }
 
     pub(crate) fn endpoints(&self, sandbox: &str) -> Result<Vec<Endpoint>> {
-        let found = self.sandboxes.get(sandbox).ok_or_else(|| not_found("sandbox", sandbox))?;
+        let found = self
+            .sandboxes
+            .get(sandbox)
+            .ok_or_else(|| not_found("sandbox", sandbox))?;
         Ok(found.record.endpoints.clone())
     }
 
     pub(crate) fn rebuild_host_table(&mut self) -> Result<()> {
         let doors: Vec<_> = self.networks.values().filter_map(Network::door).collect();
         let endpoints = self.sandboxes.values().flat_map(|s| &s.record.endpoints);
-        self.table.rebuild(&doors, endpoints, ingress_balancers(&self.networks))
+        self.table
+            .rebuild(&doors, endpoints, ingress_balancers(&self.networks))
     }
 
     pub(crate) fn save_network(&self, id: &str) -> Result<()> {
@@ -286,7 +319,10 @@ impl State {
 
 /// The balancers of the ingress network.
 pub(crate) fn ingress_balancers(networks: &BTreeMap<String, Network>) -> impl Iterator<Item = &Balancer> {
-    networks.values().filter(|n| n.picture.spec.is_ingress()).flat_map(|n| n.picture.balancers.values())
+    networks
+        .values()
+        .filter(|n| n.picture.spec.is_ingress())
+        .flat_map(|n| n.picture.balancers.values())
 }
 
 /// The name of an endpoint's outer end.
@@ -297,7 +333,9 @@ pub(crate) fn veth_name(endpoint: &Endpoint) -> String {
 /// Sixteen hexadecimal digits that stand for longer names (FNV-1a): interface names have fifteen bytes.
 pub(crate) fn short_id(parts: &[&str]) -> String {
     let bytes = parts.iter().flat_map(|p| p.bytes().chain([0]));
-    let hash = bytes.fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3));
+    let hash = bytes.fold(0xcbf2_9ce4_8422_2325u64, |h, b| {
+        (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3)
+    });
     format!("{hash:016x}")
 }
 

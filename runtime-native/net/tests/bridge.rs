@@ -29,33 +29,72 @@ fn a_published_port_is_reached_from_everywhere() {
     serve_tcp(&web, 80, "web");
     serve_udp(&web, 53, "dns");
 
-    assert_eq!(ask(&client, node.address, 8080).unwrap(), "web 192.168.77.9", "from outside");
-    assert_eq!(ask(&client, node.address, chosen).unwrap(), "web 192.168.77.9", "on a chosen port");
-    assert_eq!(ask_udp(&client, node.address, 5353).unwrap(), "dns 192.168.77.9", "datagrams");
-    assert_eq!(ask(&node.netns, node.address, 8080).unwrap(), "web 192.168.77.1", "from the node itself");
-    assert_eq!(ask(&node.netns, Ipv4Addr::LOCALHOST, 8080).unwrap(), "web 172.30.1.1", "by loopback");
+    assert_eq!(
+        ask(&client, node.address, 8080).unwrap(),
+        "web 192.168.77.9",
+        "from outside"
+    );
+    assert_eq!(
+        ask(&client, node.address, chosen).unwrap(),
+        "web 192.168.77.9",
+        "on a chosen port"
+    );
+    assert_eq!(
+        ask_udp(&client, node.address, 5353).unwrap(),
+        "dns 192.168.77.9",
+        "datagrams"
+    );
+    assert_eq!(
+        ask(&node.netns, node.address, 8080).unwrap(),
+        "web 192.168.77.1",
+        "from the node itself"
+    );
+    assert_eq!(
+        ask(&node.netns, Ipv4Addr::LOCALHOST, 8080).unwrap(),
+        "web 172.30.1.1",
+        "by loopback"
+    );
 
     let near = node.sandbox("near");
     let mut n = endpoint("near", "net-a", "eth0", Ipv4Addr::new(172, 30, 1, 3));
     n.default_route = true;
     host.connect(n).unwrap();
-    assert_eq!(ask(&near, Ipv4Addr::new(172, 30, 1, 2), 80).unwrap(), "web 172.30.1.3", "neighbour");
-    assert!(ask(&near, node.address, 8080).unwrap().starts_with("web "), "hairpin, same bridge");
-    assert!(ask(&web, node.address, 8080).unwrap().starts_with("web "), "hairpin to itself");
+    assert_eq!(
+        ask(&near, Ipv4Addr::new(172, 30, 1, 2), 80).unwrap(),
+        "web 172.30.1.3",
+        "neighbour"
+    );
+    assert!(
+        ask(&near, node.address, 8080).unwrap().starts_with("web "),
+        "hairpin, same bridge"
+    );
+    assert!(
+        ask(&web, node.address, 8080).unwrap().starts_with("web "),
+        "hairpin to itself"
+    );
 
     let far = node.sandbox("far");
     let mut f = endpoint("far", "net-b", "eth0", Ipv4Addr::new(172, 30, 2, 2));
     f.default_route = true;
     host.connect(f).unwrap();
-    assert!(ask(&far, node.address, 8080).unwrap().starts_with("web "), "hairpin, other bridge");
-    assert!(connect(&far, Ipv4Addr::new(172, 30, 1, 2), 80).is_err(), "bridges are apart");
+    assert!(
+        ask(&far, node.address, 8080).unwrap().starts_with("web "),
+        "hairpin, other bridge"
+    );
+    assert!(
+        connect(&far, Ipv4Addr::new(172, 30, 1, 2), 80).is_err(),
+        "bridges are apart"
+    );
 
     serve_tcp(&client, 7000, "outside");
     let out = ask(&far, machine_address(9), 7000).unwrap();
     assert_eq!(out, "outside 192.168.77.1", "what leaves has the node's address");
 
     host.disconnect("web", "net-a").unwrap();
-    assert!(connect(&client, node.address, 8080).is_err(), "closed with its endpoint");
+    assert!(
+        connect(&client, node.address, 8080).is_err(),
+        "closed with its endpoint"
+    );
 }
 
 #[test]
@@ -65,15 +104,27 @@ fn conflicts_are_refused_by_kind() {
     let host = node.host();
     host.create_bridge(bridge("net-a", 1)).unwrap();
     host.create_bridge(bridge("net-a", 1)).unwrap();
-    assert_eq!(host.create_bridge(bridge("net-c", 1)).unwrap_err().kind, Kind::Conflict, "same subnet");
+    assert_eq!(
+        host.create_bridge(bridge("net-c", 1)).unwrap_err().kind,
+        Kind::Conflict,
+        "same subnet"
+    );
     let (a, b) = (node.sandbox("a"), node.sandbox("b"));
     let mut e = endpoint("a", "net-a", "eth0", Ipv4Addr::new(172, 30, 1, 2));
     e.published = vec![publish(8080, 80, Protocol::Tcp)];
     host.connect(e.clone()).unwrap();
     e.sandbox = "b".into();
-    assert_eq!(host.connect(e.clone()).unwrap_err().kind, Kind::Conflict, "same address");
+    assert_eq!(
+        host.connect(e.clone()).unwrap_err().kind,
+        Kind::Conflict,
+        "same address"
+    );
     e.address = Ipv4Addr::new(172, 30, 1, 3);
-    assert_eq!(host.connect(e.clone()).unwrap_err().kind, Kind::PortInUse, "same port");
+    assert_eq!(
+        host.connect(e.clone()).unwrap_err().kind,
+        Kind::PortInUse,
+        "same port"
+    );
     e.published.clear();
     host.connect(e.clone()).unwrap();
     assert_eq!(host.remove_network("net-a").unwrap_err().kind, Kind::InUse);
@@ -93,19 +144,32 @@ fn without_icc_neighbours_are_strangers_and_internal_networks_have_no_way_out() 
     inner.internal = true;
     node.host().create_bridge(apart).unwrap();
     node.host().create_bridge(inner).unwrap();
-    let boxes: Vec<_> = [("a", "apart", 1, 2), ("b", "apart", 1, 3), ("c", "inner", 2, 2), ("d", "inner", 2, 3)]
-        .into_iter()
-        .map(|(id, net, third, fourth)| {
-            let netns = node.sandbox(id);
-            let address = Ipv4Addr::new(172, 30, third, fourth);
-            node.host().connect(endpoint(id, net, "eth0", address)).unwrap();
-            serve_tcp(&netns, 80, id);
-            netns
-        })
-        .collect();
+    let boxes: Vec<_> = [
+        ("a", "apart", 1, 2),
+        ("b", "apart", 1, 3),
+        ("c", "inner", 2, 2),
+        ("d", "inner", 2, 3),
+    ]
+    .into_iter()
+    .map(|(id, net, third, fourth)| {
+        let netns = node.sandbox(id);
+        let address = Ipv4Addr::new(172, 30, third, fourth);
+        node.host().connect(endpoint(id, net, "eth0", address)).unwrap();
+        serve_tcp(&netns, 80, id);
+        netns
+    })
+    .collect();
     assert!(connect(&boxes[0], Ipv4Addr::new(172, 30, 1, 3), 80).is_err());
-    assert!(ask(&node.netns, Ipv4Addr::new(172, 30, 1, 3), 80).unwrap().starts_with("b "));
-    assert!(ask(&boxes[2], Ipv4Addr::new(172, 30, 2, 3), 80).unwrap().starts_with("d "));
+    assert!(
+        ask(&node.netns, Ipv4Addr::new(172, 30, 1, 3), 80)
+            .unwrap()
+            .starts_with("b ")
+    );
+    assert!(
+        ask(&boxes[2], Ipv4Addr::new(172, 30, 2, 3), 80)
+            .unwrap()
+            .starts_with("d ")
+    );
     serve_tcp(&client, 7000, "outside");
     assert!(connect(&boxes[2], machine_address(9), 7000).is_err());
 }
@@ -140,6 +204,10 @@ fn a_restart_disturbs_nothing_and_an_end_leaves_nothing() {
     names.sort_unstable();
     assert_eq!(names, ["lo", "uplink"]);
     for folder in ["netns", "overlays", "networks", "sandboxes"] {
-        assert_eq!(std::fs::read_dir(node.root().join(folder)).unwrap().count(), 0, "{folder}");
+        assert_eq!(
+            std::fs::read_dir(node.root().join(folder)).unwrap().count(),
+            0,
+            "{folder}"
+        );
     }
 }

@@ -33,7 +33,10 @@ fn resolve(netns: &Netns, name: &str, kind: RecordType) -> Message {
 
 fn resolve_by_tcp(netns: &Netns, name: &str, kind: RecordType) -> Message {
     let to = SocketAddr::new(RESOLVER.0.into(), RESOLVER.1);
-    let mut stream = netns.run(|| TcpStream::connect_timeout(&to, WAIT)).unwrap().unwrap();
+    let mut stream = netns
+        .run(|| TcpStream::connect_timeout(&to, WAIT))
+        .unwrap()
+        .unwrap();
     stream.set_read_timeout(Some(WAIT)).unwrap();
     let question = question(name, kind);
     stream.write_all(&(question.len() as u16).to_be_bytes()).unwrap();
@@ -70,7 +73,11 @@ fn outside(netns: &Netns) {
             let mut answer = Message::response(asked.metadata.id, OpCode::Query);
             let name = asked.queries[0].name.clone();
             answer.add_queries(asked.queries);
-            answer.add_answer(Record::from_rdata(name, 60, RData::A(A(Ipv4Addr::new(203, 0, 113, 7)))));
+            answer.add_answer(Record::from_rdata(
+                name,
+                60,
+                RData::A(A(Ipv4Addr::new(203, 0, 113, 7))),
+            ));
             let _ = socket.send_to(&answer.to_vec().unwrap(), from);
         }
     });
@@ -92,32 +99,59 @@ fn containers_find_each_other_and_the_world() {
     let mut e = endpoint("asker", "net-a", "eth0", Ipv4Addr::new(172, 30, 1, 3));
     e.default_route = true;
     node.host().connect(e).unwrap();
-    node.host().connect(endpoint("far", "net-b", "eth0", Ipv4Addr::new(172, 30, 2, 2))).unwrap();
+    node.host()
+        .connect(endpoint("far", "net-b", "eth0", Ipv4Addr::new(172, 30, 2, 2)))
+        .unwrap();
 
     assert_eq!(addresses(&resolve(&asker, "db.", RecordType::A)), [db]);
     assert_eq!(addresses(&resolve(&asker, "DB-1.", RecordType::A)), [db]);
     assert_eq!(addresses(&resolve_by_tcp(&asker, "db.", RecordType::A)), [db]);
     let six = resolve(&asker, "db.", RecordType::AAAA);
-    assert_eq!((six.metadata.response_code, six.answers.len()), (ResponseCode::NoError, 0));
+    assert_eq!(
+        (six.metadata.response_code, six.answers.len()),
+        (ResponseCode::NoError, 0)
+    );
     let back = resolve(&asker, "2.1.30.172.in-addr.arpa.", RecordType::PTR);
     assert_eq!(back.answers[0].data.to_string(), "db-1.");
     let unseen = resolve(&far, "db.", RecordType::A);
-    assert_eq!(unseen.metadata.response_code, ResponseCode::NXDomain, "other networks' names are not seen");
+    assert_eq!(
+        unseen.metadata.response_code,
+        ResponseCode::NXDomain,
+        "other networks' names are not seen"
+    );
 
     let nobody = resolve(&asker, "example.org.", RecordType::A);
-    assert_eq!(nobody.metadata.response_code, ResponseCode::ServFail, "nobody outside answers");
+    assert_eq!(
+        nobody.metadata.response_code,
+        ResponseCode::ServFail,
+        "nobody outside answers"
+    );
     // The silent resolver is left alone for a while; a new engine knows nothing of that.
     outside(&node.netns);
     node.host = None;
     node.open();
-    assert_eq!(addresses(&resolve(&asker, "example.org.", RecordType::A)), [Ipv4Addr::new(203, 0, 113, 7)]);
-    assert_eq!(addresses(&resolve(&asker, "db.", RecordType::A)), [db], "after a restart");
+    assert_eq!(
+        addresses(&resolve(&asker, "example.org.", RecordType::A)),
+        [Ipv4Addr::new(203, 0, 113, 7)]
+    );
+    assert_eq!(
+        addresses(&resolve(&asker, "db.", RecordType::A)),
+        [db],
+        "after a restart"
+    );
 
     // Port 53 stays the container's own.
-    let own = asker.run(|| (UdpSocket::bind("0.0.0.0:53").is_ok(), TcpListener::bind("0.0.0.0:53").is_ok()));
+    let own = asker.run(|| {
+        (
+            UdpSocket::bind("0.0.0.0:53").is_ok(),
+            TcpListener::bind("0.0.0.0:53").is_ok(),
+        )
+    });
     assert_eq!(own.unwrap(), (true, true));
 
-    node.host().set_endpoint_names("db", "net-a", vec!["store".into()]).unwrap();
+    node.host()
+        .set_endpoint_names("db", "net-a", vec!["store".into()])
+        .unwrap();
     assert_eq!(addresses(&resolve(&asker, "store.", RecordType::A)), [db]);
     node.host().delete_sandboxes(&["db".into()]).unwrap();
     let gone = resolve(&asker, "store.", RecordType::A);
@@ -130,10 +164,15 @@ fn services_have_names_for_the_whole_and_for_their_tasks() {
     let node = world.node(1);
     node.host().create_overlay(overlay("user", 4097)).unwrap();
     let asker = node.sandbox("asker");
-    node.host().connect(endpoint("asker", "user", "eth0", Ipv4Addr::new(10, 20, 0, 2))).unwrap();
+    node.host()
+        .connect(endpoint("asker", "user", "eth0", Ipv4Addr::new(10, 20, 0, 2)))
+        .unwrap();
     let all: Vec<_> = (0..100).map(|n| Ipv4Addr::new(10, 20, 0, 100 + n)).collect();
     let vip = Ipv4Addr::new(10, 20, 0, 5);
-    let named = |n: usize| Backend { address: all[n], names: vec![format!("web.{}", n + 1)] };
+    let named = |n: usize| Backend {
+        address: all[n],
+        names: vec![format!("web.{}", n + 1)],
+    };
     let service = |id: &str, vip, n| Balancer {
         id: id.into(),
         vip,
@@ -141,8 +180,10 @@ fn services_have_names_for_the_whole_and_for_their_tasks() {
         backends: (0..n).map(named).collect(),
         ports: vec![],
     };
-    let update =
-        Update { set: vec![service("web", Some(vip), 100), service("rr", None, 3)], ..Update::default() };
+    let update = Update {
+        set: vec![service("web", Some(vip), 100), service("rr", None, 3)],
+        ..Update::default()
+    };
     node.host().apply("user", update).unwrap();
 
     assert_eq!(addresses(&resolve(&asker, "web.", RecordType::A)), [vip]);
@@ -154,5 +195,8 @@ fn services_have_names_for_the_whole_and_for_their_tasks() {
     assert_eq!(firsts.len(), 3, "in turn");
     let cut = resolve(&asker, "tasks.web.", RecordType::A);
     assert!(cut.metadata.truncation && !cut.answers.is_empty() && cut.to_vec().unwrap().len() <= 512);
-    assert_eq!(addresses(&resolve_by_tcp(&asker, "tasks.web.", RecordType::A)), all);
+    assert_eq!(
+        addresses(&resolve_by_tcp(&asker, "tasks.web.", RecordType::A)),
+        all
+    );
 }

@@ -20,12 +20,27 @@ fn ingress(n: u8) -> Ipv4Addr {
 }
 
 fn balancer(vip: Option<Ipv4Addr>, backends: &[Ipv4Addr], ports: Vec<IngressPort>) -> Balancer {
-    let backends = backends.iter().map(|a| Backend { address: *a, names: vec![] }).collect();
-    Balancer { id: "web".into(), vip, names: vec!["web".into()], backends, ports }
+    let backends = backends
+        .iter()
+        .map(|a| Backend {
+            address: *a,
+            names: vec![],
+        })
+        .collect();
+    Balancer {
+        id: "web".into(),
+        vip,
+        names: vec!["web".into()],
+        backends,
+        ports,
+    }
 }
 
 fn only(balancer: Balancer) -> Update {
-    Update { set: vec![balancer], ..Update::default() }
+    Update {
+        set: vec![balancer],
+        ..Update::default()
+    }
 }
 
 /// A sandbox on the gateway bridge, as tasks have it.
@@ -38,7 +53,9 @@ fn task_on(node: &Node, id: &str, n: u8) -> Netns {
 }
 
 fn on_overlay(node: &Node, id: &str, address: Ipv4Addr) -> Endpoint {
-    node.host().connect(endpoint(id, "user", "eth0", address)).unwrap()
+    node.host()
+        .connect(endpoint(id, "user", "eth0", address))
+        .unwrap()
 }
 
 #[test]
@@ -61,16 +78,29 @@ fn virtual_addresses_spread_drain_and_refuse() {
     }
     let where_all_are = || {
         let home = |n| if n == 2 || n == 10 { 1 } else { 2 };
-        [2, 10, 11, 12].map(|n| peer(task(n), machine_address(home(n)), false)).to_vec()
+        [2, 10, 11, 12]
+            .map(|n| peer(task(n), machine_address(home(n)), false))
+            .to_vec()
     };
     for node in &nodes {
-        let update = Update { full: true, set_peers: where_all_are(), ..Update::default() };
+        let update = Update {
+            full: true,
+            set_peers: where_all_are(),
+            ..Update::default()
+        };
         node.host().apply("user", update).unwrap();
     }
-    assert_eq!(ask(&caller, task(11), 80).unwrap(), "t11 10.20.0.2", "straight to another node");
+    assert_eq!(
+        ask(&caller, task(11), 80).unwrap(),
+        "t11 10.20.0.2",
+        "straight to another node"
+    );
 
     let all = [task(10), task(11), task(12)];
-    nodes[0].host().apply("user", only(balancer(Some(VIP), &all, vec![]))).unwrap();
+    nodes[0]
+        .host()
+        .apply("user", only(balancer(Some(VIP), &all, vec![])))
+        .unwrap();
     let mut seen = BTreeSet::new();
     for _ in 0..60 {
         seen.insert(ask(&caller, VIP, 80).unwrap());
@@ -84,7 +114,10 @@ fn virtual_addresses_spread_drain_and_refuse() {
             break stream;
         }
     };
-    nodes[0].host().apply("user", only(balancer(Some(VIP), &[task(10), task(12)], vec![]))).unwrap();
+    nodes[0]
+        .host()
+        .apply("user", only(balancer(Some(VIP), &[task(10), task(12)], vec![])))
+        .unwrap();
     for _ in 0..20 {
         assert!(!ask(&caller, VIP, 80).unwrap().starts_with("t11"));
     }
@@ -96,20 +129,32 @@ fn virtual_addresses_spread_drain_and_refuse() {
     nodes[0].open();
     assert!(ask_on(&mut open).unwrap().starts_with("t11"));
     assert!(ask(&caller, VIP, 80).is_ok());
-    nodes[0].host().apply("user", only(balancer(Some(VIP), &[task(12)], vec![]))).unwrap();
+    nodes[0]
+        .host()
+        .apply("user", only(balancer(Some(VIP), &[task(12)], vec![])))
+        .unwrap();
     assert!(ask(&caller, VIP, 80).unwrap().starts_with("t12"));
     assert!(ask_on(&mut open).unwrap().starts_with("t11"));
 
     // A late sandbox sees the same; nobody behind means refused, at once.
     let late = nodes[0].sandbox("late");
     on_overlay(&nodes[0], "late", task(3));
-    let update = Update { set_peers: vec![peer(task(3), machine_address(1), false)], ..Update::default() };
+    let update = Update {
+        set_peers: vec![peer(task(3), machine_address(1), false)],
+        ..Update::default()
+    };
     nodes[1].host().apply("user", update).unwrap();
     assert!(ask(&late, VIP, 80).unwrap().starts_with("t12"));
-    nodes[0].host().apply("user", only(balancer(Some(VIP), &[], vec![]))).unwrap();
+    nodes[0]
+        .host()
+        .apply("user", only(balancer(Some(VIP), &[], vec![])))
+        .unwrap();
     let refused = connect(&late, VIP, 80).unwrap_err();
     assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
-    let gone = Update { remove: vec!["web".into()], ..Update::default() };
+    let gone = Update {
+        remove: vec!["web".into()],
+        ..Update::default()
+    };
     nodes[0].host().apply("user", gone).unwrap();
 }
 
@@ -130,18 +175,30 @@ fn any_node_answers_and_the_client_keeps_its_address() {
     for (n, node) in [(10, 0), (11, 1)] {
         let id = format!("t{n}");
         let netns = task_on(&nodes[node], &id, n);
-        nodes[node].host().connect(endpoint(&id, "ingress", "eth0", ingress(n))).unwrap();
+        nodes[node]
+            .host()
+            .connect(endpoint(&id, "ingress", "eth0", ingress(n)))
+            .unwrap();
         serve_tcp(&netns, 80, &id);
         serve_udp(&netns, 80, &id);
         tasks.push(netns);
     }
-    let port = |published, protocol| IngressPort { published, target: 80, protocol };
+    let port = |published, protocol| IngressPort {
+        published,
+        target: 80,
+        protocol,
+    };
     let ports = vec![port(8080, Protocol::Tcp), port(8081, Protocol::Udp)];
-    let mut peers: Vec<_> = (1..=3).map(|n| peer(ingress(n), machine_address(n), true)).collect();
+    let mut peers: Vec<_> = (1..=3)
+        .map(|n| peer(ingress(n), machine_address(n), true))
+        .collect();
     peers.extend([(10, 1), (11, 2)].map(|(n, at)| peer(ingress(n), machine_address(at), false)));
     let say = |backends: &[Ipv4Addr]| {
         for (n, node) in nodes.iter().enumerate() {
-            let others = peers.iter().filter(|p| !p.node || p.address != ingress(n as u8 + 1)).cloned();
+            let others = peers
+                .iter()
+                .filter(|p| !p.node || p.address != ingress(n as u8 + 1))
+                .cloned();
             let update = Update {
                 full: true,
                 set: vec![balancer(None, backends, ports.clone())],
@@ -160,12 +217,20 @@ fn any_node_answers_and_the_client_keeps_its_address() {
         }
         let wanted = ["t10 192.168.77.9", "t11 192.168.77.9"].map(String::from);
         assert_eq!(seen, BTreeSet::from(wanted), "through node {n}");
-        assert!(ask_udp(&client, machine_address(n), 8081).unwrap().ends_with(" 192.168.77.9"), "datagrams");
+        assert!(
+            ask_udp(&client, machine_address(n), 8081)
+                .unwrap()
+                .ends_with(" 192.168.77.9"),
+            "datagrams"
+        );
     }
     for node in &nodes {
         for _ in 0..6 {
             let own = ask(&node.netns, node.address, 8080).unwrap();
-            assert!(own.ends_with(&format!(" {}", node.address)), "from the node itself: {own}");
+            assert!(
+                own.ends_with(&format!(" {}", node.address)),
+                "from the node itself: {own}"
+            );
             ask(&node.netns, Ipv4Addr::LOCALHOST, 8080).unwrap();
             ask_udp(&node.netns, Ipv4Addr::LOCALHOST, 8081).unwrap();
             ask_udp(&node.netns, node.address, 8081).unwrap();
@@ -182,7 +247,10 @@ fn any_node_answers_and_the_client_keeps_its_address() {
     }
     serve_tcp(&client, 7000, "outside");
     let out = ask(&tasks[0], machine_address(9), 7000).unwrap();
-    assert_eq!(out, "outside 192.168.77.1", "a task's own connections go out by its node");
+    assert_eq!(
+        out, "outside 192.168.77.1",
+        "a task's own connections go out by its node"
+    );
 
     // Drain through a node without a replica.
     let mut open = loop {

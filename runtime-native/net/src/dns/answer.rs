@@ -52,7 +52,10 @@ pub(crate) fn answer(bytes: &[u8], tables: &Tables, view: &View, turn: usize, da
     let mut message = response(&question, ResponseCode::NoError);
     message.insert_answers(records);
     if datagram {
-        let room = question.edns.as_ref().map_or(SMALLEST, |e| e.max_payload().clamp(SMALLEST, UDP_SIZE));
+        let room = question
+            .edns
+            .as_ref()
+            .map_or(SMALLEST, |e| e.max_payload().clamp(SMALLEST, UDP_SIZE));
         fit(&mut message, usize::from(room));
     }
     reply(message)

@@ -24,22 +24,24 @@ pub(crate) struct Forwarder {
 
 impl Forwarder {
     pub(crate) fn new() -> Self {
-        Self { places: Semaphore::new(AT_ONCE), resting: Mutex::default() }
+        Self {
+            places: Semaphore::new(AT_ONCE),
+            resting: Mutex::default(),
+        }
     }
 
     /// Passes a question on and returns the first answer. A resolver that did not answer is left alone for
     /// a while, so that its silence is paid for once and not with every name.
-    pub(crate) async fn ask(
-        &self,
-        question: &[u8],
-        upstreams: &[IpAddr],
-        over_tcp: bool,
-    ) -> Option<Vec<u8>> {
+    pub(crate) async fn ask(&self, question: &[u8], upstreams: &[IpAddr], over_tcp: bool) -> Option<Vec<u8>> {
         let _place = self.places.try_acquire().ok()?;
         for upstream in upstreams.iter().take(MOST_UPSTREAMS).filter(|u| !self.rests(**u)) {
             let address = SocketAddr::new(*upstream, PORT);
             let asked = async {
-                if over_tcp { by_tcp(question, address).await } else { by_udp(question, address).await }
+                if over_tcp {
+                    by_tcp(question, address).await
+                } else {
+                    by_udp(question, address).await
+                }
             };
             match timeout(PATIENCE, asked).await {
                 Ok(Ok(answer)) => return Some(answer),

@@ -6,4 +6,4 @@ mod names;
 mod redirect;
 mod server;
 
-pub(crate) use server::Dns;
+pub(crate) use server::{Dns, Sockets};

@@ -35,7 +35,10 @@ impl Names {
         }
         for balancer in network.picture.balancers.values() {
             for backend in &balancer.backends {
-                backend.names.iter().for_each(|name| names.add(name, backend.address));
+                backend
+                    .names
+                    .iter()
+                    .for_each(|name| names.add(name, backend.address));
             }
             for name in &balancer.names {
                 match balancer.vip {
@@ -68,24 +71,32 @@ pub(crate) struct Tables {
 
 impl Tables {
     fn seen_by(&self, view: &View) -> impl Iterator<Item = &Names> {
-        view.networks.iter().filter_map(|n| self.networks.get(n).map(|n| &**n))
+        view.networks
+            .iter()
+            .filter_map(|n| self.networks.get(n).map(|n| &**n))
     }
 
     /// The addresses of a name: those of the first network that knows it.
     pub(crate) fn addresses(&self, view: &View, name: &str) -> Option<&[Ipv4Addr]> {
-        self.seen_by(view).find_map(|n| n.forward.get(name)).map(Vec::as_slice)
+        self.seen_by(view)
+            .find_map(|n| n.forward.get(name))
+            .map(Vec::as_slice)
     }
 
     /// The name of an address.
     pub(crate) fn name(&self, view: &View, address: Ipv4Addr) -> Option<&str> {
-        self.seen_by(view).find_map(|n| n.reverse.get(&address)).map(String::as_str)
+        self.seen_by(view)
+            .find_map(|n| n.reverse.get(&address))
+            .map(String::as_str)
     }
 }
 
 impl State {
     /// Tells the resolver a network's names anew.
     pub(crate) fn refresh_names(&mut self, id: &str) {
-        let Some(network) = self.networks.get(id) else { return };
+        let Some(network) = self.networks.get(id) else {
+            return;
+        };
         let endpoints = self.sandboxes.values().filter_map(|s| s.endpoint(id));
         let own: Vec<_> = endpoints.map(|e| (e.address, e.dns_names.clone())).collect();
         self.dns.set_network(id, Names::of(network, &own));
@@ -93,14 +104,26 @@ impl State {
 
     /// Makes the resolver answer in a sandbox, with what it sees now.
     pub(crate) fn serve_names(&mut self, id: &str) -> Result<()> {
-        let Some(sandbox) = self.sandboxes.get_mut(id) else { return Ok(()) };
-        let networks = sandbox.record.endpoints.iter().map(|e| e.network_id.clone()).collect();
+        let Some(sandbox) = self.sandboxes.get_mut(id) else {
+            return Ok(());
+        };
+        let networks = sandbox
+            .record
+            .endpoints
+            .iter()
+            .map(|e| e.network_id.clone())
+            .collect();
         let has_way_out = sandbox.default_source().is_some();
         let upstreams = match has_way_out {
             true if sandbox.record.resolvers.is_empty() => self.dns.resolvers().to_vec(),
             true => sandbox.record.resolvers.clone(),
             false => Vec::new(),
         };
-        self.dns.serve(id, &sandbox.netns, View { networks, upstreams })
+        self.dns.serve(
+            id,
+            sandbox.sockets.take(),
+            &mut sandbox.table.nft,
+            View { networks, upstreams },
+        )
     }
 }

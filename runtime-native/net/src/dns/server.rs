@@ -6,6 +6,7 @@ use super::names::{Names, Tables, View};
 use super::redirect::{self, ADDRESS};
 use crate::error::{Context, Error, Kind, Result};
 use crate::netns::Netns;
+use crate::nft::Nft;
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, TcpListener, UdpSocket};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -22,8 +23,29 @@ const IDLE: Duration = Duration::from_secs(10);
 const OPEN_AT_ONCE: usize = 128;
 
 enum Command {
-    Serve(String, UdpSocket, TcpListener),
+    Serve(String, Sockets),
     Stop(String, oneshot::Sender<()>),
+}
+
+/// Where one sandbox asks.
+pub(crate) struct Sockets {
+    udp: UdpSocket,
+    tcp: TcpListener,
+    ports: (u16, u16),
+}
+
+impl Sockets {
+    /// Binds them in the calling thread's namespace.
+    pub(crate) fn bind_here() -> Result<Self> {
+        let bind = || {
+            let (udp, tcp) = (UdpSocket::bind((ADDRESS, 0))?, TcpListener::bind((ADDRESS, 0))?);
+            udp.set_nonblocking(true)?;
+            tcp.set_nonblocking(true)?;
+            let ports = (udp.local_addr()?.port(), tcp.local_addr()?.port());
+            Ok(Self { udp, tcp, ports })
+        };
+        bind().context(|| "open the resolver's sockets".into())
+    }
 }
 
 /// The resolver of the node.
@@ -44,7 +66,11 @@ struct Shared {
 impl Dns {
     /// Starts the thread, in the node's namespace so that questions go out there.
     pub(crate) fn start(host: Netns, resolvers: &[IpAddr]) -> Result<Self> {
-        let resolvers = if resolvers.is_empty() { configured() } else { resolvers.to_vec() };
+        let resolvers = if resolvers.is_empty() {
+            configured()
+        } else {
+            resolvers.to_vec()
+        };
         let (commands, receiver) = mpsc::channel(QUEUE);
         let tables = Arc::new(RwLock::new(Tables::default()));
         let shared = Arc::new(Shared {
@@ -99,20 +125,18 @@ impl Dns {
         }
     }
 
-    /// Answers in a sandbox from now on, with this view; again: only the view changes.
-    pub(crate) fn serve(&mut self, id: &str, netns: &Netns, view: View) -> Result<()> {
+    /// Answers in a sandbox from now on, with this view; without sockets only the view changes.
+    pub(crate) fn serve(
+        &mut self,
+        id: &str,
+        sockets: Option<Sockets>,
+        nft: &mut Nft,
+        view: View,
+    ) -> Result<()> {
         self.write(|t| t.views.insert(id.to_string(), view));
-        if self.serving.contains(id) {
-            return Ok(());
-        }
-        let bound = netns.run(|| Ok((UdpSocket::bind((ADDRESS, 0))?, TcpListener::bind((ADDRESS, 0))?)))?;
-        let what = || format!("open the resolver's sockets in sandbox {id}");
-        let (udp, tcp): (UdpSocket, TcpListener) = bound.context(what)?;
-        udp.set_nonblocking(true).context(what)?;
-        tcp.set_nonblocking(true).context(what)?;
-        let ports = (udp.local_addr().context(what)?.port(), tcp.local_addr().context(what)?.port());
-        redirect::install(netns, ports.0, ports.1)?;
-        self.send(Command::Serve(id.to_string(), udp, tcp))?;
+        let Some(sockets) = sockets else { return Ok(()) };
+        redirect::install(nft, sockets.ports.0, sockets.ports.1)?;
+        self.send(Command::Serve(id.to_string(), sockets))?;
         self.serving.insert(id.to_string());
         Ok(())
     }
@@ -141,8 +165,17 @@ impl Drop for Dns {
 /// The resolvers that /etc/resolv.conf names.
 fn configured() -> Vec<IpAddr> {
     let text = std::fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
-    let address = |line: &str| line.strip_prefix("nameserver")?.split_whitespace().next()?.parse().ok();
-    text.lines().filter_map(address).filter(|a| *a != IpAddr::V4(ADDRESS)).collect()
+    let address = |line: &str| {
+        line.strip_prefix("nameserver")?
+            .split_whitespace()
+            .next()?
+            .parse()
+            .ok()
+    };
+    text.lines()
+        .filter_map(address)
+        .filter(|a| *a != IpAddr::V4(ADDRESS))
+        .collect()
 }
 
 async fn run(mut commands: mpsc::Receiver<Command>, shared: Arc<Shared>) {
@@ -155,7 +188,7 @@ async fn run(mut commands: mpsc::Receiver<Command>, shared: Arc<Shared>) {
         };
         match command {
             None => return,
-            Some(Command::Serve(id, udp, tcp)) => {
+            Some(Command::Serve(id, Sockets { udp, tcp, .. })) => {
                 let datagrams = tasks.spawn(serve_datagrams(udp, id.clone(), shared.clone()));
                 let streams = tasks.spawn(serve_streams(tcp, id.clone(), shared.clone()));
                 sandboxes.insert(id, [datagrams, streams]);
@@ -177,7 +210,9 @@ impl Shared {
     /// What to do with a question of this sandbox, and whom to ask if it is to be passed on.
     fn decide(&self, id: &str, question: &[u8], datagram: bool) -> (Outcome, Vec<IpAddr>) {
         let tables = self.tables.read().unwrap_or_else(PoisonError::into_inner);
-        let Some(view) = tables.views.get(id) else { return (Outcome::Ignore, Vec::new()) };
+        let Some(view) = tables.views.get(id) else {
+            return (Outcome::Ignore, Vec::new());
+        };
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
         let outcome = answer(question, &tables, view, turn, datagram);
         let upstreams = match outcome {
@@ -196,7 +231,9 @@ impl Shared {
 }
 
 async fn serve_datagrams(socket: UdpSocket, id: String, shared: Arc<Shared>) {
-    let Ok(socket) = tokio::net::UdpSocket::from_std(socket).map(Arc::new) else { return };
+    let Ok(socket) = tokio::net::UdpSocket::from_std(socket).map(Arc::new) else {
+        return;
+    };
     let mut waiting = JoinSet::new();
     let mut buffer = vec![0u8; 4096];
     loop {
@@ -232,7 +269,9 @@ async fn serve_datagrams(socket: UdpSocket, id: String, shared: Arc<Shared>) {
 }
 
 async fn serve_streams(listener: TcpListener, id: String, shared: Arc<Shared>) {
-    let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
+    let Ok(listener) = tokio::net::TcpListener::from_std(listener) else {
+        return;
+    };
     let mut open = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -252,7 +291,10 @@ async fn serve_streams(listener: TcpListener, id: String, shared: Arc<Shared>) {
                     (Outcome::Ignore, _) => None,
                 };
                 let Some(reply) = reply else { return };
-                if !matches!(timeout(IDLE, write_message(&mut stream, &reply)).await, Ok(Ok(()))) {
+                if !matches!(
+                    timeout(IDLE, write_message(&mut stream, &reply)).await,
+                    Ok(Ok(()))
+                ) {
                     return;
                 }
             }

@@ -15,7 +15,10 @@ pub(crate) struct Message {
 impl Message {
     /// Starts a message with its fixed header (`ifinfomsg`, `nfgenmsg`, …) in place.
     pub(crate) fn new(kind: u16, flags: i32, fixed: &[u8]) -> Self {
-        let mut message = Self { buffer: Vec::with_capacity(256), start: 0 };
+        let mut message = Self {
+            buffer: Vec::with_capacity(256),
+            start: 0,
+        };
         message.begin(kind, flags, 0, fixed);
         message
     }
@@ -66,7 +69,8 @@ impl Message {
     }
 
     pub(crate) fn attribute(&mut self, kind: u16, value: &[u8]) -> &mut Self {
-        self.buffer.extend_from_slice(&((value.len() + 4) as u16).to_ne_bytes());
+        self.buffer
+            .extend_from_slice(&((value.len() + 4) as u16).to_ne_bytes());
         self.buffer.extend_from_slice(&kind.to_ne_bytes());
         self.buffer.extend_from_slice(value);
         self.align();
@@ -97,7 +101,8 @@ impl Message {
     pub(crate) fn nested(&mut self, kind: u16, fill: impl FnOnce(&mut Self)) -> &mut Self {
         let at = self.buffer.len();
         self.buffer.extend_from_slice(&0u16.to_ne_bytes());
-        self.buffer.extend_from_slice(&(kind | NLA_F_NESTED).to_ne_bytes());
+        self.buffer
+            .extend_from_slice(&(kind | NLA_F_NESTED).to_ne_bytes());
         fill(self);
         let length = (self.buffer.len() - at) as u16;
         self.buffer[at..at + 2].copy_from_slice(&length.to_ne_bytes());
@@ -135,7 +140,9 @@ impl<'a> Attributes<'a> {
     }
 
     pub(crate) fn u32(&self, kind: u16) -> Option<u32> {
-        self.get(kind).and_then(|b| b.try_into().ok()).map(u32::from_ne_bytes)
+        self.get(kind)
+            .and_then(|b| b.try_into().ok())
+            .map(u32::from_ne_bytes)
     }
 
     pub(crate) fn string(&self, kind: u16) -> Option<String> {

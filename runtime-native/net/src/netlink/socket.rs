@@ -42,7 +42,10 @@ impl Socket {
                 (&raw const on).cast(),
                 size_of::<libc::c_int>() as libc::socklen_t,
             );
-            let timeout = libc::timeval { tv_sec: 30, tv_usec: 0 };
+            let timeout = libc::timeval {
+                tv_sec: 30,
+                tv_usec: 0,
+            };
             libc::setsockopt(
                 raw,
                 libc::SOL_SOCKET,
@@ -62,14 +65,24 @@ impl Socket {
     fn send(&self, bytes: &[u8]) -> io::Result<()> {
         // SAFETY: the buffer outlives the call.
         let sent = unsafe { libc::send(self.fd.as_raw_fd(), bytes.as_ptr().cast(), bytes.len(), 0) };
-        if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+        if sent < 0 {
+            Err(io::Error::last_os_error())
+        } else {
+            Ok(())
+        }
     }
 
     fn receive(&self, buffer: &mut [u8], flags: libc::c_int) -> io::Result<usize> {
         loop {
             // SAFETY: the buffer outlives the call.
-            let n =
-                unsafe { libc::recv(self.fd.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len(), flags) };
+            let n = unsafe {
+                libc::recv(
+                    self.fd.as_raw_fd(),
+                    buffer.as_mut_ptr().cast(),
+                    buffer.len(),
+                    flags,
+                )
+            };
             if n >= 0 {
                 return Ok(n as usize);
             }
@@ -151,6 +164,13 @@ impl Socket {
 }
 
 fn error_of(payload: &[u8]) -> io::Result<()> {
-    let code = payload.get(..4).and_then(|b| b.try_into().ok()).map_or(0, i32::from_ne_bytes);
-    if code == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(-code)) }
+    let code = payload
+        .get(..4)
+        .and_then(|b| b.try_into().ok())
+        .map_or(0, i32::from_ne_bytes);
+    if code == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::from_raw_os_error(-code))
+    }
 }

@@ -3,7 +3,6 @@
 use super::expression::{Expr, Verdict};
 use crate::error::{Error, Result};
 use crate::netlink::{Message, Socket};
-use crate::netns::Netns;
 
 const SUBSYSTEM: u16 = 10;
 const FAMILY: u8 = libc::AF_INET as u8;
@@ -62,9 +61,12 @@ pub(crate) struct Element {
 pub(crate) struct Nft(Socket);
 
 impl Nft {
-    pub(crate) fn open(netns: &Netns) -> Result<Self> {
-        let socket = netns.run(|| Socket::open(libc::NETLINK_NETFILTER))?;
-        Ok(Self(socket.map_err(|e| Error::system("open a netfilter netlink socket", e))?))
+    /// Opens the door to the calling thread's namespace.
+    pub(crate) fn open_here() -> Result<Self> {
+        let socket = Socket::open(libc::NETLINK_NETFILTER);
+        Ok(Self(socket.map_err(|e| {
+            Error::system("open a netfilter netlink socket", e)
+        })?))
     }
 
     /// Commits a batch: all of it at one moment, or nothing.
@@ -74,8 +76,12 @@ impl Nft {
         }
         let last = batch.sequence;
         batch.message.or_flags(libc::NLM_F_ACK);
-        batch.message.next(BATCH_END, libc::NLM_F_REQUEST, last + 1, &generic(0, SUBSYSTEM));
-        self.0.batch(batch.message.bytes(), last).map_err(|e| Error::system(what, e))
+        batch
+            .message
+            .next(BATCH_END, libc::NLM_F_REQUEST, last + 1, &generic(0, SUBSYSTEM));
+        self.0
+            .batch(batch.message.bytes(), last)
+            .map_err(|e| Error::system(what, e))
     }
 }
 
@@ -91,13 +97,23 @@ impl Batch {
     pub(crate) fn new(table: &'static str) -> Self {
         let mut message = Message::new(BATCH_BEGIN, libc::NLM_F_REQUEST, &generic(0, SUBSYSTEM));
         message.set_sequence(1);
-        Self { table, message, sequence: 1, sets: 0 }
+        Self {
+            table,
+            message,
+            sequence: 1,
+            sets: 0,
+        }
     }
 
     fn next(&mut self, kind: u16, flags: i32) -> &mut Message {
         self.sequence += 1;
         let kind = (SUBSYSTEM << 8) | kind;
-        self.message.next(kind, flags | libc::NLM_F_REQUEST, self.sequence, &generic(FAMILY, 0));
+        self.message.next(
+            kind,
+            flags | libc::NLM_F_REQUEST,
+            self.sequence,
+            &generic(FAMILY, 0),
+        );
         self.message.string(1, self.table)
     }
 
@@ -145,7 +161,11 @@ impl Batch {
             Map::Intervals => INTERVAL,
             Map::Values(_) | Map::Verdicts => MAP,
         };
-        m.string(2, name).be32(3, flags).be32(4, 0).be32(5, key).be32(10, id);
+        m.string(2, name)
+            .be32(3, flags)
+            .be32(4, 0)
+            .be32(5, key)
+            .be32(10, id);
         match map {
             Map::Values(length) => m.be32(6, 0).be32(7, length),
             Map::Verdicts => m.be32(6, 0xffff_ff00),
@@ -161,7 +181,11 @@ impl Batch {
         // The kernel takes keys only, and what tells an interval's end from a start.
         let keys = elements.iter().map(|e| Element {
             key: e.key.clone(),
-            data: if matches!(e.data, Data::IntervalEnd) { Data::IntervalEnd } else { Data::None },
+            data: if matches!(e.data, Data::IntervalEnd) {
+                Data::IntervalEnd
+            } else {
+                Data::None
+            },
         });
         self.elements(DELSETELEM, 0, set, &keys.collect::<Vec<_>>());
     }

@@ -55,22 +55,68 @@ impl Verdict {
 /// One expression. Registers are the sixteen of 32 bits, by number.
 #[derive(Clone, Debug)]
 pub(crate) enum Expr {
-    Meta { key: u32, into: u32 },
-    SetMark { from: u32 },
-    Payload { base: u32, offset: u32, length: u32, into: u32 },
+    Meta {
+        key: u32,
+        into: u32,
+    },
+    SetMark {
+        from: u32,
+    },
+    Payload {
+        base: u32,
+        offset: u32,
+        length: u32,
+        into: u32,
+    },
     /// Rewrites a field of the transport header and mends its checksum.
-    SetTransport { from: u32, offset: u32, length: u32, checksum: u32 },
-    Compare { register: u32, equal: bool, value: Vec<u8> },
-    Mask { register: u32, mask: Vec<u8> },
-    Lookup { set: &'static str, key: u32, into: Option<u32>, invert: bool },
-    LookupVerdict { set: &'static str, key: u32 },
-    Value { into: u32, value: Vec<u8> },
-    Dnat { address: u32, port: Option<u32> },
+    SetTransport {
+        from: u32,
+        offset: u32,
+        length: u32,
+        checksum: u32,
+    },
+    Compare {
+        register: u32,
+        equal: bool,
+        value: Vec<u8>,
+    },
+    Mask {
+        register: u32,
+        mask: Vec<u8>,
+    },
+    Lookup {
+        set: &'static str,
+        key: u32,
+        into: Option<u32>,
+        invert: bool,
+    },
+    LookupVerdict {
+        set: &'static str,
+        key: u32,
+    },
+    Value {
+        into: u32,
+        value: Vec<u8>,
+    },
+    Dnat {
+        address: u32,
+        port: Option<u32>,
+    },
     Masquerade,
-    Ct { key: u32, into: u32 },
-    SetCtMark { from: u32 },
-    AddressType { into: u32 },
-    Random { modulus: u32, into: u32 },
+    Ct {
+        key: u32,
+        into: u32,
+    },
+    SetCtMark {
+        from: u32,
+    },
+    AddressType {
+        into: u32,
+    },
+    Random {
+        modulus: u32,
+        into: u32,
+    },
     RejectTcp,
     RejectPort,
     Verdict(Verdict),
@@ -114,25 +160,52 @@ impl Expr {
             Self::SetMark { from } => {
                 m.be32(2, meta::MARK).be32(3, register(*from));
             }
-            Self::Payload { base, offset, length, into } => {
-                m.be32(1, register(*into)).be32(2, *base).be32(3, *offset).be32(4, *length);
+            Self::Payload {
+                base,
+                offset,
+                length,
+                into,
+            } => {
+                m.be32(1, register(*into))
+                    .be32(2, *base)
+                    .be32(3, *offset)
+                    .be32(4, *length);
             }
-            Self::SetTransport { from, offset, length, checksum } => {
+            Self::SetTransport {
+                from,
+                offset,
+                length,
+                checksum,
+            } => {
                 const TRANSPORT: u32 = 2;
                 const INTERNET_CHECKSUM: u32 = 1;
-                m.be32(2, TRANSPORT).be32(3, *offset).be32(4, *length).be32(5, register(*from));
+                m.be32(2, TRANSPORT)
+                    .be32(3, *offset)
+                    .be32(4, *length)
+                    .be32(5, register(*from));
                 m.be32(6, INTERNET_CHECKSUM).be32(7, *checksum);
             }
-            Self::Compare { register: from, equal, value: bytes } => {
+            Self::Compare {
+                register: from,
+                equal,
+                value: bytes,
+            } => {
                 m.be32(1, register(*from)).be32(2, u32::from(!equal));
                 value(m, 3, bytes);
             }
             Self::Mask { register: at, mask } => {
-                m.be32(1, register(*at)).be32(2, register(*at)).be32(3, mask.len() as u32);
+                m.be32(1, register(*at))
+                    .be32(2, register(*at))
+                    .be32(3, mask.len() as u32);
                 value(m, 4, mask);
                 value(m, 5, &vec![0; mask.len()]);
             }
-            Self::Lookup { set, key, into, invert } => {
+            Self::Lookup {
+                set,
+                key,
+                into,
+                invert,
+            } => {
                 m.string(1, set).be32(2, register(*key));
                 if let Some(into) = into {
                     m.be32(3, register(*into));
@@ -187,7 +260,12 @@ pub(crate) mod rules {
     use super::*;
 
     fn network(offset: u32, length: u32, into: u32) -> Expr {
-        Expr::Payload { base: 1, offset, length, into }
+        Expr::Payload {
+            base: 1,
+            offset,
+            length,
+            into,
+        }
     }
 
     pub(crate) fn source(into: u32) -> Expr {
@@ -201,32 +279,69 @@ pub(crate) mod rules {
     /// The protocol and, in the next register, the destination port.
     pub(crate) fn protocol_and_port(into: u32) -> [Expr; 2] {
         [
-            Expr::Meta { key: meta::L4PROTO, into },
-            Expr::Payload { base: 2, offset: 2, length: 2, into: into + 1 },
+            Expr::Meta {
+                key: meta::L4PROTO,
+                into,
+            },
+            Expr::Payload {
+                base: 2,
+                offset: 2,
+                length: 2,
+                into: into + 1,
+            },
         ]
     }
 
     pub(crate) fn protocol_is(protocol: u8) -> [Expr; 2] {
         [
-            Expr::Meta { key: meta::L4PROTO, into: 0 },
-            Expr::Compare { register: 0, equal: true, value: vec![protocol] },
+            Expr::Meta {
+                key: meta::L4PROTO,
+                into: 0,
+            },
+            Expr::Compare {
+                register: 0,
+                equal: true,
+                value: vec![protocol],
+            },
         ]
     }
 
     pub(crate) fn interface_in(key: u32, set: &'static str, invert: bool) -> [Expr; 2] {
-        [Expr::Meta { key, into: 0 }, Expr::Lookup { set, key: 0, into: None, invert }]
+        [
+            Expr::Meta { key, into: 0 },
+            Expr::Lookup {
+                set,
+                key: 0,
+                into: None,
+                invert,
+            },
+        ]
     }
 
     pub(crate) fn interface_is(key: u32, name: &str) -> [Expr; 2] {
-        [Expr::Meta { key, into: 0 }, Expr::Compare { register: 0, equal: true, value: interface_key(name) }]
+        [
+            Expr::Meta { key, into: 0 },
+            Expr::Compare {
+                register: 0,
+                equal: true,
+                value: interface_key(name),
+            },
+        ]
     }
 
     /// Whether any of `bits` is set in a connection's state or status.
     pub(crate) fn any_of(key: u32, bits: u32) -> [Expr; 3] {
         [
             Expr::Ct { key, into: 0 },
-            Expr::Mask { register: 0, mask: bits.to_ne_bytes().to_vec() },
-            Expr::Compare { register: 0, equal: false, value: vec![0; 4] },
+            Expr::Mask {
+                register: 0,
+                mask: bits.to_ne_bytes().to_vec(),
+            },
+            Expr::Compare {
+                register: 0,
+                equal: false,
+                value: vec![0; 4],
+            },
         ]
     }
 
@@ -234,8 +349,15 @@ pub(crate) mod rules {
     pub(crate) fn masked(load: Expr, address: Ipv4Addr, mask: Ipv4Addr, inside: bool) -> [Expr; 3] {
         [
             load,
-            Expr::Mask { register: 0, mask: mask.octets().to_vec() },
-            Expr::Compare { register: 0, equal: inside, value: address.octets().to_vec() },
+            Expr::Mask {
+                register: 0,
+                mask: mask.octets().to_vec(),
+            },
+            Expr::Compare {
+                register: 0,
+                equal: inside,
+                value: address.octets().to_vec(),
+            },
         ]
     }
 

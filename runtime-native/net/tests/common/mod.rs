@@ -45,7 +45,11 @@ impl World {
         let netns = Netns::anonymous().unwrap();
         let mut inside = Links::open(&netns).unwrap();
         let mut links = Links::open(&self.switch).unwrap();
-        let peer = LinkPeer { netns: &netns, name: "uplink", mac: None };
+        let peer = LinkPeer {
+            netns: &netns,
+            name: "uplink",
+            mac: None,
+        };
         let port = links.add_veth(&format!("p{n}"), 0, &peer).unwrap();
         links.attach(port, self.lan).unwrap();
         for name in ["lo", "uplink"] {
@@ -62,7 +66,12 @@ impl World {
     pub fn node(&self, n: u8) -> Node {
         let root = self.root.join(format!("node{n}"));
         std::fs::create_dir_all(&root).unwrap();
-        let mut node = Node { netns: self.machine(n), address: machine_address(n), host: None, root };
+        let mut node = Node {
+            netns: self.machine(n),
+            address: machine_address(n),
+            host: None,
+            root,
+        };
         node.open();
         node
     }
@@ -152,16 +161,29 @@ pub fn endpoint(sandbox: &str, network: &str, ifname: &str, address: Ipv4Addr) -
 }
 
 pub fn publish(host_port: u16, container_port: u16, protocol: Protocol) -> PublishedPort {
-    PublishedPort { host_ip: None, host_port, container_port, protocol }
+    PublishedPort {
+        host_ip: None,
+        host_port,
+        container_port,
+        protocol,
+    }
 }
 
 pub fn peer(address: Ipv4Addr, vtep: Ipv4Addr, node: bool) -> Peer {
-    Peer { address, mac: Mac::derived(address), vtep, node }
+    Peer {
+        address,
+        mac: Mac::derived(address),
+        vtep,
+        node,
+    }
 }
 
 /// Answers each TCP connection with `tag` and the client's address; a line sent is answered with a line.
 pub fn serve_tcp(netns: &Netns, port: u16, tag: &str) {
-    let listener = netns.run(|| TcpListener::bind(("0.0.0.0", port))).unwrap().unwrap();
+    let listener = netns
+        .run(|| TcpListener::bind(("0.0.0.0", port)))
+        .unwrap()
+        .unwrap();
     let tag = tag.to_string();
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
@@ -175,7 +197,10 @@ fn answer(mut stream: TcpStream, tag: &str) {
     let Ok(client) = stream.peer_addr() else { return };
     let mut byte = [0u8; 1];
     while stream.read_exact(&mut byte).is_ok() {
-        if stream.write_all(format!("{tag} {}\n", client.ip()).as_bytes()).is_err() {
+        if stream
+            .write_all(format!("{tag} {}\n", client.ip()).as_bytes())
+            .is_err()
+        {
             return;
         }
     }
@@ -195,7 +220,9 @@ pub fn serve_udp(netns: &Netns, port: u16, tag: &str) {
 
 /// Connects from inside a namespace.
 pub fn connect(netns: &Netns, ip: Ipv4Addr, port: u16) -> std::io::Result<TcpStream> {
-    let stream = netns.run(|| TcpStream::connect_timeout(&SocketAddr::new(ip.into(), port), WAIT)).unwrap()?;
+    let stream = netns
+        .run(|| TcpStream::connect_timeout(&SocketAddr::new(ip.into(), port), WAIT))
+        .unwrap()?;
     stream.set_read_timeout(Some(WAIT))?;
     Ok(stream)
 }
