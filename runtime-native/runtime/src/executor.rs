@@ -101,20 +101,18 @@ impl Executor for CommandExecutor {
             .flatten()
             .map(|entry| c_string(entry))
             .collect::<Result<_, _>>()?;
-        if let Some(home) = self.home.borrow().as_ref()
-            && !process
-                .env()
-                .iter()
-                .flatten()
-                .any(|entry| entry.starts_with("HOME="))
-        {
-            env.push(c_string(&format!("HOME={home}"))?);
+        let mut entries = process.env().iter().flatten();
+        if !entries.any(|entry| entry.starts_with("HOME=")) {
+            let home = self.home.borrow();
+            env.push(c_string(&format!("HOME={}", home.as_deref().unwrap_or("/")))?);
         }
         let command = self.command.borrow().clone().ok_or(ExecutorError::InvalidArg)?;
         let path = CString::new(command.as_os_str().as_bytes()).map_err(|_| ExecutorError::InvalidArg)?;
         reset_signals();
-        self.confine(process.no_new_privileges().unwrap_or(false))
-            .map_err(ExecutorError::Other)?;
+        if let Err(text) = self.confine(process.no_new_privileges().unwrap_or(false)) {
+            report(&text);
+            return Err(ExecutorError::Other(text));
+        }
 
         let pointers = |list: &[CString]| -> Vec<*const libc::c_char> {
             list.iter()
@@ -126,14 +124,19 @@ impl Executor for CommandExecutor {
         unsafe { libc::execve(path.as_ptr(), pointers(&args).as_ptr(), pointers(&env).as_ptr()) };
         let error = std::io::Error::last_os_error();
         let reason = describe(&error);
-        // The container has already been started: its own stderr is where the reader looks for this.
-        let line = format!("exec {}: {reason}\n", command.display());
-        unsafe { libc::write(2, line.as_ptr().cast(), line.len()) };
+        report(&format!("exec {}: {reason}", command.display()));
         Err(ExecutorError::Other(format!(
             "{MARK}exec: {:?}: {reason}{MARK}",
             command.display().to_string()
         )))
     }
+}
+
+/// The container has been started when this is called: its own standard error is where the reader looks.
+fn report(text: &str) {
+    let line = format!("{text}\n");
+    // SAFETY: the buffer has the length given.
+    unsafe { libc::write(2, line.as_ptr().cast(), line.len()) };
 }
 
 /// Gives the command the signal state a fresh process has: the shim blocks some signals and Rust ignores SIGPIPE.
@@ -143,10 +146,10 @@ fn reset_signals() {
         let mut none: libc::sigset_t = std::mem::zeroed();
         libc::sigemptyset(&mut none);
         libc::sigprocmask(libc::SIG_SETMASK, &none, std::ptr::null_mut());
-        for signal in 1..=31 {
-            if signal != libc::SIGKILL && signal != libc::SIGSTOP {
-                libc::signal(signal, libc::SIG_DFL);
-            }
+        // By the system call: the C library keeps two of the signals to itself.
+        let default = [0u64; 4];
+        for signal in 1..=64 {
+            libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), 0, 8);
         }
     }
 }

@@ -124,13 +124,17 @@ impl CapabilitySets {
     }
 }
 
-/// The mask of the capabilities this kernel knows.
-pub(crate) fn all_known() -> u64 {
-    let last = std::fs::read_to_string("/proc/sys/kernel/cap_last_cap")
+/// The mask of the capabilities a container can be given: those the kernel knows and this process has itself. Inside
+/// another container that is less than all.
+pub(crate) fn grantable() -> u64 {
+    let known = (1u64 << NAMES.len()) - 1;
+    std::fs::read_to_string("/proc/self/status")
         .ok()
-        .and_then(|text| text.trim().parse::<u32>().ok())
-        .unwrap_or(NAMES.len() as u32 - 1);
-    (1u64 << (last.min(NAMES.len() as u32 - 1) + 1)) - 1
+        .and_then(|status| {
+            let own = status.lines().find_map(|line| line.strip_prefix("CapPrm:"))?;
+            u64::from_str_radix(own.trim(), 16).ok()
+        })
+        .map_or(known, |own| known & own)
 }
 
 fn mask(set: &Option<Capabilities>) -> u64 {

@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use crate::RuntimeError;
-use crate::privileges::{NAMES, all_known};
+use crate::privileges::{NAMES, grantable};
 
 const DEFAULT: [&str; 14] = [
     "CAP_CHOWN",
@@ -26,14 +26,18 @@ pub(super) fn resolve(
     add: &[String],
     drop: &[String],
 ) -> Result<BTreeSet<String>, RuntimeError> {
-    let known = known();
-    let (add, drop) = (normalize(add, &known)?, normalize(drop, &known)?);
+    let (add, drop) = (normalize(add)?, normalize(drop)?);
+    let mut grantable = named(grantable());
     if privileged {
-        return Ok(known);
+        return Ok(grantable);
+    }
+    let missing = add.iter().find(|name| *name != "ALL" && !grantable.contains(*name));
+    if let Some(name) = missing {
+        return Err(RuntimeError::Invalid(format!("the engine itself does not have the capability {name}")));
     }
     let all = "ALL".to_owned();
     let mut set = match (add.contains(&all), drop.contains(&all)) {
-        (true, _) => known,
+        (true, _) => std::mem::take(&mut grantable),
         (false, true) => BTreeSet::new(),
         (false, false) => DEFAULT.iter().map(|name| (*name).to_owned()).collect(),
     };
@@ -44,17 +48,12 @@ pub(super) fn resolve(
     Ok(set)
 }
 
-fn known() -> BTreeSet<String> {
-    let mask = all_known();
-    NAMES
-        .iter()
-        .enumerate()
-        .filter(|(number, _)| mask & 1 << number != 0)
-        .map(|(_, name)| (*name).to_owned())
-        .collect()
+fn named(mask: u64) -> BTreeSet<String> {
+    let has = |(number, _): &(usize, &&str)| mask & 1 << number != 0;
+    NAMES.iter().enumerate().filter(has).map(|(_, name)| (*name).to_owned()).collect()
 }
 
-fn normalize(names: &[String], known: &BTreeSet<String>) -> Result<Vec<String>, RuntimeError> {
+fn normalize(names: &[String]) -> Result<Vec<String>, RuntimeError> {
     names
         .iter()
         .map(|given| {
@@ -62,12 +61,8 @@ fn normalize(names: &[String], known: &BTreeSet<String>) -> Result<Vec<String>, 
             if upper == "ALL" || upper == "CAP_ALL" {
                 return Ok("ALL".to_owned());
             }
-            let full = if upper.starts_with("CAP_") {
-                upper
-            } else {
-                format!("CAP_{upper}")
-            };
-            if known.contains(&full) {
+            let full = if upper.starts_with("CAP_") { upper } else { format!("CAP_{upper}") };
+            if NAMES.contains(&full.as_str()) {
                 Ok(full)
             } else {
                 Err(RuntimeError::Invalid(format!("invalid capability: {given:?}")))
