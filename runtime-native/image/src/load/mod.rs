@@ -17,6 +17,7 @@ use crate::metadata::{Descriptor, ImageRecord};
 use crate::reference::Reference;
 use crate::store::{ImageStore, Lease, read_config};
 use archive::Archive;
+pub(crate) use platform::host_architecture;
 
 /// What is going on in a load or an import.
 #[derive(Debug, Clone, PartialEq, Eq)]
