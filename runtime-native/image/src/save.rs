@@ -84,33 +84,48 @@ impl ImageStore {
     /// The images that are asked for, each once, with the names that are asked for.
     fn select(&self, names: &[String], lease: &mut Lease<'_>) -> Result<Vec<(Image, Vec<Reference>)>> {
         let mut images: Vec<(Image, Vec<Reference>)> = Vec::new();
-        for name in names {
-            // The store may change between the two reads, but not what is held.
-            let image = self.resolve(name)?;
-            for blob in image.record.blobs(&image.id) {
+        for (id, reference) in names
+            .iter()
+            .map(|name| self.named(name))
+            .collect::<Result<Vec<_>>>()?
+            .concat()
+        {
+            let image = self.get(&id)?;
+            for blob in image.record.blobs(&id) {
                 lease.hold_blob(blob);
             }
-            let image = self.get(&image.id)?;
-            let mut wanted = Vec::new();
-            if let Ok(reference) = Reference::parse(name) {
-                let own = self.read_state().references_of(&image.id);
-                let all_tags = reference.tag().is_none() && reference.digest().is_none();
-                let with_tag = reference.with_default_tag();
-                wanted.extend(own.into_iter().filter(|other| {
-                    other.digest().is_none()
-                        && (*other == with_tag || all_tags && other.same_repository(&with_tag))
-                }));
-            }
+            // Once more, now that what it needs is held.
+            let image = self.get(&id)?;
             match images.iter_mut().find(|(known, _)| known.id == image.id) {
                 Some((_, known)) => {
-                    known.extend(wanted);
+                    known.extend(reference);
                     known.sort();
                     known.dedup();
                 }
-                None => images.push((image, wanted)),
+                None => images.push((image, reference.into_iter().collect())),
             }
         }
         Ok(images)
+    }
+
+    fn named(&self, name: &str) -> Result<Vec<(Digest, Option<Reference>)>> {
+        let state = self.read_state();
+        if let Ok(asked) = Reference::parse(name)
+            && asked.tag().is_none()
+            && asked.digest().is_none()
+        {
+            let tags = state
+                .references()
+                .filter(|(r, _)| r.digest().is_none() && r.same_repository(&asked));
+            let tags: Vec<_> = tags.map(|(r, id)| (id.clone(), Some(r))).collect();
+            if !tags.is_empty() {
+                return Ok(tags);
+            }
+        }
+        let id = state.find(name)?;
+        let asked = Reference::parse(name).ok().map(Reference::with_default_tag);
+        let own = asked.filter(|asked| asked.digest().is_none() && state.references_of(&id).contains(asked));
+        Ok(vec![(id, own)])
     }
 
     /// The manifest an image came with, or one made for it.

@@ -126,11 +126,14 @@ fn bad_archives_leave_nothing() {
     let lying = oci_archive(&[(wrong, PLAIN)], &config(&layers, "/x"), json!({}));
     let mut flipped = oci_archive(&[(layers[0].clone(), PLAIN)], &config(&layers, "/x"), json!({}));
     flipped[512] ^= 1;
-    let missing = docker_archive(&[(&["app:1"], &[], "/app")]);
-    let missing = String::from_utf8(missing)
-        .unwrap()
-        .replace("\"Layers\":[]", "\"Layers\":[\"x\"]")
-        .replace("00000000171 ", "00000000174 ");
+    let mut missing = tar::Builder::new(Vec::new());
+    common::add(&mut missing, "c.json", &config(&layers, "/x"));
+    common::add(
+        &mut missing,
+        "manifest.json",
+        br#"[{"Config":"c.json","Layers":["gone/layer.tar"]}]"#,
+    );
+    let missing = missing.into_inner().unwrap();
     let bad_name = docker_archive(&[(&["App:1"], &layers, "/app")]);
     for (what, archive) in [
         ("empty", &b""[..]),
@@ -142,7 +145,7 @@ fn bad_archives_leave_nothing() {
         ("zstd", &zstd(&good)[..50]),
         ("wrong layer", &lying),
         ("flipped bit", &flipped),
-        ("missing layer", missing.as_bytes()),
+        ("missing layer", &missing),
         ("bad name", &bad_name),
     ] {
         let error = node.store.load(archive, |_| {}).unwrap_err();
