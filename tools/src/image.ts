@@ -3,10 +3,12 @@ import { readFileSync } from "node:fs";
 import { pack } from "tar-stream";
 import { native } from "./root.ts";
 
-/** A file of an image's one layer; `content` absent: a folder. */
+/** A file of an image's one layer; without `content` and `link`: a folder. */
 export interface ImageFile {
   path: string;
   content?: Uint8Array;
+  /** Target of a symbolic link. */
+  link?: string;
   mode?: number;
 }
 
@@ -20,15 +22,18 @@ export interface ImageSpec {
   env?: string[];
   exposedPorts?: string[];
   labels?: Record<string, string>;
+  workingDir?: string;
 }
 
 const sha256 = (data: Uint8Array) => createHash("sha256").update(data).digest("hex");
 
-async function tar(files: ImageFile[]): Promise<Buffer> {
+/** A tar archive of files, all owned by root and from the epoch's first second. */
+export async function tar(files: ImageFile[]): Promise<Buffer> {
   const archive = pack();
-  for (const { path, content, mode } of files) {
+  for (const { path, content, link, mode } of files) {
     const header = { name: path, mtime: new Date(0), mode: mode ?? 0o644 };
-    if (content === undefined) archive.entry({ ...header, mode: mode ?? 0o755, type: "directory" });
+    if (link !== undefined) archive.entry({ ...header, type: "symlink", linkname: link });
+    else if (content === undefined) archive.entry({ ...header, mode: mode ?? 0o755, type: "directory" });
     else archive.entry(header, Buffer.from(content));
   }
   archive.finalize();
@@ -52,7 +57,7 @@ export async function buildImage(spec: ImageSpec): Promise<Buffer> {
         Env: ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", ...(spec.env ?? [])],
         ExposedPorts: Object.fromEntries((spec.exposedPorts ?? []).map((port) => [port, {}])),
         Labels: spec.labels,
-        WorkingDir: "/",
+        WorkingDir: spec.workingDir ?? "/",
       },
       rootfs: { type: "layers", diff_ids: [`sha256:${sha256(layer)}`] },
       history: [{ created: "1970-01-01T00:00:00Z", created_by: "creel tools/src/image.ts" }],
