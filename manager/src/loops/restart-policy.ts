@@ -3,7 +3,7 @@ import { type RestartPolicy, type Service, TaskState } from "@creel/shared/gen/c
 import { hasFailed, isFinished, type TaskRecord } from "../store/mod.ts";
 
 const DEFAULT_DELAY = 5_000;
-/** A task that ends sooner than this after its turn came has failed at once. */
+/** A task that runs for less than this has failed at once. */
 const AT_ONCE = 10_000;
 const LONGEST_BACKOFF = 60_000;
 const SHORTEST_BACKOFF = 1_000;
@@ -18,7 +18,7 @@ export function mayRestart(service: Service, slot: TaskRecord[], ended: TaskReco
   if (max === 0) return true;
   const since = policy?.window ? now - policy.window : 0;
   const ends = slot.filter(
-    (t) => t.specVersion === ended.specVersion && endedByItself(t) && t.statusAt >= since,
+    (t) => t.specVersion === ended.specVersion && endedByItself(t) && t.updatedAt >= since,
   );
   return ends.length <= max;
 }
@@ -34,20 +34,14 @@ export function endedByItself(task: TaskRecord): boolean {
  */
 export function restartDelay(service: Service, before: TaskRecord[]): Millis {
   const delay = policyDelay(service.spec?.task?.restart);
-  let wait = 0;
-  let failures = 0;
-  for (const task of before) {
-    if (!isFinished(task)) continue;
-    if (!endedByItself(task)) {
-      failures = 0;
-      wait = 0;
-      continue;
-    }
-    const atOnce = hasFailed(task) && task.statusAt - task.createdAt < wait + AT_ONCE;
-    failures = atOnce ? failures + 1 : 0;
-    wait = failures < 2 ? delay : backoff(delay, failures);
-  }
-  return wait;
+  const ended = before.filter(isFinished);
+  if (ended.length === 0 || !endedByItself(ended.at(-1)!)) return 0;
+  const failures = ended.length - 1 - ended.findLastIndex((t) => !failedAtOnce(t));
+  return failures < 2 ? delay : backoff(delay, failures);
+}
+
+function failedAtOnce(task: TaskRecord): boolean {
+  return hasFailed(task) && (task.runningSince === 0 || task.updatedAt - task.runningSince < AT_ONCE);
 }
 
 /** How many finished tasks of a slot the policy needs to see. */

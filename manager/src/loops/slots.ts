@@ -50,7 +50,7 @@ export class SlotFinder {
 }
 
 export function byAge(a: TaskRecord, b: TaskRecord): number {
-  return a.createdAt - b.createdAt || (a.id < b.id ? -1 : 1);
+  return a.createdAt - b.createdAt || (a.id < b.id ? -1 : a.id > b.id ? 1 : 0);
 }
 
 /** Ids of the services that the changes touch, by themselves or by a task of theirs. */

@@ -120,6 +120,7 @@ function updateStatus(draft: Draft, nodeId: string, { taskId, status }: TaskStat
   }
   const row = known.clone();
   row.state = status.state;
+  if (row.state === TaskState.TASK_STATE_RUNNING) row.runningSince ||= draft.time;
   row.statusAt = status.timestamp || draft.time;
   row.message = draft.tables.intern(status.message);
   row.err = draft.tables.intern(status.err);

@@ -1,6 +1,6 @@
 import { CreelError, type Millis } from "@creel/shared";
 import { Snapshot, type TaskSet } from "@creel/shared/gen/cluster/v1/actions.ts";
-import type { Task } from "@creel/shared/gen/cluster/v1/objects.ts";
+import { Task } from "@creel/shared/gen/cluster/v1/objects.ts";
 import { freeze } from "./freeze.ts";
 import { Tables } from "./tables.ts";
 import { type TaskGroup, type TaskRecord, TaskRow } from "./task-row.ts";
@@ -72,16 +72,7 @@ export function readSnapshot(bytes: Uint8Array): { tables: Tables; index: number
   return { tables, index: snapshot.index, time: snapshot.time };
 }
 
-const EMPTY_SNAPSHOT: Snapshot = {
-  format: 0,
-  index: 0,
-  time: 0,
-  cluster: undefined,
-  nodes: [],
-  services: [],
-  networks: [],
-  taskSets: [],
-};
+const EMPTY_SNAPSHOT = Snapshot.fromPartial({});
 
 function encode(part: Partial<Snapshot>): Uint8Array {
   return Snapshot.encode({ ...EMPTY_SNAPSHOT, ...part }).finish();
@@ -91,30 +82,15 @@ function* batches<T>(all: T[]): Generator<T[]> {
   for (let i = 0; i < all.length; i += SLICE) yield all.slice(i, i + SLICE);
 }
 
-const EMPTY_TASK: Task = {
-  id: "",
-  meta: undefined,
-  serviceId: "",
-  slot: 0,
-  nodeId: "",
-  spec: undefined,
-  specVersion: 0,
-  serviceName: "",
-  serviceLabels: {},
-  desiredState: 0,
-  status: undefined,
-  attachments: [],
-  ports: [],
-  jobIteration: 0,
-};
+const EMPTY_TASK = Task.fromPartial({});
 
 function commonOf(group: TaskGroup): Task {
   return { ...EMPTY_TASK, ...group };
 }
 
 function withoutCommon(row: TaskRecord): Task {
-  const { id, meta, slot, nodeId, desiredState, status, attachments } = row.toTask();
-  return { ...EMPTY_TASK, id, meta, slot, nodeId, desiredState, status, attachments };
+  const { id, meta, slot, nodeId, desiredState, status, attachments, runningSince } = row.toTask();
+  return { ...EMPTY_TASK, id, meta, slot, nodeId, desiredState, status, attachments, runningSince };
 }
 
 function readGroup({ group, common }: TaskSet): TaskGroup {
@@ -136,6 +112,7 @@ function readTask(tables: Tables, group: TaskGroup, task: Task): TaskRow {
   row.version = task.meta?.version ?? 0;
   row.createdAt = task.meta?.createdAt ?? 0;
   row.updatedAt = task.meta?.updatedAt ?? 0;
+  row.runningSince = task.runningSince;
   const status = task.status;
   if (status) {
     row.state = status.state;

@@ -41,6 +41,8 @@ export class TaskRow {
   version = 0;
   createdAt = 0;
   updatedAt = 0;
+  /** When it was first known to run, by the managers' clock; 0: never. */
+  runningSince = 0;
   /** When the status was reported, by the reporter's clock. */
   statusAt = 0;
   message = "";
@@ -77,6 +79,7 @@ export class TaskRow {
     row.version = this.version;
     row.createdAt = this.createdAt;
     row.updatedAt = this.updatedAt;
+    row.runningSince = this.runningSince;
     row.statusAt = this.statusAt;
     row.message = this.message;
     row.err = this.err;
@@ -134,6 +137,7 @@ export class TaskRow {
       attachments: this.attachments(),
       ports: this.group.ports,
       jobIteration: this.group.jobIteration,
+      runningSince: this.runningSince,
     };
   }
 }

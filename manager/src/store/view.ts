@@ -1,11 +1,11 @@
 import type { Millis } from "@creel/shared";
-import type {
+import {
   Cluster,
-  Network,
-  Node,
-  Service,
-  Task,
-  TaskState,
+  type Network,
+  type Node,
+  type Service,
+  type Task,
+  type TaskState,
 } from "@creel/shared/gen/cluster/v1/objects.ts";
 import type { HandleIndexView } from "./handle-index.ts";
 import type { TableView } from "./table.ts";
@@ -26,15 +26,7 @@ export interface ViewParts {
   waiting: HandleIndexView;
 }
 
-const NO_CLUSTER: Cluster = Object.freeze({
-  id: "",
-  meta: undefined,
-  spec: undefined,
-  rootCa: undefined,
-  defaultAddrPool: [],
-  subnetSize: 0,
-  dataPathPort: 0,
-});
+const NO_CLUSTER: Cluster = Object.freeze(Cluster.fromPartial({}));
 
 /**
  * The cluster's state at one log index; it never changes. Objects it gives are the store's own: read them, never write

@@ -1,13 +1,65 @@
-import { ServiceSpec } from "@creel/shared/gen/cluster/v1/objects.ts";
+import type { Action } from "@creel/shared/gen/cluster/v1/actions.ts";
+import {
+  Availability,
+  Network,
+  Node,
+  NodeRole,
+  NodeState,
+  type PortConfig,
+  Service,
+  ServiceSpec,
+  TaskSpec,
+} from "@creel/shared/gen/cluster/v1/objects.ts";
 
-/** A replicated service as a user would ask for it. */
-export function replicated(name: string, replicas: number, publish?: [number, number]): ServiceSpec {
-  return ServiceSpec.fromJSON({
-    name,
-    task: { container: { image: "creel/whoami:latest" }, restart: { delay: 50, delaySet: true } },
-    replicated: { replicas },
-    endpoint: {
-      ports: publish ? [{ protocol: "tcp", publishedPort: publish[0], targetPort: publish[1] }] : [],
+const GIB = 2 ** 30;
+
+export function aNode(id: string, change: Partial<Node> = {}): Node {
+  const node = Node.fromPartial({
+    id,
+    spec: { role: NodeRole.NODE_ROLE_WORKER, availability: Availability.AVAILABILITY_ACTIVE },
+    description: {
+      hostname: `host-${id}`,
+      platform: { os: "linux", architecture: "x86_64" },
+      resources: { nanoCpus: 4e9, memoryBytes: 8 * GIB },
+      engineVersion: "0.1.0",
     },
+    status: { state: NodeState.NODE_STATE_READY, addr: "10.9.0.1" },
+    dataPathAddr: "10.9.0.1",
   });
+  return { ...node, ...change };
 }
+
+export function aServiceSpec(name: string, replicas: number, change: Partial<ServiceSpec> = {}): ServiceSpec {
+  return {
+    ...ServiceSpec.fromPartial({ name, mode: { $case: "replicated", value: { replicas } } }),
+    task: aTaskSpec(),
+    ...change,
+  };
+}
+
+/** `TaskSpec.fromPartial` of `change`, with an image. */
+export function aTaskSpec(change: Parameters<typeof TaskSpec.fromPartial>[0] = {}): TaskSpec {
+  return TaskSpec.fromPartial({ container: { image: "whoami:1" }, ...change });
+}
+
+export function aService(id: string, spec: ServiceSpec): Service {
+  return { ...Service.fromPartial({ id }), spec };
+}
+
+export function aNetwork(id: string, name: string, ingress = false): Network {
+  return Network.fromPartial({ id, spec: { name, driver: "overlay", ingress } });
+}
+
+export function aPort(targetPort: number, publishedPort = 0, publishMode = "ingress"): PortConfig {
+  return { name: "", protocol: "tcp", targetPort, publishedPort, publishMode };
+}
+
+export const putNode = (node: Node): Action => ({
+  kind: { $case: "putNode", value: { node, ifVersion: 0 } },
+});
+export const putService = (service: Service, ifVersion = 0): Action => ({
+  kind: { $case: "putService", value: { service, ifVersion } },
+});
+export const putNetwork = (network: Network): Action => ({
+  kind: { $case: "putNetwork", value: { network } },
+});

@@ -41,7 +41,7 @@ export function isDirty(slot: SlotState): boolean {
 export function busyUntil(slot: SlotState, delay: Millis): Millis {
   if (!slot.fresh) return 0;
   if (slot.old.length === 0 && slot.fresh.state === TaskState.TASK_STATE_RUNNING)
-    return slot.fresh.updatedAt + delay;
+    return slot.fresh.runningSince + delay;
   return slot.failed ? 0 : Number.POSITIVE_INFINITY;
 }
 

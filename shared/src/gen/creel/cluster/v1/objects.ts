@@ -680,6 +680,8 @@ export interface Task {
   /** of the service, when the task was made */
   ports: PortConfig[];
   jobIteration: number;
+  /** store: when it was first known to run; 0: never */
+  runningSince: number;
 }
 
 export interface Task_ServiceLabelsEntry {
@@ -6378,6 +6380,7 @@ function createBaseTask(): Task {
     attachments: [],
     ports: [],
     jobIteration: 0,
+    runningSince: 0,
   };
 }
 
@@ -6424,6 +6427,9 @@ export const Task: MessageFns<Task> = {
     }
     if (message.jobIteration !== 0) {
       writer.uint32(112).uint64(message.jobIteration);
+    }
+    if (message.runningSince !== 0) {
+      writer.uint32(120).int64(message.runningSince);
     }
     return writer;
   },
@@ -6556,6 +6562,14 @@ export const Task: MessageFns<Task> = {
             message.jobIteration = longToNumber(reader.uint64());
             continue;
           }
+          case 15: {
+            if (tag !== 120) {
+              break;
+            }
+
+            message.runningSince = longToNumber(reader.int64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -6638,6 +6652,11 @@ export const Task: MessageFns<Task> = {
         : isSet(object.job_iteration)
         ? globalThis.Number(object.job_iteration)
         : 0,
+      runningSince: isSet(object.runningSince)
+        ? globalThis.Number(object.runningSince)
+        : isSet(object.running_since)
+        ? globalThis.Number(object.running_since)
+        : 0,
     };
   },
 
@@ -6691,6 +6710,9 @@ export const Task: MessageFns<Task> = {
     if (message.jobIteration !== 0) {
       obj.jobIteration = Math.round(message.jobIteration);
     }
+    if (message.runningSince !== 0) {
+      obj.runningSince = Math.round(message.runningSince);
+    }
     return obj;
   },
 
@@ -6723,6 +6745,7 @@ export const Task: MessageFns<Task> = {
     message.attachments = object.attachments?.map((e) => TaskAttachment.fromPartial(e)) || [];
     message.ports = object.ports?.map((e) => PortConfig.fromPartial(e)) || [];
     message.jobIteration = object.jobIteration ?? 0;
+    message.runningSince = object.runningSince ?? 0;
     return message;
   },
 };
