@@ -99,7 +99,15 @@ impl State {
                 .links
                 .add_route(None, gateway.map(IpAddr::V4), inner, None)?;
         }
+        if endpoint.default_route {
+            sandbox
+                .record
+                .endpoints
+                .iter_mut()
+                .for_each(|e| e.default_route = false);
+        }
         sandbox.record.endpoints.push(endpoint.clone());
+        self.forgetter.back(vec![endpoint.address]);
         self.table.publish(endpoint, true)?;
         self.rebuild_sandbox(&endpoint.sandbox)?;
         self.refresh_names(&endpoint.network_id);
@@ -120,10 +128,34 @@ impl State {
                 .record
                 .endpoints
                 .retain(|e| e.network_id != endpoint.network_id);
+            self.hand_over_default_route(endpoint)?;
             self.rebuild_sandbox(&endpoint.sandbox)?;
             self.refresh_names(&endpoint.network_id);
             self.serve_names(&endpoint.sandbox)?;
             self.save_sandbox(&endpoint.sandbox)?;
+            self.forget_address(&endpoint.network_id, endpoint.address);
+        }
+        Ok(())
+    }
+
+    /// Gives the default route of an endpoint that is gone to the next that has a way out.
+    fn hand_over_default_route(&mut self, gone: &Endpoint) -> Result<()> {
+        let Some(sandbox) = self.sandboxes.get_mut(&gone.sandbox) else {
+            return Ok(());
+        };
+        if !gone.default_route || sandbox.default_source().is_some() {
+            return Ok(());
+        }
+        for endpoint in &mut sandbox.record.endpoints {
+            let network = self.networks.get(&endpoint.network_id);
+            if let Some(gateway) = network.and_then(|n| n.gateway()) {
+                let index = sandbox.links.index(&endpoint.ifname)?;
+                sandbox
+                    .links
+                    .add_route(None, Some(IpAddr::V4(gateway)), index, None)?;
+                endpoint.default_route = true;
+                break;
+            }
         }
         Ok(())
     }
@@ -287,13 +319,20 @@ impl State {
     }
 
     fn apply_peers(&mut self, id: &str, update: &Update) -> Result<()> {
+        let network = self.networks.get(id).ok_or_else(|| not_found("network", id))?;
+        if !matches!(network.body, Body::Overlay(_)) {
+            return Ok(());
+        }
+        let here = self.data_path()?;
         let network = self
             .networks
             .get_mut(id)
             .ok_or_else(|| not_found("network", id))?;
-        let (Body::Overlay(overlay), Some(underlay)) = (&mut network.body, &self.underlay) else {
+        let Body::Overlay(overlay) = &mut network.body else {
             return Ok(());
         };
+        self.forgetter
+            .back(update.set_peers.iter().map(|p| p.address).collect());
         let peers = &mut network.picture.peers;
         let mut gone: BTreeSet<_> = update.remove_peers.iter().copied().collect();
         if update.full {
@@ -306,14 +345,17 @@ impl State {
                 Some(old) if old.mac != peer.mac => overlay.delete_peer(old)?,
                 _ => {}
             }
-            overlay.set_peer(peer, underlay.address)?;
+            overlay.set_peer(peer, here)?;
             peers.insert(peer.address, peer.clone());
         }
+        let mut lost = Vec::new();
         for address in gone {
             if let Some(old) = peers.remove(&address) {
                 overlay.delete_peer(&old)?;
+                lost.push(address);
             }
         }
+        lost.iter().for_each(|address| self.forget_address(id, *address));
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use crate::link::Links;
 use crate::model::{BridgeSpec, Endpoint, HostConfig, OverlaySpec, Update};
 use crate::netns::Netns;
 use crate::state::State;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -69,6 +69,12 @@ impl Host {
     /// Makes this node's part of an overlay network; the same again is no error.
     pub fn create_overlay(&self, spec: OverlaySpec) -> Result<()> {
         self.state().create_overlay(spec)
+    }
+
+    /// Says which of this node's addresses other nodes reach its overlay networks by. It cannot change
+    /// while there are any. Without it, the first overlay takes the address of the default route's link.
+    pub fn set_data_path(&self, address: Ipv4Addr) -> Result<()> {
+        self.state().set_data_path(address)
     }
 
     /// The ids of all networks.

@@ -5,6 +5,7 @@ mod address;
 mod dns;
 mod endpoint;
 mod error;
+mod forget;
 mod host;
 mod host_table;
 pub mod link;

@@ -14,7 +14,7 @@ pub(crate) struct Memory {
 
 impl Memory {
     pub(crate) fn open(root: &Path) -> Result<Self> {
-        for folder in ["netns", "overlays", "networks", "sandboxes"] {
+        for folder in ["netns", "overlays", "networks", "sandboxes", "node"] {
             let path = root.join(folder);
             fs::create_dir_all(&path).context(|| format!("make {}", path.display()))?;
         }

@@ -75,6 +75,12 @@ impl Netns {
         self.0.as_raw_fd()
     }
 
+    /// A number that tells namespaces apart.
+    pub(crate) fn identity(&self) -> u64 {
+        use std::os::unix::fs::MetadataExt;
+        self.0.metadata().map_or(0, |m| m.ino())
+    }
+
     /// Runs `work` inside the namespace, on a thread made for it, and waits for its result.
     pub fn run<T: Send>(&self, work: impl FnOnce() -> T + Send) -> Result<T> {
         on_thread(|| {

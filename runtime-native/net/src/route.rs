@@ -173,6 +173,19 @@ impl Links {
             .collect())
     }
 
+    /// The link that the IPv4 default route of the main table leaves by.
+    pub fn default_route_link(&mut self) -> Result<Option<u32>> {
+        let mut fixed = [0u8; 12];
+        fixed[0] = libc::AF_INET as u8;
+        let m = Message::new(libc::RTM_GETROUTE, 0, &fixed);
+        let found = self.socket.query(m, true).context(|| "list the routes".into())?;
+        let default = |p: &[u8]| p.len() >= 12 && p[1] == 0 && p[4] == libc::RT_TABLE_MAIN;
+        Ok(found
+            .iter()
+            .filter(|(_, p)| default(p))
+            .find_map(|(_, p)| Attributes::parse(&p[12..]).u32(RTA_OIF)))
+    }
+
     /// The IPv4 subnets that the namespace has routes for, default routes left out.
     pub fn routed_subnets(&mut self) -> Result<Vec<Subnet>> {
         let mut fixed = [0u8; 12];

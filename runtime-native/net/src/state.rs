@@ -2,6 +2,7 @@
 
 use crate::dns::Dns;
 use crate::error::{Error, Kind, Result};
+use crate::forget::Forgetter;
 use crate::host::not_found;
 use crate::host_table::HostTable;
 use crate::link::Links;
@@ -15,7 +16,7 @@ use crate::ports::Ports;
 use crate::sandbox::{Record, Sandbox};
 use crate::sysctl;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
 const VXLAN_PORT: u16 = 4789;
@@ -27,7 +28,9 @@ pub(crate) struct State {
     pub(crate) ports: Ports,
     pub(crate) memory: Memory,
     pub(crate) dns: Dns,
-    pub(crate) underlay: Option<Underlay>,
+    pub(crate) forgetter: Forgetter,
+    underlay: Option<Ipv4Addr>,
+    vxlan_port: u16,
     pub(crate) networks: BTreeMap<String, Network>,
     pub(crate) sandboxes: BTreeMap<String, Sandbox>,
 }
@@ -48,9 +51,15 @@ impl State {
             ports: Ports::default(),
             memory,
             dns,
-            underlay: config.underlay.map(|address| Underlay { address, port }),
+            forgetter: Forgetter::start()?,
+            underlay: None,
+            vxlan_port: port,
             networks: BTreeMap::new(),
             sandboxes: BTreeMap::new(),
+        };
+        state.underlay = match config.underlay {
+            Some(address) => Some(address),
+            None => state.memory.load("node")?.0.pop(),
         };
         state.adopt()?;
         state.rebuild_host_table()?;
@@ -61,13 +70,11 @@ impl State {
         let (pictures, _) = self.memory.load::<Picture>("networks")?;
         for picture in pictures {
             let id = picture.spec.id().to_string();
-            let fresh = !netns::is_bound(&self.memory.overlay(&id));
+
             match self.body_of(&picture.spec) {
                 Ok(body) => {
                     let mut network = Network { picture, body };
-                    if fresh {
-                        self.tell_peers(&mut network)?;
-                    }
+                    self.tell_peers(&mut network)?;
                     self.networks.insert(id, network);
                 }
                 // Without its data-path address (yet), or with its place taken, the network is left as it
@@ -119,23 +126,57 @@ impl State {
             }),
             Spec::Overlay(o) => {
                 let path = self.memory.overlay(&o.network_id);
-                let underlay = self.underlay.as_ref().ok_or_else(|| {
-                    Error::new(
-                        Kind::Invalid,
-                        "an overlay network needs the node's data-path address",
-                    )
-                })?;
-                Overlay::ensure(&path, o, &self.netns, &mut self.links, underlay).map(Body::Overlay)
+                let underlay = Underlay {
+                    address: self.data_path()?,
+                    port: self.vxlan_port,
+                };
+                Overlay::ensure(&path, o, &self.netns, &mut self.links, &underlay).map(Body::Overlay)
             }
         }
     }
 
     fn tell_peers(&mut self, network: &mut Network) -> Result<()> {
-        if let (Body::Overlay(overlay), Some(underlay)) = (&mut network.body, &self.underlay) {
+        if let Body::Overlay(overlay) = &mut network.body {
+            let here = self.data_path()?;
             for peer in network.picture.peers.values() {
-                overlay.set_peer(peer, underlay.address)?;
+                overlay.set_peer(peer, here)?;
             }
         }
+        Ok(())
+    }
+
+    /// This node's data-path address: the one that was set, else the one the default route leaves from.
+    pub(crate) fn data_path(&mut self) -> Result<Ipv4Addr> {
+        if let Some(address) = self.underlay {
+            return Ok(address);
+        }
+        let index = self.links.default_route_link()?;
+        let addresses = self.links.addresses()?;
+        let Some((_, address, _)) = addresses.into_iter().find(|(i, _, _)| Some(*i) == index) else {
+            let text = "this node has no default route, so its data-path address must be given";
+            return Err(Error::new(Kind::Invalid, text));
+        };
+        self.set_data_path(address)?;
+        Ok(address)
+    }
+
+    pub(crate) fn set_data_path(&mut self, address: Ipv4Addr) -> Result<()> {
+        if self.underlay == Some(address) {
+            return Ok(());
+        }
+        if let Some(network) = self
+            .networks
+            .values()
+            .find(|n| matches!(n.body, Body::Overlay(_)))
+        {
+            let text = format!(
+                "the data-path address cannot change while overlay network {} is here",
+                network.picture.spec.id()
+            );
+            return Err(Error::new(Kind::InUse, text));
+        }
+        self.memory.save("node", "data-path", &address)?;
+        self.underlay = Some(address);
         Ok(())
     }
 
@@ -267,8 +308,23 @@ impl State {
         }
         for endpoint in touched {
             self.refresh_names(&endpoint.network_id);
+            self.forget_address(&endpoint.network_id, endpoint.address);
         }
         Ok(removed)
+    }
+
+    /// Has connections forgotten that were led to an address which is gone.
+    pub(crate) fn forget_address(&self, network: &str, address: Ipv4Addr) {
+        let inside = self.sandboxes.values().filter(|s| s.endpoint(network).is_some());
+        let on_overlay = self
+            .networks
+            .get(network)
+            .is_some_and(|n| matches!(n.body, Body::Overlay(_)));
+        let mut namespaces = vec![self.netns.clone()];
+        if on_overlay {
+            namespaces.extend(inside.map(|s| s.netns.clone()));
+        }
+        self.forgetter.gone(namespaces, vec![address]);
     }
 
     pub(crate) fn sandbox_path(&self, id: &str) -> Option<PathBuf> {

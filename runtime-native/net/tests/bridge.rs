@@ -211,3 +211,62 @@ fn a_restart_disturbs_nothing_and_an_end_leaves_nothing() {
         );
     }
 }
+
+#[test]
+fn a_client_that_keeps_sending_finds_the_next_container() {
+    let world = World::new();
+    let client = world.machine(9);
+    let node = world.node(1);
+    node.host().create_bridge(bridge("net-a", 1)).unwrap();
+    let start = |id: &str, n| {
+        let netns = node.sandbox(id);
+        let mut e = endpoint(id, "net-a", "eth0", Ipv4Addr::new(172, 30, 1, n));
+        e.default_route = true;
+        e.published = vec![publish(5353, 53, Protocol::Udp)];
+        node.host().connect(e).unwrap();
+        serve_udp(&netns, 53, id);
+    };
+    let socket = client
+        .run(|| std::net::UdpSocket::bind("0.0.0.0:0"))
+        .unwrap()
+        .unwrap();
+    socket.connect((node.address, 5353)).unwrap();
+    socket
+        .set_read_timeout(Some(std::time::Duration::from_millis(100)))
+        .unwrap();
+    let mut buffer = [0u8; 64];
+    let mut ask = || {
+        let _ = socket.send(b"?");
+        socket
+            .recv(&mut buffer)
+            .ok()
+            .map(|n| String::from_utf8_lossy(&buffer[..n]).into_owned())
+    };
+    start("first", 2);
+    assert!(ask().unwrap().starts_with("first "));
+    node.host().delete_sandboxes(&["first".into()]).unwrap();
+    start("second", 3);
+    let found = (0..100).find_map(|_| ask());
+    assert!(found.unwrap().starts_with("second "));
+}
+
+#[test]
+fn the_default_route_goes_to_the_next_endpoint() {
+    let world = World::new();
+    let outside = world.machine(9);
+    let node = world.node(1);
+    node.host().create_bridge(bridge("net-a", 1)).unwrap();
+    node.host().create_bridge(bridge("net-b", 2)).unwrap();
+    serve_tcp(&outside, 7000, "outside");
+    let web = node.sandbox("web");
+    let mut e = endpoint("web", "net-a", "eth0", Ipv4Addr::new(172, 30, 1, 2));
+    e.default_route = true;
+    node.host().connect(e).unwrap();
+    node.host()
+        .connect(endpoint("web", "net-b", "eth1", Ipv4Addr::new(172, 30, 2, 2)))
+        .unwrap();
+    assert!(ask(&web, machine_address(9), 7000).is_ok());
+    node.host().disconnect("web", "net-a").unwrap();
+    assert!(ask(&web, machine_address(9), 7000).is_ok());
+    assert!(node.host().endpoints("web").unwrap()[0].default_route);
+}

@@ -111,21 +111,34 @@ impl Socket {
     }
 
     /// Sends one request and returns the payloads of its answer (a dump, or a single object).
-    pub(crate) fn query(&mut self, mut message: Message, dump: bool) -> io::Result<Vec<(u16, Vec<u8>)>> {
+    pub(crate) fn query(&mut self, message: Message, dump: bool) -> io::Result<Vec<(u16, Vec<u8>)>> {
+        let mut found = Vec::new();
+        self.query_each(message, dump, |kind, payload| {
+            found.push((kind, payload.to_vec()))
+        })?;
+        Ok(found)
+    }
+
+    /// The same, one payload at a time.
+    pub(crate) fn query_each(
+        &mut self,
+        mut message: Message,
+        dump: bool,
+        mut each: impl FnMut(u16, &[u8]),
+    ) -> io::Result<()> {
         let sequence = self.next_sequence();
         message.set_sequence(sequence);
         message.or_flags(libc::NLM_F_REQUEST | if dump { libc::NLM_F_DUMP } else { libc::NLM_F_ACK });
         self.send(message.bytes())?;
         let mut buffer = vec![0u8; 64 << 10];
-        let mut found = Vec::new();
         loop {
             let n = self.receive(&mut buffer, 0)?;
             for (kind, seq, payload) in split(&buffer[..n]) {
                 match kind {
                     _ if seq != sequence => {}
-                    NLMSG_ERROR => return error_of(payload).map(|()| found),
-                    NLMSG_DONE => return Ok(found),
-                    _ => found.push((kind, payload.to_vec())),
+                    NLMSG_ERROR => return error_of(payload),
+                    NLMSG_DONE => return Ok(()),
+                    _ => each(kind, payload),
                 }
             }
         }
