@@ -1,0 +1,230 @@
+import { type Manager, type NewCluster, renewalDelay, renewIdentity, startManager } from "@creel/manager";
+import { CreelError, messageOf, sleep, type Timer } from "@creel/shared";
+import { NodeStreamsService } from "@creel/shared/gen/cluster/v1/control.ts";
+import { NodeRole } from "@creel/shared/gen/cluster/v1/objects.ts";
+import { ClusterServer, type Identity, LiveIdentity } from "@creel/shared/tls";
+import { dispatcherConnector, nodeStreams, startWorker, type Worker, workerEngine } from "@creel/worker";
+import type { NodeParts } from "./parts.ts";
+import type { MemberFiles, MemberState } from "./state.ts";
+
+const RETRY_MS = 1000;
+const LONGEST_RETRY_MS = 30_000;
+const LOOK_MS = 50;
+/** setTimeout's own bound; a longer wait is cut into pieces of it. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
+/** How a membership begins: a cluster made here, one that was joined, or neither: it is taken up again. */
+export interface Beginning {
+  create?: NewCluster;
+  join?: string[];
+}
+
+/** This node's part in a cluster while the daemon runs: its TLS port, its worker and, on a manager, its manager. */
+export class Member {
+  readonly identity: LiveIdentity;
+  readonly state: MemberState;
+  readonly #parts: NodeParts;
+  readonly #files: MemberFiles;
+  readonly #raftKey: Uint8Array;
+  readonly #server: ClusterServer;
+  readonly #stopping = new AbortController();
+  #manager: Manager | undefined;
+  #worker: Worker | undefined;
+  #renewal: Timer | undefined;
+  #roles: Promise<void> = Promise.resolve();
+  #error = "";
+  /** Called when another manager than before may be asked. */
+  onManager: (manager: Manager | undefined) => void = () => {};
+
+  constructor(
+    parts: NodeParts,
+    files: MemberFiles,
+    kept: { state: MemberState; identity: Identity; raftKey: Uint8Array },
+  ) {
+    this.#parts = parts;
+    this.#files = files;
+    this.#raftKey = kept.raftKey;
+    this.state = kept.state;
+    this.identity = new LiveIdentity(kept.identity);
+    this.#server = new ClusterServer({ identity: this.identity, clock: parts.clock });
+  }
+
+  get manager(): Manager | undefined {
+    return this.#manager;
+  }
+
+  /** What went wrong lately; empty when all is well. */
+  get error(): string {
+    return this.#error;
+  }
+
+  /** Whether a manager has this node's session. */
+  get connected(): boolean {
+    return this.#worker?.connected() ?? false;
+  }
+
+  /** Resolves when the node serves its part. */
+  async start(beginning: Beginning): Promise<void> {
+    const { addresses, dataPathPort } = this.state;
+    await this.#parts.engineKeeper.setDataPath({ addr: addresses.dataPath, port: dataPathPort });
+    const port = await this.#server.listen(addresses.listen);
+    this.#startWorker(port);
+    if (this.identity.current().role === NodeRole.NODE_ROLE_MANAGER) await this.#startManager(beginning);
+    this.#scheduleRenewal();
+  }
+
+  /** Resolves when a manager has taken this node's session; rejects with `timeout` after `ms`. */
+  async waitConnected(ms: number): Promise<void> {
+    const { clock } = this.#parts;
+    const end = clock.now() + ms;
+    while (!this.connected) {
+      if (clock.now() > end) throw new CreelError("timeout", { what: "a manager of the swarm", ms });
+      await sleep(clock, LOOK_MS, this.#stopping.signal);
+      if (this.#stopping.signal.aborted)
+        throw new CreelError("stopped", { what: "this node's part in the swarm" });
+    }
+  }
+
+  /** Ends the node's part for now; it can be taken up again. */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    this.#renewal?.cancel();
+    await this.#roles;
+    await this.#worker?.stop();
+    await this.#stopManager();
+    await this.#server.stop();
+  }
+
+  #startWorker(port: number): void {
+    const { engine, facts, clock, random, logger } = this.#parts;
+    const { addresses, managers } = this.state;
+    const door = workerEngine(
+      engine,
+      {
+        hostname: this.#parts.hostname,
+        version: facts.version,
+        labels: Object.fromEntries(facts.labels.map((label) => label.split(/=(.*)/s).slice(0, 2))),
+        certificate: () => this.identity.current().certificate,
+        port,
+      },
+      clock,
+      logger,
+    );
+    const worker = startWorker({
+      nodeId: this.identity.current().nodeId,
+      managers,
+      connect: dispatcherConnector(this.identity),
+      engine: door,
+      dataPathAddr: addresses.dataPath,
+      clock,
+      random,
+      logger: logger.child({ part: "worker" }),
+      onManagers: (addrs) => this.#setManagers(addrs),
+      onRole: (role) => this.#setRole(role),
+    });
+    this.#worker = worker;
+    this.#server.add(
+      NodeStreamsService,
+      nodeStreams(engine, (taskId) => worker.containerOf(taskId), logger),
+      { logs: [NodeRole.NODE_ROLE_MANAGER] },
+    );
+  }
+
+  async #startManager({ create, join }: Beginning): Promise<void> {
+    const { clock, random, logger } = this.#parts;
+    const manager = await startManager({
+      dataDir: this.#files.managerDir,
+      identity: this.identity,
+      server: this.#server,
+      addr: this.state.addresses.advertise,
+      ...(create && { create }),
+      ...(join && { join }),
+      clock,
+      random,
+      logger: logger.child({ part: "manager" }),
+      raft: { encryptionKey: this.#raftKey },
+    });
+    this.#manager = manager;
+    this.onManager(manager);
+    void manager.closed.then((error) => {
+      if (this.#manager !== manager || this.#stopping.signal.aborted) return;
+      if (error) {
+        this.#error = error.message;
+        logger.error({ error: error.message }, "the manager ended");
+      } else this.#setRole(NodeRole.NODE_ROLE_WORKER);
+    });
+  }
+
+  async #stopManager(): Promise<void> {
+    const manager = this.#manager;
+    this.#manager = undefined;
+    this.onManager(undefined);
+    await manager?.stop();
+  }
+
+  #setManagers(addrs: string[]): void {
+    if (addrs.join() === this.state.managers.join()) return;
+    this.state.managers = addrs;
+    this.#files.writeState(this.state);
+  }
+
+  /** Changes of role come one after another; each is tried until it is done or the daemon ends. */
+  #setRole(role: NodeRole): void {
+    this.#roles = this.#roles.then(async () => {
+      for (let wait = RETRY_MS; !this.#stopping.signal.aborted; wait = Math.min(wait * 2, LONGEST_RETRY_MS)) {
+        try {
+          await this.#become(role);
+          this.#error = "";
+          return;
+        } catch (error) {
+          this.#error = messageOf(error);
+          this.#parts.logger.warn({ error: this.#error, wait }, "the change of role is tried again");
+          await sleep(this.#parts.clock, wait, this.#stopping.signal);
+        }
+      }
+    });
+  }
+
+  async #become(role: NodeRole): Promise<void> {
+    const manages = this.#manager !== undefined;
+    if (role === NodeRole.NODE_ROLE_WORKER && manages) {
+      await this.#stopManager();
+      this.#files.clearManager();
+    }
+    if (this.identity.current().role !== role) await this.#renew(role);
+    if (role === NodeRole.NODE_ROLE_MANAGER && !this.#manager) {
+      await this.#startManager({ join: this.state.managers });
+    }
+    if (manages !== (this.#manager !== undefined)) {
+      this.#parts.logger.info({ role }, "this node has another role now");
+    }
+  }
+
+  async #renew(role?: NodeRole): Promise<void> {
+    const own = this.#manager?.leaderAddr() ?? "";
+    const managers = [...new Set([own, ...this.state.managers])].filter((addr) => addr !== "");
+    const identity = await renewIdentity(this.identity, managers);
+    if (role !== undefined && identity.role !== role) throw new CreelError("no_leader");
+    this.#files.writeIdentity(identity);
+    this.identity.replace(identity);
+    this.#scheduleRenewal();
+  }
+
+  #scheduleRenewal(): void {
+    const { clock, random, logger } = this.#parts;
+    this.#renewal?.cancel();
+    if (this.#stopping.signal.aborted) return;
+    const delay = renewalDelay(this.identity.current().certificate, clock.now(), random);
+    if (delay > LONGEST_TIMER_MS) {
+      this.#renewal = clock.after(LONGEST_TIMER_MS, () => this.#scheduleRenewal());
+      return;
+    }
+    const renew = () => {
+      this.#renew().catch((error: unknown) => {
+        logger.warn({ error: messageOf(error) }, "the certificate was not renewed; trying again");
+        this.#renewal = clock.after(LONGEST_RETRY_MS, renew);
+      });
+    };
+    this.#renewal = clock.after(Math.max(delay, RETRY_MS), renew);
+  }
+}

@@ -1,0 +1,308 @@
+import type {
+  ClusterEvent,
+  ClusterPort,
+  ClusterView,
+  InitRequest,
+  JoinRequest,
+  LocalNodeState,
+  ManagerStatus,
+} from "@creel/api";
+import { joinCluster, type Manager, newCluster } from "@creel/manager";
+import { CreelError, isCreelError, messageOf, type Timer } from "@creel/shared";
+import type { ControlReply, ControlRequest, TaskLogsRequest } from "@creel/shared/gen/cluster/v1/control.ts";
+import { Availability, NodeRole } from "@creel/shared/gen/cluster/v1/objects.ts";
+import type { Identity } from "@creel/shared/tls";
+import { managerAddress, type NodeAddresses, settleAddresses } from "./addresses.ts";
+import { cleanNode } from "./clean.ts";
+import { type Beginning, Member } from "./member.ts";
+import type { NodeParts } from "./parts.ts";
+import { MemberFiles, type MemberState } from "./state.ts";
+
+const DATA_PATH_PORT = 4789;
+const CONNECT_MS = 20_000;
+const LEAVE_MS = 30_000;
+const RESUME_MS = 5_000;
+const AVAILABILITIES = {
+  active: Availability.AVAILABILITY_ACTIVE,
+  pause: Availability.AVAILABILITY_PAUSE,
+  drain: Availability.AVAILABILITY_DRAIN,
+};
+
+/** The node's place towards a cluster: none, or a membership that survives restarts. */
+export class ClusterNode implements ClusterPort {
+  readonly #parts: NodeParts;
+  readonly #files: MemberFiles;
+  readonly #listeners = new Set<(event: ClusterEvent) => void>();
+  #member: Member | undefined;
+  #state: LocalNodeState = "inactive";
+  #error = "";
+  #ended = false;
+  #retry: Timer | undefined;
+  #unsubscribe: () => void = () => {};
+  /** One change of the membership at a time; a start that is under way is waited for. */
+  #changing: Promise<unknown> | undefined;
+
+  constructor(parts: NodeParts, dataRoot: string) {
+    this.#parts = parts;
+    this.#files = new MemberFiles(dataRoot);
+  }
+
+  /** The data path that the engine must have, known before anything else is started. */
+  dataPath(): { addr: string; port: number } | undefined {
+    const kept = this.#files.read();
+    return kept && { addr: kept.state.addresses.dataPath, port: kept.state.dataPathPort };
+  }
+
+  /** Takes up the membership that the disk tells of, in the background; where that fails, again and again. */
+  resume(): void {
+    if (!this.#files.read()) return;
+    this.#state = "pending";
+    void this.#change(async () => {
+      const kept = this.#files.read();
+      if (!kept || this.#ended) return;
+      try {
+        await this.#begin(kept, {});
+        this.#state = "active";
+      } catch (error) {
+        this.#state = "error";
+        this.#error = messageOf(error);
+        this.#parts.logger.error(
+          { error: this.#error },
+          "the node's part in the swarm did not start; trying again",
+        );
+        await this.#member?.stop().catch(() => {});
+        this.#retry = this.#parts.clock.after(RESUME_MS, () => this.#state === "error" && this.resume());
+      }
+    });
+  }
+
+  /** Ends what runs; the membership stays. */
+  async stop(): Promise<void> {
+    this.#ended = true;
+    this.#retry?.cancel();
+    await this.#member?.stop();
+  }
+
+  localState(): LocalNodeState {
+    return this.#state;
+  }
+
+  nodeId(): string {
+    return this.#member?.identity.current().nodeId ?? "";
+  }
+
+  nodeAddr(): string {
+    return this.#member?.state.addresses.advertise.replace(/:\d+$/, "") ?? "";
+  }
+
+  error(): string {
+    return this.#error || (this.#member?.error ?? "");
+  }
+
+  isManager(): boolean {
+    return this.#member?.manager !== undefined;
+  }
+
+  remoteManagers(): { nodeId: string; addr: string }[] {
+    const manager = this.#member?.manager;
+    if (manager) return manager.managers();
+    return (this.#member?.state.managers ?? []).map((addr) => ({ nodeId: "", addr }));
+  }
+
+  init(request: InitRequest): Promise<string> {
+    return this.#change(async () => {
+      this.#mustBeOutside();
+      if (request.forceNewCluster) {
+        throw new CreelError("unsupported", {
+          message: "--force-new-cluster is not supported by this version of Creel",
+        });
+      }
+      const { clock, random } = this.#parts;
+      const addresses = await this.#addresses(request);
+      const create = await newCluster(
+        {
+          spec: request.spec,
+          defaultAddrPool: request.defaultAddrPool,
+          subnetSize: request.subnetSize,
+          dataPathPort: request.dataPathPort,
+          availability: AVAILABILITIES[request.availability],
+        },
+        { clock, random },
+      );
+      const state = {
+        addresses,
+        dataPathPort: request.dataPathPort || DATA_PATH_PORT,
+        managers: [addresses.advertise],
+      };
+      await this.#enter(state, create.identity, { create });
+      return create.identity.nodeId;
+    });
+  }
+
+  join(request: JoinRequest): Promise<void> {
+    return this.#change(async () => {
+      this.#mustBeOutside();
+      const remoteAddrs = request.remoteAddrs.map(managerAddress);
+      const addresses = await this.#addresses(request);
+      const identity = await joinCluster({
+        remoteAddrs,
+        token: request.token,
+        availability: AVAILABILITIES[request.availability],
+      });
+      const state = { addresses, dataPathPort: DATA_PATH_PORT, managers: remoteAddrs };
+      await this.#enter(state, identity, { join: remoteAddrs });
+    });
+  }
+
+  leave(force: boolean): Promise<void> {
+    return this.#change(async () => {
+      if (this.#state === "inactive") throw new CreelError("not_in_swarm");
+      const manager = this.#member?.manager;
+      if (manager && !force) throw new CreelError("last_manager", { detail: whatIsLost(manager) });
+      await this.#leaveGroup(manager);
+      await this.#member?.stop();
+      this.#drop();
+      await cleanNode(this.#parts.engine, this.#parts.logger);
+      this.#files.clear();
+    });
+  }
+
+  async view(options: { linearizable?: boolean } = {}): Promise<ClusterView> {
+    const manager = await this.#managed();
+    return options.linearizable ? manager.linearizableView() : manager.view();
+  }
+
+  managerStatus(nodeId: string): ManagerStatus | undefined {
+    return this.#member?.manager?.managerStatus(nodeId);
+  }
+
+  async control(request: ControlRequest): Promise<ControlReply> {
+    return (await this.#managed()).control(request);
+  }
+
+  async *taskLogs(
+    request: TaskLogsRequest,
+    signal: AbortSignal,
+  ): AsyncGenerator<{ data: Uint8Array; raw: boolean }> {
+    yield* (await this.#managed()).taskLogs(request, signal);
+  }
+
+  onEvent(listener: (event: ClusterEvent) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** The manager of this node, when it is one; one that is just starting is waited for. */
+  async #managed(): Promise<Manager> {
+    if (this.#state === "pending") await this.#changing;
+    const manager = this.#member?.manager;
+    if (manager) return manager;
+    if (this.#state === "error")
+      throw new CreelError("internal", {
+        message: `this node's part in the swarm does not run: ${this.#error}`,
+      });
+    throw new CreelError(this.#state === "inactive" ? "not_a_manager" : "worker_not_manager");
+  }
+
+  #mustBeOutside(): void {
+    if (this.#state !== "inactive") throw new CreelError("already_in_swarm");
+  }
+
+  /** What comes while another change is under way waits for its end. */
+  #change<T>(work: () => Promise<T>): Promise<T> {
+    const before = this.#changing ?? Promise.resolve();
+    const done = before.then(work, work);
+    const settled = done.then(
+      () => {},
+      () => {},
+    );
+    this.#changing = settled;
+    return done;
+  }
+
+  async #addresses(wish: {
+    listenAddr: string;
+    advertiseAddr: string;
+    dataPathAddr: string;
+  }): Promise<NodeAddresses> {
+    const { networks } = await this.#parts.engine.networks.list({});
+    return settleAddresses(wish, new Set(networks.map(({ gateway }) => gateway)));
+  }
+
+  /** Becomes a member; nothing of it is left where that fails. */
+  async #enter(state: MemberState, identity: Identity, beginning: Beginning): Promise<void> {
+    const raftKey = this.#parts.random.bytes(32);
+    this.#state = "pending";
+    try {
+      this.#files.writeIdentity(identity);
+      this.#files.writeRaftKey(raftKey);
+      await this.#begin({ state, identity, raftKey }, beginning);
+      await this.#member?.waitConnected(CONNECT_MS);
+      // written last: a node that fails half-way is in no cluster when it starts again
+      this.#files.writeState(state);
+      this.#state = "active";
+    } catch (error) {
+      await this.#member?.stop().catch(() => {});
+      this.#drop();
+      this.#files.clear();
+      throw error;
+    }
+  }
+
+  async #begin(
+    kept: { state: MemberState; identity: Identity; raftKey: Uint8Array },
+    beginning: Beginning,
+  ): Promise<void> {
+    const member = new Member(this.#parts, this.#files, kept);
+    member.onManager = (manager) => {
+      this.#unsubscribe();
+      this.#unsubscribe = manager?.onEvent((event) => this.#tell(event)) ?? (() => {});
+    };
+    this.#member = member;
+    this.#error = "";
+    await member.start(beginning);
+  }
+
+  #drop(): void {
+    this.#unsubscribe();
+    this.#retry?.cancel();
+    this.#member = undefined;
+    this.#state = "inactive";
+    this.#error = "";
+  }
+
+  #tell(event: ClusterEvent): void {
+    for (const listener of this.#listeners) listener(event);
+  }
+
+  /** The others go on without this manager; where they cannot be asked, the user has forced it anyway. */
+  async #leaveGroup(manager: Manager | undefined): Promise<void> {
+    if (!manager) return;
+    let timer: { cancel(): void } | undefined;
+    const timeout = new Promise<void>((resolve) => {
+      timer = this.#parts.clock.after(LEAVE_MS, resolve);
+    });
+    const left = manager.leave().catch((error: unknown) => {
+      if (!isCreelError(error, "stopped"))
+        this.#parts.logger.warn({ error: messageOf(error) }, "the swarm could not be told of the leave");
+    });
+    await Promise.race([left, timeout]);
+    timer?.cancel();
+  }
+}
+
+/** What leaving would do, in Docker's words. */
+function whatIsLost(manager: Manager): string {
+  const managers = manager
+    .view()
+    .nodes()
+    .filter((node) => node.spec?.role === NodeRole.NODE_ROLE_MANAGER);
+  if (managers.length <= 1) return "Removing the last manager erases all current state of the swarm.";
+  const left = managers.filter(
+    (node) => node.id !== manager.nodeId && manager.managerStatus(node.id)?.reachable,
+  ).length;
+  if (left < Math.floor(managers.length / 2) + 1) {
+    return `Removing this node leaves ${left} managers out of ${managers.length}. Without a Raft quorum your swarm will be inaccessible. The only way to restore a swarm that has lost consensus is to reinitialize it with \`--force-new-cluster\`.`;
+  }
+  return "The other managers go on without it.";
+}

@@ -1,0 +1,15 @@
+import type { NodeFacts } from "@creel/api";
+import type { Clock, Logger, Random } from "@creel/shared";
+import type { EngineClient } from "@creel/worker";
+import type { EngineKeeper } from "../engine.ts";
+
+/** What a node's part in a cluster is built on. */
+export interface NodeParts {
+  engine: EngineClient;
+  engineKeeper: EngineKeeper;
+  facts: NodeFacts;
+  hostname(): string;
+  clock: Clock;
+  random: Random;
+  logger: Logger;
+}

@@ -1,0 +1,205 @@
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { CreelError, LOG_LEVELS, messageOf } from "@creel/shared";
+import { Command, CommanderError, Option } from "commander";
+
+import { root } from "./facts.ts";
+
+const CONFIG_FILE = "/etc/creel/daemon.json";
+
+/** How a daemon is configured: flags, then the file, then defaults. */
+export interface DaemonConfig {
+  dataRoot: string;
+  execRoot: string;
+  hosts: string[];
+  pidfile: string;
+  group: string;
+  logLevel: string;
+  labels: string[];
+  storageDriver: string;
+  engineSocket: string;
+  engineBinary: string;
+  cgroupParent: string;
+  tls: boolean;
+  tlsverify: boolean;
+  tlscacert: string;
+  tlscert: string;
+  tlskey: string;
+  insecureTcp: boolean;
+  configFile: string;
+}
+
+/** Names in the configuration file, with the flag each stands for and what it must be. */
+const KEYS: Record<string, { option: string; kind: "string" | "boolean" | "strings" }> = {
+  "data-root": { option: "dataRoot", kind: "string" },
+  "exec-root": { option: "execRoot", kind: "string" },
+  hosts: { option: "host", kind: "strings" },
+  pidfile: { option: "pidfile", kind: "string" },
+  group: { option: "group", kind: "string" },
+  "log-level": { option: "logLevel", kind: "string" },
+  debug: { option: "debug", kind: "boolean" },
+  labels: { option: "label", kind: "strings" },
+  "storage-driver": { option: "storageDriver", kind: "string" },
+  "engine-socket": { option: "engineSocket", kind: "string" },
+  "engine-binary": { option: "engineBinary", kind: "string" },
+  "cgroup-parent": { option: "cgroupParent", kind: "string" },
+  tls: { option: "tls", kind: "boolean" },
+  tlsverify: { option: "tlsverify", kind: "boolean" },
+  tlscacert: { option: "tlscacert", kind: "string" },
+  tlscert: { option: "tlscert", kind: "string" },
+  tlskey: { option: "tlskey", kind: "string" },
+  "insecure-tcp": { option: "insecureTcp", kind: "boolean" },
+};
+
+const collect = (value: string, before: string[] | undefined) => [...(before ?? []), value];
+
+function command(version: string): Command {
+  return new Command("creeld")
+    .description("The daemon of a Creel node: the Docker Engine API, and the node's part in a cluster.")
+    .version(`creeld version ${version}`, "-v, --version", "print the version")
+    .allowExcessArguments(false)
+    .option("--cgroup-parent <path>", "cgroup that holds those of all containers")
+    .option("--config-file <file>", `configuration file (default: ${CONFIG_FILE}, where it exists)`)
+    .option("-D, --debug", "log at level debug")
+    .option("--data-root <dir>", "what must outlive a reboot (default: /var/lib/creel)")
+    .option("--engine-binary <path>", "the program creel-engine (default: the one built in this checkout)")
+    .option("--engine-socket <path>", "socket of creel-engine (default: EXEC-ROOT/engine.sock)")
+    .option("--exec-root <dir>", "what need not outlive a reboot (default: /run/creel)")
+    .option(
+      "-G, --group <name>",
+      "group that may use the unix sockets (default: creel, else docker, where they exist)",
+    )
+    .option(
+      "-H, --host <address>",
+      "where to listen: unix://PATH, tcp://HOST:PORT or fd:// (may be given several times)",
+      collect,
+    )
+    .option(
+      "--insecure-tcp",
+      "serve tcp:// without asking clients for a certificate: whoever reaches it is root here",
+    )
+    .option("--label <name=value>", "label of this node's engine (may be given several times)", collect)
+    .addOption(new Option("-l, --log-level <level>", "what to log").choices([...LOG_LEVELS, "warning"]))
+    .option("-p, --pidfile <file>", "where to write the process id (default: EXEC-ROOT/creeld.pid)")
+    .option("-s, --storage-driver <name>", "how layers are stored (default: overlay2)")
+    .option("--tls", "serve tcp:// with TLS; implied by --tlsverify")
+    .option(
+      "--tlscacert <file>",
+      "certificates of those who may sign clients' (default: /etc/creel/tls/ca.pem)",
+    )
+    .option("--tlscert <file>", "certificate of the server (default: /etc/creel/tls/cert.pem)")
+    .option("--tlskey <file>", "its key (default: /etc/creel/tls/key.pem)")
+    .option("--tlsverify", "serve tcp:// with TLS, to clients with a certificate of --tlscacert alone")
+    .option("--validate", "check the configuration and end");
+}
+
+/** Thrown when the process has nothing more to do: help or version were printed, or the arguments are wrong. */
+export class Exit extends Error {
+  readonly code: number;
+
+  constructor(code: number, message = "") {
+    super(message);
+    this.code = code;
+  }
+}
+
+/** Reads the command line and the configuration file. */
+export function readConfig(args: string[], version: string): DaemonConfig {
+  const parser = command(version).exitOverride();
+  parser.configureOutput({ writeErr: () => {} });
+  try {
+    parser.parse(args, { from: "user" });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    if (error.exitCode === 0) throw new Exit(0);
+    throw new Exit(125, `${error.message.replace(/^error: /, "")}\nSee 'creeld --help'.`);
+  }
+  const flags: Record<string, unknown> = parser.opts();
+  const configFile = (flags.configFile as string | undefined) ?? CONFIG_FILE;
+  const file = readFile(configFile, flags.configFile !== undefined, flags);
+  const config = settle({ ...file, ...flags }, configFile);
+  if (flags.validate) throw new Exit(0, "configuration OK");
+  return config;
+}
+
+/** The level to log at, as the configuration file says now; undefined where it says nothing. */
+export function readLogLevel(configFile: string): string | undefined {
+  const file = readFile(configFile, false, {});
+  return file.debug ? "debug" : levelOf(file.logLevel as string | undefined);
+}
+
+function readFile(path: string, required: boolean, flags: Record<string, unknown>): Record<string, unknown> {
+  if (!required && !existsSync(path)) return {};
+  const bad = (message: string, cause?: unknown) =>
+    new CreelError(
+      "invalid_parameter",
+      { message: `unable to configure the daemon with file ${path}: ${message}` },
+      { cause },
+    );
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(readFileSync(path, "utf8"));
+  } catch (error) {
+    throw bad(messageOf(error), error);
+  }
+  if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed))
+    throw bad("it holds no JSON object");
+  const settings: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(parsed)) {
+    const key = KEYS[name];
+    if (!key) throw bad(`the following directives don't match any configuration option: ${name}`);
+    const fits =
+      key.kind === "strings"
+        ? Array.isArray(value) && value.every((v) => typeof v === "string")
+        : typeof value === key.kind;
+    if (!fits) throw bad(`${name} must be ${key.kind === "strings" ? "a list of strings" : `a ${key.kind}`}`);
+    if (flags[key.option] !== undefined) {
+      throw bad(
+        `the following directives are specified both as a flag and in the configuration file: ${name}`,
+      );
+    }
+    settings[key.option] = value;
+  }
+  return settings;
+}
+
+function levelOf(level: string | undefined): string | undefined {
+  return level === "warning" ? "warn" : level;
+}
+
+function settle(given: Record<string, unknown>, configFile: string): DaemonConfig {
+  const text = (name: string, absent: string) => (given[name] as string | undefined) ?? absent;
+  const execRoot = text("execRoot", "/run/creel");
+  const level = levelOf(given.logLevel as string | undefined) ?? "info";
+  if (!(LOG_LEVELS as readonly string[]).includes(level)) {
+    throw new CreelError("invalid_parameter", {
+      message: `invalid logging level: ${level}; use one of ${LOG_LEVELS.join(", ")}`,
+    });
+  }
+  for (const label of (given.label as string[] | undefined) ?? []) {
+    if (!/^[^=]+=/.test(label))
+      throw new CreelError("invalid_parameter", {
+        message: `bad attribute format: ${label}: a label is NAME=VALUE`,
+      });
+  }
+  return {
+    dataRoot: text("dataRoot", "/var/lib/creel"),
+    execRoot,
+    hosts: (given.host as string[] | undefined) ?? [`unix://${execRoot}/creel.sock`],
+    pidfile: text("pidfile", `${execRoot}/creeld.pid`),
+    group: text("group", ""),
+    logLevel: given.debug ? "debug" : level,
+    labels: (given.label as string[] | undefined) ?? [],
+    storageDriver: text("storageDriver", ""),
+    engineSocket: text("engineSocket", `${execRoot}/engine.sock`),
+    engineBinary: text("engineBinary", join(root, "runtime-native/target/release/creel-engine")),
+    cgroupParent: text("cgroupParent", "/creel"),
+    tls: Boolean(given.tls) || Boolean(given.tlsverify),
+    tlsverify: Boolean(given.tlsverify),
+    tlscacert: text("tlscacert", "/etc/creel/tls/ca.pem"),
+    tlscert: text("tlscert", "/etc/creel/tls/cert.pem"),
+    tlskey: text("tlskey", "/etc/creel/tls/key.pem"),
+    insecureTcp: Boolean(given.insecureTcp),
+    configFile,
+  };
+}

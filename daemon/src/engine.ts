@@ -1,0 +1,206 @@
+import { spawn } from "node:child_process";
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { type Clock, CreelError, type Logger, messageOf, sleep } from "@creel/shared";
+import type { EngineClient } from "@creel/worker";
+import { isProgram, livePid } from "./pidfile.ts";
+
+const PROGRAM = "creel-engine";
+const READY_MS = 30_000;
+const LOOK_MS = 1000;
+const FIRST_WAIT_MS = 100;
+const LONGEST_WAIT_MS = 10_000;
+
+/** How creel-engine is started. */
+export interface EngineOptions {
+  binary: string;
+  socket: string;
+  dataRoot: string;
+  execRoot: string;
+  cgroupParent: string;
+  storageDriver: string;
+  logLevel: string;
+}
+
+/** Where VXLAN reaches this node. */
+export interface DataPath {
+  addr: string;
+  port: number;
+}
+
+/**
+ * Keeps a creel-engine running. It is a process of its own that outlives this one: one that runs already is taken
+ * over, one that dies is started again.
+ */
+export class EngineKeeper {
+  readonly #options: EngineOptions;
+  readonly #client: EngineClient;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  readonly #stop = new AbortController();
+  #dataPath: DataPath | undefined;
+  #restarting = false;
+  #watching: Promise<void> | undefined;
+  #died = () => {};
+
+  constructor(options: EngineOptions, client: EngineClient, clock: Clock, logger: Logger) {
+    this.#options = options;
+    this.#client = client;
+    this.#clock = clock;
+    this.#logger = logger;
+  }
+
+  /** Resolves when the engine answers, with this data path if one is given. */
+  async start(dataPath?: DataPath): Promise<void> {
+    this.#dataPath = dataPath;
+    if (await this.#answers()) {
+      if (!this.#fits()) await this.#shutdown();
+    }
+    if (!(await this.#answers())) await this.#launch();
+    this.#watching = this.#watch();
+  }
+
+  /** The engine starts anew where it has another data path; containers go on running meanwhile. */
+  async setDataPath(dataPath: DataPath): Promise<void> {
+    this.#dataPath = dataPath;
+    if (this.#fits()) return;
+    this.#restarting = true;
+    try {
+      await this.#shutdown();
+      await this.#launch();
+    } finally {
+      this.#restarting = false;
+    }
+  }
+
+  /** No longer looks after the engine, which goes on running. */
+  async release(): Promise<void> {
+    this.#stop.abort();
+    this.#died();
+    await this.#watching;
+  }
+
+  get #pidfile(): string {
+    return join(this.#options.execRoot, "engine.pid");
+  }
+
+  get #dataPathFile(): string {
+    return join(this.#options.execRoot, "engine-data-path.json");
+  }
+
+  #fits(): boolean {
+    if (!this.#dataPath) return true;
+    try {
+      const { addr, port } = JSON.parse(readFileSync(this.#dataPathFile, "utf8"));
+      return addr === this.#dataPath.addr && port === this.#dataPath.port;
+    } catch {
+      return false;
+    }
+  }
+
+  async #answers(): Promise<boolean> {
+    if (!existsSync(this.#options.socket)) return false;
+    return this.#client.ready(2000).then(
+      () => true,
+      () => false,
+    );
+  }
+
+  async #shutdown(): Promise<void> {
+    const pid = livePid(this.#pidfile, PROGRAM);
+    this.#logger.info({ pid }, "creel-engine is started anew for its data path");
+    await this.#client.engine.shutdown({}, { timeoutMs: 10_000 }).catch(() => {});
+    const end = this.#clock.now() + READY_MS;
+    while (pid === undefined ? await this.#answers() : isProgram(pid, PROGRAM)) {
+      if (this.#clock.now() > end)
+        throw new CreelError("timeout", { what: "the end of creel-engine", ms: READY_MS });
+      await sleep(this.#clock, 10);
+    }
+  }
+
+  async #launch(): Promise<void> {
+    const { binary, socket, dataRoot, execRoot, cgroupParent, storageDriver, logLevel } = this.#options;
+    if (!existsSync(binary)) {
+      throw new CreelError("internal", { message: `${binary} is not built: run npm run build` });
+    }
+    mkdirSync(dataRoot, { recursive: true, mode: 0o711 });
+    mkdirSync(execRoot, { recursive: true, mode: 0o711 });
+    mkdirSync(dirname(socket), { recursive: true });
+    const args = [
+      ["--data-root", dataRoot],
+      ["--exec-root", execRoot],
+      ["--socket", socket],
+      ["--cgroup-parent", cgroupParent],
+      ["--log-level", logLevel],
+      ["--pidfile", this.#pidfile],
+      storageDriver === "" ? [] : ["--storage-driver", storageDriver],
+      this.#dataPath
+        ? ["--data-path-addr", this.#dataPath.addr, "--data-path-port", String(this.#dataPath.port)]
+        : [],
+    ].flat();
+    const logFile = join(dataRoot, "engine.log");
+    const log = openSync(logFile, "a", 0o640);
+    const child = spawn(binary, args, { detached: true, stdio: ["ignore", log, log], cwd: "/" });
+    closeSync(log);
+    child.unref();
+    let ended: string | undefined;
+    child.once("error", (error) => {
+      ended = error.message;
+    });
+    child.once("exit", (code, signal) => {
+      ended ??= signal ?? `exit status ${code}`;
+      this.#died();
+    });
+    const end = this.#clock.now() + READY_MS;
+    while (!(await this.#answers())) {
+      if (ended !== undefined) {
+        throw new CreelError("internal", {
+          message: `creel-engine ended at its start (${ended}): ${lastLine(logFile)}`,
+        });
+      }
+      if (this.#clock.now() > end)
+        throw new CreelError("timeout", { what: `creel-engine (see ${logFile})`, ms: READY_MS });
+      await sleep(this.#clock, 10);
+    }
+    writeFileSync(this.#dataPathFile, JSON.stringify(this.#dataPath ?? {}));
+    this.#logger.info({ pid: child.pid, socket }, "creel-engine runs");
+  }
+
+  async #watch(): Promise<void> {
+    let wait = FIRST_WAIT_MS;
+    let since = this.#clock.now();
+    while (!this.#stop.signal.aborted) {
+      await this.#pause(LOOK_MS);
+      if (this.#stop.signal.aborted) return;
+      if (this.#restarting || livePid(this.#pidfile, PROGRAM) !== undefined) continue;
+      if (this.#clock.now() - since > 3 * LONGEST_WAIT_MS) wait = FIRST_WAIT_MS;
+      this.#logger.error({ wait }, "creel-engine is gone; starting it again");
+      await sleep(this.#clock, wait, this.#stop.signal);
+      wait = Math.min(wait * 2, LONGEST_WAIT_MS);
+      since = this.#clock.now();
+      if (this.#stop.signal.aborted) return;
+      await this.#launch().catch((error) =>
+        this.#logger.error({ error: messageOf(error) }, "creel-engine did not start"),
+      );
+    }
+  }
+
+  /** At most `ms`; a child's end is heard at once. */
+  #pause(ms: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = this.#clock.after(ms, resolve);
+      this.#died = () => {
+        timer.cancel();
+        resolve();
+      };
+    });
+  }
+}
+
+function lastLine(path: string): string {
+  try {
+    return readFileSync(path, "utf8").trimEnd().split("\n").at(-1) ?? "";
+  } catch {
+    return `see ${path}`;
+  }
+}

@@ -1,0 +1,60 @@
+import { writeSync } from "node:fs";
+import { CreelError, createLogger, messageOf } from "@creel/shared";
+import { type DaemonConfig, Exit, readConfig, readLogLevel } from "./config.ts";
+import { startDaemon } from "./daemon.ts";
+import { creelVersion } from "./facts.ts";
+
+/** A stop takes at most so long; then the process ends all the same. */
+const STOP_MS = 20_000;
+
+function parse(): DaemonConfig {
+  try {
+    return readConfig(process.argv.slice(2), creelVersion());
+  } catch (error) {
+    if (error instanceof Exit) {
+      if (error.message !== "") writeSync(error.code === 0 ? 1 : 2, `${error.message}\n`);
+      process.exit(error.code);
+    }
+    return fail(error);
+  }
+}
+
+function fail(error: unknown): never {
+  const hint = error instanceof CreelError && error.hint !== "" ? ` (${error.hint})` : "";
+  writeSync(2, `creeld: ${messageOf(error)}${hint}\n`);
+  process.exit(1);
+}
+
+const config = parse();
+const logger = createLogger(config.logLevel, { program: "creeld" });
+process.on("SIGHUP", () => {
+  try {
+    logger.level = readLogLevel(config.configFile) ?? config.logLevel;
+    logger.info({ level: logger.level }, "configuration read again");
+  } catch (error) {
+    logger.error({ error: messageOf(error) }, "configuration not read");
+  }
+});
+process.on("unhandledRejection", (error) => {
+  logger.error({ error: messageOf(error), stack: (error as Error).stack }, "a failure nobody waited for");
+});
+
+const starting = startDaemon(config, logger);
+let stopping = false;
+for (const signal of ["SIGTERM", "SIGINT"] as const) {
+  process.on(signal, () => {
+    if (stopping) return;
+    stopping = true;
+    logger.info({ signal }, "stopping; containers go on running");
+    setTimeout(() => process.exit(1), STOP_MS).unref();
+    starting
+      .then((daemon) => daemon.stop())
+      .then(
+        () => process.exit(0),
+        (error) => fail(error),
+      );
+  });
+}
+starting.catch((error) => {
+  if (!stopping) fail(error);
+});

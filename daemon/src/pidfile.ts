@@ -1,0 +1,43 @@
+import { mkdirSync, readFileSync, unlinkSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
+import { CreelError } from "@creel/shared";
+
+/** Writes this process's id; refuses while the process named there still runs. Returns the way to take it away. */
+export function writePidfile(path: string): () => void {
+  const before = livePid(path, "daemon/src/main.ts");
+  if (before !== undefined && before !== process.pid) {
+    throw new CreelError("conflict", {
+      message: `process with PID ${before} is still running (${path}): stop it first, or give another --pidfile, --data-root and --exec-root`,
+    });
+  }
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, `${process.pid}\n`);
+  return () => {
+    try {
+      if (readFileSync(path, "utf8").trim() === String(process.pid)) unlinkSync(path);
+    } catch {
+      // it is gone already
+    }
+  };
+}
+
+/** The process named in a pidfile, if it runs and its command line speaks of `program`. */
+export function livePid(path: string, program: string): number | undefined {
+  let pid: number;
+  try {
+    pid = Number.parseInt(readFileSync(path, "utf8"), 10);
+  } catch {
+    return undefined;
+  }
+  return isProgram(pid, program) ? pid : undefined;
+}
+
+/** Whether process `pid` runs `program`. */
+export function isProgram(pid: number, program: string): boolean {
+  if (!Number.isSafeInteger(pid) || pid <= 0) return false;
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, "utf8").includes(program);
+  } catch {
+    return false;
+  }
+}
