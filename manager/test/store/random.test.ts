@@ -119,7 +119,7 @@ function dump(view: StoreView) {
     services: byId(view.services()),
     networks: byId(view.networks()),
     tasks: byId(view.tasks()),
-    onNodes: view.nodes().map((n) => byId(view.tasksOnNode(n.id)).map((t) => t.id)),
+    onNodes: byId(view.nodes()).map((n) => byId(view.tasksOnNode(n.id)).map((t) => t.id)),
     ofServices: [0, 1, 2, 3, 4, 5].map((i) => byId(view.tasksOfService(`s${i}`)).map((t) => t.id)),
     inStates: STATES.map((s) => byId(view.tasksInState(s)).map((t) => t.id)),
     waiting: view
