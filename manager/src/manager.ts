@@ -31,8 +31,10 @@ import { Control } from "./control/control.ts";
 import { newNetwork } from "./control/networks.ts";
 import { Dispatcher } from "./dispatcher/dispatcher.ts";
 import { type ClusterEvent, eventsOf } from "./events.ts";
+import { within } from "./limits.ts";
 import { taskLogs } from "./logs.ts";
 import { GroupKeeper } from "./membership/reconcile.ts";
+import { actingRole } from "./membership/roles.ts";
 import { Membership } from "./membership/service.ts";
 import { firstPlace, joinGroup, type RaftPlace, readPlace } from "./opening.ts";
 import { Orchestrator } from "./orchestrator.ts";
@@ -42,6 +44,9 @@ import { type ChangeSet, Store, type StoreView } from "./store/mod.ts";
 
 /** How long a manager waits to be one: for a leader, for its log, for its vote. */
 const START_TIMEOUT_MS = 60_000;
+/** A manager that comes back serves without a leader if there is none by then: the others may start later. */
+const RESTART_PATIENCE_MS = 5_000;
+const HAND_OVER_MS = 1_000;
 const LEAVE_TIMEOUT_MS = 20_000;
 const POLL_MS = 50;
 const INGRESS = "ingress";
@@ -78,8 +83,9 @@ export interface ManagerStatus {
  * Starts a manager and resolves once it serves: with a leader known, its own log read, and a vote in the group.
  */
 export async function startManager(options: ManagerOptions): Promise<Manager> {
-  const place = await findPlace(options);
-  const { identity, server, addr, clock, random, logger } = options;
+  const known = await readPlace(options);
+  const place = known ?? (await newPlace(options));
+  const { identity, server, addr, clock, random } = options;
   const store = new Store();
   const transport = grpcTransport({
     id: place.id,
@@ -101,7 +107,7 @@ export async function startManager(options: ManagerOptions): Promise<Manager> {
   });
   const manager = new Manager(options, raft, transport, store);
   try {
-    await manager.begin(logger);
+    await manager.begin(known !== undefined);
     return manager;
   } catch (error) {
     await manager.stop();
@@ -109,9 +115,7 @@ export async function startManager(options: ManagerOptions): Promise<Manager> {
   }
 }
 
-async function findPlace(options: ManagerOptions): Promise<RaftPlace> {
-  const known = await readPlace(options);
-  if (known) return known;
+async function newPlace(options: ManagerOptions): Promise<RaftPlace> {
   if (options.create) return await firstPlace(options);
   if (options.join?.length) return await joinGroup(options, options.join);
   throw new CreelError("invalid_parameter", {
@@ -171,14 +175,12 @@ export class Manager {
       control: this.#control.service(),
       dispatcher: this.#dispatcher.service(),
     });
-    server.setMembership(({ nodeId }) => {
-      const view = replica.view();
-      return view.cluster().id === "" || view.node(nodeId) !== undefined;
-    });
+    server.setRoles((peer) => actingRole(peer, replica.view()));
   }
 
   /** For {@link startManager}: resolves when the manager serves. */
-  async begin(logger: Logger): Promise<void> {
+  async begin(again: boolean): Promise<void> {
+    const { logger } = this.#options;
     this.#replica.onChange((changes, view) => this.#changed(changes, view));
     this.#replica.onLeadership((leading) => this.#lead(leading));
     this.#unsubscribe = this.#raft.onStatus((status) => {
@@ -187,20 +189,36 @@ export class Manager {
     });
     void this.#raft.closed.then((error) => this.#close(error));
     this.#replica.start((error) => {
-      logger.error({ error: messageOf(error) }, "the store can no longer follow the log");
-      this.#close(
-        error instanceof CreelError ? error : new CreelError("internal", { message: messageOf(error) }),
-      );
+      const text = messageOf(error);
+      logger.error({ error: text }, "the store can no longer follow the log");
+      this.#close(error instanceof CreelError ? error : new CreelError("internal", { message: text }));
     });
-    await this.#waitFor("a leader of the managers", () => this.#replica.leading || this.#follows());
-    if (this.#options.create && this.#replica.leading) await this.#found(this.#options.create);
+    if (again) await this.#resume();
+    else await this.#enter();
+    this.#started = true;
+  }
+
+  /** A new manager is one when it has a leader, all that was agreed on, and a vote. */
+  async #enter(): Promise<void> {
+    await this.#until("a leader of the managers", START_TIMEOUT_MS, () => this.#hasLeader());
+    if (this.#options.create) await this.#found(this.#options.create);
     await this.#replica.linearizableView();
-    await this.#waitFor("the vote of this manager", () => {
+    await this.#until("the vote of this manager", START_TIMEOUT_MS, () => {
       const { voters, id, removed } = this.#raft.status();
       if (removed) throw new CreelError("node_removed", { id: this.nodeId });
       return voters.includes(id);
     });
-    this.#started = true;
+  }
+
+  async #resume(): Promise<void> {
+    try {
+      await this.#until("a leader of the managers", RESTART_PATIENCE_MS, () => this.#hasLeader());
+      if (this.#options.create && this.#replica.leading) await this.#found(this.#options.create);
+      await this.#replica.linearizableView();
+    } catch (error) {
+      if (!(error instanceof CreelError) || error.code === "stopped") throw error;
+      this.#options.logger.warn({ error: error.message }, "serves without a leader: too few managers answer");
+    }
   }
 
   get nodeId(): string {
@@ -306,10 +324,14 @@ export class Manager {
 
   async #end(): Promise<void> {
     this.#unsubscribe();
+    if (this.#replica.leading) {
+      // Nobody has to wait for an election; where it does not come to pass, one is held.
+      await within(this.#options.clock, HAND_OVER_MS, "another manager", this.#handOver()).catch(() => {});
+    }
     this.#lead(false);
     this.#replica.stop();
     this.#unserve();
-    this.#options.server.setMembership(() => true);
+    this.#options.server.setRoles();
     await this.#raft.stop();
     await this.#replica.finished();
     this.#close();
@@ -335,9 +357,9 @@ export class Manager {
     }
   }
 
-  #follows(): boolean {
+  #hasLeader(): boolean {
     const { role, leader } = this.#raft.status();
-    return role !== "leader" && leader !== 0;
+    return role === "leader" ? this.#replica.leading : leader !== 0;
   }
 
   /** Writes the cluster's first objects, unless they are there already. */
@@ -372,11 +394,11 @@ export class Manager {
     await this.#raft.transferLeader(to.id);
   }
 
-  async #waitFor(what: string, reached: () => boolean): Promise<void> {
+  async #until(what: string, ms: number, reached: () => boolean): Promise<void> {
     const { clock } = this.#options;
-    const end = clock.now() + START_TIMEOUT_MS;
+    const end = clock.now() + ms;
     while (!reached()) {
-      if (clock.now() >= end) throw new CreelError("timeout", { what, ms: START_TIMEOUT_MS });
+      if (clock.now() >= end) throw new CreelError("timeout", { what, ms });
       if (this.#stopping) throw new CreelError("stopped", { what: "this manager" });
       await sleep(clock, POLL_MS);
     }

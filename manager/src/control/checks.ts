@@ -62,10 +62,18 @@ function checkTask(task: TaskSpec): void {
     if (restart.delay < 0) throw invalid("TaskSpec: restart-delay cannot be negative");
     if (restart.window < 0) throw invalid("TaskSpec: restart-window cannot be negative");
   }
-  for (const constraint of placement?.constraints ?? []) parseConstraint(constraint);
+  for (const constraint of placement?.constraints ?? []) checkConstraint(constraint);
   const targets = task.networks.map((network) => network.target);
   const twice = targets.find((target, at) => targets.indexOf(target) !== at);
   if (twice) throw invalid(`network ${twice} is named twice`);
+}
+
+function checkConstraint(text: string): void {
+  const parsed = parseConstraint(text);
+  if (!("message" in parsed)) return;
+  throw invalid(
+    `invalid constraint "${text}", at character ${parsed.position + 1}: ${parsed.message}; ${parsed.hint}`,
+  );
 }
 
 function checkContainer(container: ContainerSpec | undefined): void {

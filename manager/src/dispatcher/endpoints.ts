@@ -9,6 +9,11 @@ export function macOf(address: string): string {
   return `02:42:${hex.join(":")}`;
 }
 
+/** The allocator has given one. */
+function isAddress(address: string): boolean {
+  return address !== "" && address !== "0.0.0.0";
+}
+
 /** The networks a service is on: those it names, and ingress where it publishes ports. */
 export function networksOf(service: Service): Set<string> {
   const ids = new Set(service.virtualIps.map((vip) => vip.networkId));
@@ -38,6 +43,7 @@ function holdsAddresses(task: TaskRecord): boolean {
 /** The pictures of all overlay networks, kept true by the store's changes. */
 export class Endpoints {
   readonly #pictures = new Map<string, NetworkPicture>();
+  #changed = new Set<string>();
 
   picture(networkId: string): NetworkPicture | undefined {
     return this.#pictures.get(networkId);
@@ -45,17 +51,15 @@ export class Endpoints {
 
   /** Takes a change in; returns the networks whose picture is another now. */
   apply(changes: ChangeSet, view: StoreView): Set<string> {
-    const before = new Map([...this.#pictures].map(([id, picture]) => [id, picture.version]));
+    this.#changed = new Set();
     if (changes.full) this.#rebuild(view);
     else this.#update(changes, view);
-    const changed = new Set<string>();
-    for (const [id, picture] of this.#pictures) if (before.get(id) !== picture.version) changed.add(id);
-    return changed;
+    return this.#changed;
   }
 
   #rebuild(view: StoreView): void {
     this.#pictures.clear();
-    for (const network of view.networks()) this.#pictures.set(network.id, new NetworkPicture(network.id));
+    for (const network of view.networks()) this.#add(network.id);
     for (const node of view.nodes()) this.#setNode(node.id, node, view);
     for (const task of view.records()) if (holdsAddresses(task)) this.#setTask(task, view);
     for (const service of view.services()) this.#setService(service, view);
@@ -65,7 +69,7 @@ export class Endpoints {
     const services = new Set(changes.services.keys());
     for (const [id, { after }] of changes.networks) {
       if (!after) this.#pictures.delete(id);
-      else if (!this.#pictures.has(id)) this.#pictures.set(id, new NetworkPicture(id));
+      else if (!this.#pictures.has(id)) this.#add(id);
     }
     for (const [id, { before, after }] of changes.nodes) {
       this.#setNode(id, after, view);
@@ -96,6 +100,10 @@ export class Endpoints {
       }
       if (service) this.#setService(service, view);
     }
+  }
+
+  #add(networkId: string): void {
+    this.#pictures.set(networkId, new NetworkPicture(networkId, (id) => this.#changed.add(id)));
   }
 
   #setNode(id: string, node: Node | undefined, view: StoreView): void {
@@ -137,7 +145,7 @@ function balancerOf(service: Service, networkId: string, serving: TaskRecord[], 
   const backends: Backend[] = [];
   for (const task of serving) {
     const address = task.attachments().find((at) => at.networkId === networkId)?.address;
-    if (address) backends.push({ address, names: ingress ? [] : [taskName(task)] });
+    if (address && isAddress(address)) backends.push({ address, names: ingress ? [] : [taskName(task)] });
   }
   backends.sort((a, b) => (a.address < b.address ? -1 : 1));
   const attachment = service.spec?.task?.networks.find((network) => network.target === networkId);

@@ -18,6 +18,7 @@ type Touched = { balancer: string } | { address: string };
  */
 export class NetworkPicture {
   readonly networkId: string;
+  readonly #onChange: (networkId: string) => void;
   readonly #balancers = new Map<string, { balancer: Balancer; text: string }>();
   readonly #peers = new Map<string, OwnedPeer>();
   readonly #byOwner = new Map<string, string[]>();
@@ -25,8 +26,9 @@ export class NetworkPicture {
   /** Number of the entry before the log's first. */
   #floor = 0;
 
-  constructor(networkId: string) {
+  constructor(networkId: string, onChange: (networkId: string) => void) {
     this.networkId = networkId;
+    this.#onChange = onChange;
   }
 
   /** Number of the last change. */
@@ -99,6 +101,7 @@ export class NetworkPicture {
   }
 
   #note(touched: Touched): void {
+    this.#onChange(this.networkId);
     this.#log.push(touched);
     if (this.#log.length <= 2 * LOG_LENGTH) return;
     this.#floor += this.#log.length - LOG_LENGTH;

@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
-import { until } from "../support/cluster.ts";
-import { TestAgent } from "../support/agent.ts";
-import { TestCluster } from "../support/cluster.ts";
-import { replicated } from "../support/specs.ts";
+import { TestAgent } from "../harness/agent.ts";
+import { TestCluster, until } from "../harness/cluster.ts";
+import { replicated } from "../harness/specs.ts";
 
 describe("one manager", function () {
   this.timeout(60_000);
@@ -26,7 +25,10 @@ describe("one manager", function () {
       kind: { $case: "createService", value: { spec: replicated("web", 3, [18_080, 80]) } },
     });
     await until("three running tasks", () => {
-      const running = manager.view().tasksOfService(id).filter((task) => task.status?.state === 512);
+      const running = manager
+        .view()
+        .tasksOfService(id)
+        .filter((task) => task.status?.state === 512);
       return running.length === 3;
     });
     const ingress = manager.view().ingressNetwork()!;

@@ -20,6 +20,7 @@ export {
   CHANNEL_OPTIONS,
   ClusterServer,
   type ClusterServerOptions,
+  type RoleOf,
   type Rule,
   type Rules,
 } from "./server.ts";

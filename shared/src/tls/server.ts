@@ -23,11 +23,14 @@ export interface AuthenticatedCall {
   getAuthContext(): AuthContext;
 }
 
+/** The role a member may act in at this moment; undefined for a node that was removed from the cluster. */
+export type RoleOf = (peer: PeerIdentity) => NodeRole | undefined;
+
+const byCertificate: RoleOf = (peer) => peer.role;
+
 export interface ClusterServerOptions {
   identity: IdentitySource;
   clock: Clock;
-  /** Asked for each call of a member: false for a node that was removed from the cluster. */
-  isMember?: (peer: PeerIdentity) => boolean;
 }
 
 /** Limits for both directions; the assignments of a full node or a snapshot's chunk must fit. */
@@ -50,11 +53,11 @@ export class ClusterServer {
   readonly #options: ClusterServerOptions;
   readonly #rules = new Map<string, Rule>();
   #credentials: ReturnType<typeof serverCredentials> | undefined;
-  #isMember: (peer: PeerIdentity) => boolean;
+  #roleOf: RoleOf;
 
   constructor(options: ClusterServerOptions) {
     this.#options = options;
-    this.#isMember = options.isMember ?? (() => true);
+    this.#roleOf = byCertificate;
     this.#server = new Server({ ...CHANNEL_OPTIONS, interceptors: [this.#guard()] });
   }
 
@@ -74,9 +77,9 @@ export class ClusterServer {
     this.#server.removeService(service);
   }
 
-  /** Who is asked whether a node was removed; a worker alone cannot know. */
-  setMembership(isMember: (peer: PeerIdentity) => boolean): void {
-    this.#isMember = isMember;
+  /** Who knows more of a node than its certificate says; without one (on a worker) the certificate alone counts. */
+  setRoles(roleOf: RoleOf = byCertificate): void {
+    this.#roleOf = roleOf;
   }
 
   /** Binds `address` (host:port; port 0: a free one) and resolves with the port. */
@@ -103,8 +106,9 @@ export class ClusterServer {
     if (!peer || peer.clusterId !== this.#options.identity.current().clusterId) {
       throw new CreelError("unauthenticated");
     }
-    if (!this.#isMember(peer)) throw new CreelError("node_removed", { id: peer.nodeId });
-    return peer;
+    const role = this.#roleOf(peer);
+    if (role === undefined) throw new CreelError("node_removed", { id: peer.nodeId });
+    return { ...peer, role };
   }
 
   /** Calls in flight get a moment, then everything is closed. */
