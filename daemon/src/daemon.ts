@@ -6,7 +6,7 @@ import { ClusterNode } from "./cluster/node.ts";
 import type { DaemonConfig } from "./config.ts";
 import { EngineKeeper } from "./engine.ts";
 import { creelCommit, creelVersion, engineId } from "./facts.ts";
-import { listenAll } from "./listen.ts";
+import { listenAll, parseHosts } from "./listen.ts";
 import { writePidfile } from "./pidfile.ts";
 
 /** A daemon that serves. */
@@ -24,6 +24,7 @@ export async function startDaemon(config: DaemonConfig, logger: Logger): Promise
     for (const step of undo.splice(0).reverse()) await step();
   };
   try {
+    parseHosts(config);
     undo.push(writePidfile(config.pidfile));
     const facts = {
       version: creelVersion(),

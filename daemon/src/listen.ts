@@ -10,6 +10,25 @@ import type { DaemonConfig } from "./config.ts";
 /** The first descriptor that systemd hands over. */
 const FIRST_FD = 3;
 
+/** One address to listen at. */
+type Host =
+  | { scheme: "unix"; path: string }
+  | { scheme: "tcp"; host: string; port: number; name: string }
+  | { scheme: "fd" };
+
+/** The addresses of the configuration; those that may not be served, or make no sense, are refused. */
+export function parseHosts(config: DaemonConfig): Host[] {
+  return config.hosts.map((host) => {
+    const [, scheme, rest = ""] = /^(unix|tcp|fd):\/\/(.*)$/.exec(host) ?? [];
+    if (scheme === "unix") return { scheme, path: rest || `${config.execRoot}/creel.sock` };
+    if (scheme === "tcp") return parseTcp(rest, config);
+    if (scheme === "fd") return { scheme };
+    throw new CreelError("invalid_parameter", {
+      message: `invalid bind address (${host}): use unix://PATH, tcp://HOST:PORT or fd://`,
+    });
+  });
+}
+
 /** Serves the API at every address of the configuration; resolves with the way to take the sockets' files away. */
 export async function listenAll(api: Api, config: DaemonConfig): Promise<() => void> {
   const paths: string[] = [];
@@ -17,19 +36,14 @@ export async function listenAll(api: Api, config: DaemonConfig): Promise<() => v
     for (const path of paths.splice(0)) unlinkIfThere(path);
   };
   try {
-    for (const host of config.hosts) {
-      const [, scheme, rest = ""] = /^(unix|tcp|fd):\/\/(.*)$/.exec(host) ?? [];
-      if (scheme === "unix") {
-        const path = rest || `${config.execRoot}/creel.sock`;
-        await listenUnix(api.server(), path, config.group);
-        paths.push(path);
-      } else if (scheme === "tcp") await listenTcp(api, rest, config);
-      else if (scheme === "fd") await listenFds(api);
-      else {
-        throw new CreelError("invalid_parameter", {
-          message: `invalid bind address (${host}): use unix://PATH, tcp://HOST:PORT or fd://`,
-        });
-      }
+    for (const host of parseHosts(config)) {
+      if (host.scheme === "unix") {
+        await listenUnix(api.server(), host.path, config.group);
+        paths.push(host.path);
+      } else if (host.scheme === "tcp") {
+        const server = api.server(config.tls ? readTls(config) : undefined);
+        await listen(server, { host: host.host, port: host.port }, host.name);
+      } else await listenFds(api);
     }
     return remove;
   } catch (error) {
@@ -88,7 +102,7 @@ function groupId(wanted: string): number | undefined {
   return gid;
 }
 
-async function listenTcp(api: Api, address: string, config: DaemonConfig): Promise<void> {
+function parseTcp(address: string, config: DaemonConfig): Host {
   if (!config.tlsverify && !config.insecureTcp) {
     throw new CreelError("invalid_parameter", {
       message: `tcp://${address} would let whoever reaches it act as root here: ask clients for certificates with --tlsverify, or say --insecure-tcp`,
@@ -99,8 +113,7 @@ async function listenTcp(api: Api, address: string, config: DaemonConfig): Promi
   if ((v6 ?? v4) === undefined || port > 65535) {
     throw new CreelError("invalid_parameter", { message: `invalid bind address (tcp://${address})` });
   }
-  const server = api.server(config.tls ? readTls(config) : undefined);
-  await listen(server, { host: v6 ?? (v4 || "127.0.0.1"), port }, `tcp://${address}`);
+  return { scheme: "tcp", host: v6 ?? (v4 || "127.0.0.1"), port, name: `tcp://${address}` };
 }
 
 function readTls(config: DaemonConfig): TlsOptions {

@@ -55,17 +55,23 @@ export function hasLabel(labels: Record<string, string>, wanted: string): boolea
   return at < 0 || labels[name] === wanted.slice(at + 1);
 }
 
-/** Whether `value` matches one of the filter's values, each a regular expression or plain text. */
+/**
+ * Whether `value` matches one of the filter's values: plain text anywhere in it, or with `^` and `$` as its ends. A
+ * leading slash, as container names have in Docker's API, may be left out.
+ */
 export function nameMatches(filters: Filters, key: string, value: string): boolean {
-  return anyOf(filters, key, (wanted) => {
-    if (value.includes(wanted)) return true;
-    if (wanted.length > 256) return false;
-    const [, start, body, end] = /^(\^?\/?)([\w.-]*)(\$?)$/.exec(wanted) ?? [];
-    if (body === undefined) return false;
-    if (start?.startsWith("^") && end) return value === body;
-    if (start?.startsWith("^")) return value.startsWith(body);
-    return end ? value.endsWith(body) : value.includes(body);
-  });
+  return anyOf(filters, key, (wanted) =>
+    [value, value.replace(/^\//, "")].some((name) => matches(name, wanted)),
+  );
+}
+
+function matches(name: string, wanted: string): boolean {
+  if (name.includes(wanted)) return true;
+  const start = wanted.startsWith("^");
+  const end = wanted.endsWith("$");
+  const text = wanted.slice(start ? 1 : 0, end ? -1 : undefined);
+  if (start && end) return name === text;
+  return start ? name.startsWith(text) : end && name.endsWith(text);
 }
 
 /** A filter whose value must be a boolean; undefined when it is not asked for. */

@@ -1,0 +1,137 @@
+import assert from "node:assert/strict";
+import { connect } from "node:net";
+import { seededRandom } from "@creel/shared";
+import { startApi, type TestApi } from "./support.ts";
+
+describe("the API's front door", () => {
+  let api: TestApi;
+  before(async () => {
+    api = await startApi();
+  });
+  after(() => api.close());
+
+  it("answers ping with what clients negotiate by", async () => {
+    for (const method of ["GET", "HEAD"]) {
+      const { status, headers } = await api.call(method, "/_ping");
+      assert.equal(status, 200);
+      assert.equal(headers["api-version"], "1.51");
+      assert.equal(headers.ostype, "linux");
+      assert.equal(headers["docker-experimental"], "false");
+      assert.equal(headers.swarm, "inactive");
+    }
+    assert.equal((await api.call("GET", "/v1.24/_ping")).text, "OK");
+  });
+
+  it("refuses versions that it does not speak, in Docker's words", async () => {
+    const old = await api.call("GET", "/v1.23/info");
+    assert.equal(old.status, 400);
+    assert.match(
+      old.json().message!,
+      /^client version 1\.23 is too old\. Minimum supported API version is 1\.24/,
+    );
+    const young = await api.call("GET", "/v1.99/info");
+    assert.equal(young.status, 400);
+    assert.match(young.json().message!, /^client version 1\.99 is too new/);
+    assert.equal((await api.call("GET", "/v1.9/info")).status, 400);
+  });
+
+  it("tells unknown pages from routes that are not there yet", async () => {
+    const unknown = await api.call("GET", "/v1.40/nowhere");
+    assert.deepEqual([unknown.status, unknown.json().message], [404, "page not found"]);
+    const missing = await api.call("POST", "/v1.40/containers/x/update", "{}");
+    assert.equal(missing.status, 501);
+    assert.match(missing.json().message!, /POST \/containers\/\{id\}\/update is not implemented/);
+    assert.equal((await api.call("GET", "/plugins/vendor/name/json")).status, 501);
+    assert.equal((await api.call("GET", "/secrets")).status, 501);
+  });
+
+  it("says when the engine is away, and what becomes of it", async () => {
+    const { status, json } = await api.call("GET", "/containers/json");
+    assert.equal(status, 503);
+    assert.match(json().message!, /creel-engine does not answer/);
+  });
+
+  it("answers for a node outside of a swarm as Docker does", async () => {
+    const { status, json } = await api.call("GET", "/services");
+    assert.equal(status, 503);
+    assert.match(json().message!, /^This node is not a swarm manager\. Use "docker swarm init"/);
+    assert.equal((await api.call("POST", "/swarm/leave")).status, 503);
+  });
+
+  it("names what is wrong in a body", async () => {
+    const broken = await api.call("POST", "/containers/create", '{"Image":');
+    assert.equal(broken.status, 400);
+    assert.match(broken.json().message!, /^invalid JSON/);
+    const wrong = await api.call(
+      "POST",
+      "/containers/create",
+      '{"Image":"x","HostConfig":{"Memory":"lots"}}',
+    );
+    assert.equal(wrong.status, 400);
+    assert.match(wrong.json().message!, /HostConfig\.Memory/);
+    const none = await api.call("POST", "/containers/create", "");
+    assert.equal(none.status, 400);
+    const filter = await api.call("GET", `/containers/json?filters=${encodeURIComponent('{"nope":["1"]}')}`);
+    assert.deepEqual([filter.status, filter.json().message], [400, "invalid filter 'nope'"]);
+  });
+
+  it("takes no body above its bound", async () => {
+    const { status } = await api.call("POST", "/containers/create", Buffer.alloc((10 << 20) + 1, 32));
+    assert.equal(status, 413);
+  });
+
+  it("answers errors on a connection that asked for an upgrade", async () => {
+    const socket = connect(api.socket);
+    socket.write(
+      "POST /v1.45/exec/x/start HTTP/1.1\r\nHost: d\r\nConnection: Upgrade\r\nUpgrade: tcp\r\nContent-Length: 1\r\n\r\n{",
+    );
+    let text = "";
+    for await (const part of socket) text += part;
+    assert.match(text, /^HTTP\/1\.1 400 /);
+    assert.match(text, /invalid JSON/);
+  });
+
+  it("never fails by itself on bodies of any shape", async () => {
+    const seed = Number(process.env.SEED ?? Date.now() % 100_000);
+    const random = seededRandom(seed);
+    const pick = <T>(list: T[]): T => list[Math.floor(random.next() * list.length)]!;
+    const names = [
+      "Image",
+      "Cmd",
+      "HostConfig",
+      "Name",
+      "TaskTemplate",
+      "Mode",
+      "Labels",
+      "Mounts",
+      "Driver",
+      "IPAM",
+    ];
+    const value = (depth: number): unknown =>
+      pick<() => unknown>([
+        () => null,
+        () => random.next() < 0.5,
+        () => Math.floor(random.next() * 1e9) - 5e8,
+        () => pick(["", "x", "/", "tcp", "\u0000", "é".repeat(20)]),
+        () => (depth > 3 ? [] : [value(depth + 1), value(depth + 1)]),
+        () => (depth > 3 ? {} : Object.fromEntries([1, 2, 3].map(() => [pick(names), value(depth + 1)]))),
+      ])();
+    const routes = [
+      "/containers/create",
+      "/networks/create",
+      "/volumes/create",
+      "/services/create",
+      "/swarm/init",
+      "/swarm/join",
+      "/nodes/x/update",
+      "/containers/x/exec",
+      "/exec/x/start",
+    ];
+    for (let i = 0; i < 400; i++) {
+      const body = JSON.stringify(value(0));
+      const route = pick(routes);
+      const { status, text } = await api.call("POST", route, body);
+      assert.ok(status !== 500 && status >= 400, `seed ${seed}: ${route} ${body} gave ${status} ${text}`);
+    }
+  });
+});
