@@ -42,7 +42,7 @@ pub(crate) fn decompress<'a>(stream: impl Read + 'a) -> Result<(Box<dyn Read + '
             let decoder = zstd::Decoder::with_buffer(stream).map_err(|e| ImageError::io("start zstd", e))?;
             Ok((Box::new(decoder), Compression::Zstd))
         }
-        [b'B', b'Z', b'h', ..] => unsupported("bzip2"),
+        [b'B', b'Z', b'h', b'1'..=b'9', b'1', b'A', ..] => unsupported("bzip2"),
         [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => unsupported("xz"),
         _ => Ok((Box::new(stream), Compression::None)),
     }

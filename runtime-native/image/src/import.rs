@@ -207,7 +207,7 @@ fn platform(text: &str) -> Result<(String, String, Option<String>)> {
                 .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'.')
     };
     let (os, architecture, variant) = match parts.as_slice() {
-        parts if !parts.iter().all(|p| sound(p)) => return Err(bad_platform(text)),
+        parts if !parts.iter().all(sound) => return Err(bad_platform(text)),
         ["linux"] => ("linux", host_architecture(), None),
         [architecture] => ("linux", *architecture, None),
         [os, architecture] => (*os, *architecture, None),

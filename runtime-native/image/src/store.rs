@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
@@ -52,6 +52,7 @@ impl ImageStore {
         let content = ContentStore::open(data_root)?;
         let (file, mut metadata) = MetadataFile::open(data_root)?;
         let mut configs = HashMap::new();
+        let known = metadata.images.len();
         metadata.images.retain(|id, _| match read_config(&content, id) {
             Ok((config, _)) => configs.insert(id.clone(), Arc::new(config)).is_none(),
             Err(error) => {
@@ -60,6 +61,7 @@ impl ImageStore {
             }
         });
         let images = &metadata.images;
+        let damaged = images.len() < known;
         metadata.references.retain(|_, id| images.contains_key(id));
         let state = RwLock::new(State { metadata, configs });
         let store = Self {
@@ -69,7 +71,10 @@ impl ImageStore {
             state,
             leases: Mutex::default(),
         };
-        store.sweep()?;
+        // What a damaged image needs stays for whoever repairs it.
+        if !damaged {
+            store.sweep()?;
+        }
         Ok(store)
     }
 
@@ -164,27 +169,35 @@ impl ImageStore {
         blobs: Vec<Digest>,
         mut layers: Vec<(usize, Digest)>,
     ) -> Result<Vec<Digest>> {
+        let mut gone = Vec::new();
+        let mut discarded = Vec::new();
         let state = self.read_state();
-        // Held to the end: nobody can take up what is about to go.
+        let needed = state.needed();
+        // Held while things go out of sight: nobody can take up what is about to go.
         let leases = self.leases();
         for blob in blobs {
-            if !leases.contains_key(&blob) && !state.needs_blob(&blob) {
+            if !leases.contains_key(&blob) && !needed.contains(&blob) {
                 self.content.remove(&blob)?;
             }
         }
         layers.sort_by(|a, b| b.cmp(a));
-        let mut gone = Vec::new();
         for (_, chain) in layers {
-            if leases.contains_key(&chain) || state.needs_layer(&chain) {
+            if leases.contains_key(&chain) || needed.contains(&chain) || self.driver.layer(&chain).is_none() {
                 continue;
             }
             match self.driver.remove_layer(&chain) {
-                Ok(()) => gone.push(chain),
+                Ok(files) => {
+                    discarded.push(files);
+                    gone.push(chain);
+                }
                 // A container stands on it; its removal lets the next sweep take it.
                 Err(error) if error.kind() == creel_storage::ErrorKind::InUse => {}
                 Err(error) => return Err(error.into()),
             }
         }
+        drop(leases);
+        drop(state);
+        drop(discarded);
         Ok(gone)
     }
 }
@@ -302,17 +315,14 @@ impl State {
         }
     }
 
-    pub(crate) fn needs_blob(&self, blob: &Digest) -> bool {
-        self.metadata
-            .images
-            .iter()
-            .any(|(id, record)| record.blobs(id).any(|b| b == blob))
-    }
-
-    pub(crate) fn needs_layer(&self, chain: &Digest) -> bool {
-        self.configs
-            .values()
-            .any(|config| config.chain_ids().contains(chain))
+    /// The blobs and the layers, by chain id, that the images stand on.
+    fn needed(&self) -> HashSet<Digest> {
+        let images = self.metadata.images.iter();
+        let mut needed: HashSet<_> = images
+            .flat_map(|(id, record)| record.blobs(id).cloned())
+            .collect();
+        needed.extend(self.configs.values().flat_map(|config| config.chain_ids()));
+        needed
     }
 }
 

@@ -175,3 +175,45 @@ fn one_bad_image_undoes_the_others() {
         "No such image: good:latest"
     );
 }
+
+#[test]
+fn another_storage_driver_gets_its_layers_from_the_blobs() {
+    let mut node = Node::new();
+    let archive = docker_archive(&[(&["app:1"], &[layer(&[("a", "1")]), layer(&[("b", "2")])], "/app")]);
+    node.store.load(&archive[..], |_| {}).unwrap();
+    node.switch_driver("vfs");
+    let image = node.store.resolve("app:1").unwrap();
+    assert!(node.store.driver().layers().is_empty());
+    node.store.ensure_layers(&image, |_| {}).unwrap();
+    let root = node
+        .store
+        .driver()
+        .prepare("c", image.top_layer(), &PrepareOptions::default())
+        .unwrap();
+    assert_eq!(fs::read(root.join("a")).unwrap(), b"1");
+}
+
+#[test]
+fn what_a_crash_left_is_swept_and_what_is_damaged_is_kept() {
+    let mut node = Node::new();
+    let archive = docker_archive(&[(&["app:1"], &[layer(&[("a", "1")])], "/app")]);
+    let id = node.store.load(&archive[..], |_| {}).unwrap()[0].id.clone();
+    node.store.content().put(b"left over").unwrap();
+    fs::write(node.path().join("content/ingest/4242-1"), b"half").unwrap();
+    node.reopen();
+    assert_eq!(
+        (node.blob_count(), node.store.resolve("app:1").unwrap().id),
+        (2, id.clone())
+    );
+    assert_eq!(
+        fs::read_dir(node.path().join("content/ingest")).unwrap().count(),
+        0
+    );
+    fs::write(node.path().join("content/sha256").join(id.hex()), b"{").unwrap();
+    node.reopen();
+    assert_eq!(
+        node.store.resolve("app:1").unwrap_err().kind(),
+        ErrorKind::NotFound
+    );
+    assert_eq!(node.blob_count(), 2);
+}

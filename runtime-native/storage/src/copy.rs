@@ -180,7 +180,7 @@ fn copy_range(from: &OwnedFd, to: &OwnedFd, start: u64, end: u64) -> io::Result<
 }
 
 /// Copies the tree below `source` into the existing directory `target`, names of one file kept as such.
-pub(crate) fn copy_tree(source: &Path, target: &Path) -> io::Result<()> {
+pub fn copy_tree(source: &Path, target: &Path) -> io::Result<()> {
     let from = rustix::fs::open(source, READ_DIR, Mode::empty())?;
     let to = rustix::fs::open(target, READ_DIR, Mode::empty())?;
     let mut links = HashMap::new();

@@ -15,6 +15,7 @@ use tar::{Builder, EntryType, Header};
 use crate::copy;
 use crate::error::{Result, StorageError};
 use crate::tree;
+use crate::unpack::MAX_NESTING;
 use crate::unpack::whiteout::{OPAQUE_NAME, PREFIX, is_opaque, is_whiteout};
 
 const READ_DIR: OFlags = OFlags::RDONLY
@@ -60,6 +61,11 @@ struct LayerWriter<'a> {
 
 impl LayerWriter<'_> {
     fn directory(&mut self, dir: &OwnedFd, below: Option<&OwnedFd>, path: &Path) -> io::Result<()> {
+        if path.iter().count() > MAX_NESTING {
+            return Err(io::Error::other(format!(
+                "directories are nested more than {MAX_NESTING} deep"
+            )));
+        }
         let names: BTreeSet<_> = tree::entries(dir)?
             .into_iter()
             .collect::<HashMap<_, _>>()

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::digest::Digest;
 use crate::error::{ErrorKind, Result, StorageError};
+use crate::tree;
 
 /// A layer that a driver holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +39,29 @@ pub struct Usage {
     pub inodes: u64,
 }
 
+/// What is out of sight already and deleted when this is dropped: at once, or after a lock that others wait for has been
+/// released. What cannot be deleted then is swept when the driver is opened again.
+#[derive(Debug, Default)]
+pub struct Discarded {
+    path: Option<PathBuf>,
+}
+
+impl Discarded {
+    pub(crate) fn new(path: PathBuf) -> Self {
+        Self { path: Some(path) }
+    }
+}
+
+impl Drop for Discarded {
+    fn drop(&mut self) {
+        if let Some(path) = self.path.take()
+            && let Err(error) = tree::remove_tree(&path)
+        {
+            tracing::warn!(%error, "leftover stays until the next start");
+        }
+    }
+}
+
 /// A way to keep layers and to make a root file system of them.
 ///
 /// A layer is known by its chain id and is visible only when it is complete and on disk. A container's root file
@@ -61,8 +85,9 @@ pub trait StorageDriver: Send + Sync {
     /// All layers, in no order.
     fn layers(&self) -> Vec<LayerInfo>;
 
-    /// Deletes a layer. `InUse` while another layer or a container stands on it; an unknown one is no error.
-    fn remove_layer(&self, chain: &Digest) -> Result<()>;
+    /// Takes a layer out of sight; its files are deleted when the result is dropped. `InUse` while another layer or a
+    /// container stands on it; an unknown one is no error.
+    fn remove_layer(&self, chain: &Digest) -> Result<Discarded>;
 
     /// Makes the container's own writable layer on top of `top`, without mounting. Making it again with the same
     /// layer is no error.

@@ -7,7 +7,7 @@ use rustix::fs::{Mode, OFlags};
 use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
-use crate::driver::{ContainerInfo, LayerInfo, check_id};
+use crate::driver::{ContainerInfo, Discarded, LayerInfo, check_id};
 use crate::error::{ErrorKind, Result, StorageError};
 use crate::tree;
 
@@ -222,27 +222,23 @@ impl Layout {
         Ok(info)
     }
 
-    /// Takes a layer out of sight and then deletes it.
-    pub(crate) fn remove_layer(&self, chain: &Digest) -> Result<()> {
-        let trash;
-        {
-            let mut state = self.lock();
-            if !state.layers.contains_key(chain) {
-                return Ok(());
-            }
-            if let Some(child) = state.layers.values().find(|l| l.parent.as_ref() == Some(chain)) {
-                let text = format!("layer {chain} is in use by layer {}", child.chain);
-                return Err(StorageError::new(ErrorKind::InUse, text));
-            }
-            if let Some(container) = state.containers.values().find(|c| c.top.as_ref() == Some(chain)) {
-                let text = format!("layer {chain} is in use by container {}", container.id);
-                return Err(StorageError::new(ErrorKind::InUse, text));
-            }
-            trash = self.trash(&self.layer_dir(chain))?;
-            state.layers.remove(chain);
+    /// Takes a layer out of sight.
+    pub(crate) fn remove_layer(&self, chain: &Digest) -> Result<Discarded> {
+        let mut state = self.lock();
+        if !state.layers.contains_key(chain) {
+            return Ok(Discarded::default());
         }
-        self.empty_trash(&trash);
-        Ok(())
+        if let Some(child) = state.layers.values().find(|l| l.parent.as_ref() == Some(chain)) {
+            let text = format!("layer {chain} is in use by layer {}", child.chain);
+            return Err(StorageError::new(ErrorKind::InUse, text));
+        }
+        if let Some(container) = state.containers.values().find(|c| c.top.as_ref() == Some(chain)) {
+            let text = format!("layer {chain} is in use by container {}", container.id);
+            return Err(StorageError::new(ErrorKind::InUse, text));
+        }
+        let discarded = self.discard(&self.layer_dir(chain))?;
+        state.layers.remove(chain);
+        Ok(discarded)
     }
 
     /// Makes a staged container root visible.
@@ -278,29 +274,21 @@ impl Layout {
 
     /// Takes a container root, which must not be mounted, out of sight and then deletes it.
     pub(crate) fn remove_container(&self, id: &str) -> Result<()> {
-        let trash;
-        {
-            let mut state = self.lock();
-            if !state.containers.contains_key(id) {
-                return Ok(());
-            }
-            trash = self.trash(&self.container_dir(id))?;
-            state.containers.remove(id);
+        let mut state = self.lock();
+        if !state.containers.contains_key(id) {
+            return Ok(());
         }
-        self.empty_trash(&trash);
+        let discarded = self.discard(&self.container_dir(id))?;
+        state.containers.remove(id);
+        drop(state);
+        drop(discarded);
         Ok(())
     }
 
-    fn trash(&self, path: &Path) -> Result<PathBuf> {
+    fn discard(&self, path: &Path) -> Result<Discarded> {
         let trash = self.root.join("staging").join(tree::unique("trash"));
         fs::rename(path, &trash).map_err(|e| StorageError::path("remove", path, e))?;
-        Ok(trash)
-    }
-
-    fn empty_trash(&self, trash: &Path) {
-        if let Err(error) = tree::remove_tree(trash) {
-            tracing::warn!(%error, "leftover stays until the next start");
-        }
+        Ok(Discarded::new(trash))
     }
 }
 

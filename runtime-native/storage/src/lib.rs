@@ -17,8 +17,9 @@ mod unpack;
 mod vfs;
 pub mod volumes;
 
+pub use copy::copy_tree;
 pub use digest::{Digest, DigestReader, Hasher, chain_id, chain_ids};
-pub use driver::{ContainerInfo, LayerInfo, PrepareOptions, StorageDriver, Usage};
+pub use driver::{ContainerInfo, Discarded, LayerInfo, PrepareOptions, StorageDriver, Usage};
 pub use error::{ErrorKind, Result, StorageError};
 pub use registry::{DRIVER_NAMES, open};
 pub use tarstream::{EntryType, TarEntry, TarReader};

@@ -1,11 +1,12 @@
 //! Directory trees: deletion that never leaves the tree, sizes, and durable small files.
 
 use std::collections::HashSet;
-use std::ffi::CString;
+use std::ffi::{CString, OsStr};
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags};
@@ -119,41 +120,43 @@ pub(crate) fn entries(dir: &OwnedFd) -> rustix::io::Result<Vec<(CString, FileTyp
     Ok(list)
 }
 
-/// Bytes and inodes below `path`, a file with several names counted once.
+/// Bytes and inodes below `path`, a file with several names counted once. What is deeper than a path can say is left out.
 pub(crate) fn usage(path: &Path) -> Result<Usage> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
     let mut total = Usage::default();
-    let walk = || -> rustix::io::Result<Usage> {
+    let mut seen = HashSet::new();
+    let mut pending = vec![PathBuf::from(".")];
+    let mut walk = || -> rustix::io::Result<()> {
         let root = rustix::fs::open(path, flags, Mode::empty())?;
-        add_usage(&root, &mut HashSet::new(), &mut total)?;
-        Ok(total)
+        while let Some(at) = pending.pop() {
+            let dir = match rustix::fs::openat2(&root, &at, flags, Mode::empty(), resolve) {
+                Ok(dir) => dir,
+                Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NAMETOOLONG | Errno::XDEV) => {
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            for (name, kind) in entries(&dir)? {
+                let stat = match rustix::fs::statat(&dir, &name, AtFlags::SYMLINK_NOFOLLOW) {
+                    Ok(stat) => stat,
+                    Err(Errno::NOENT) => continue,
+                    Err(error) => return Err(error),
+                };
+                if kind == FileType::Directory {
+                    pending.push(at.join(OsStr::from_bytes(name.as_bytes())));
+                } else if stat.st_nlink > 1 && !seen.insert(stat.st_ino) {
+                    continue;
+                } else {
+                    total.bytes += stat.st_size as u64;
+                }
+                total.inodes += 1;
+            }
+        }
+        Ok(())
     };
-    let mut walk = walk;
-    walk().map_err(|e| StorageError::path("measure", path, e))
-}
-
-fn add_usage(dir: &OwnedFd, seen: &mut HashSet<u64>, total: &mut Usage) -> rustix::io::Result<()> {
-    for (name, kind) in entries(dir)? {
-        let stat = match rustix::fs::statat(dir, &name, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(stat) => stat,
-            Err(Errno::NOENT) => continue,
-            Err(error) => return Err(error),
-        };
-        if kind != FileType::Directory && stat.st_nlink > 1 && !seen.insert(stat.st_ino) {
-            continue;
-        }
-        total.inodes += 1;
-        if kind != FileType::Directory {
-            total.bytes += stat.st_size as u64;
-            continue;
-        }
-        match open_child_dir(dir, &name) {
-            Ok(child) => add_usage(&child, seen, total)?,
-            Err(Errno::NOENT) => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
+    walk().map_err(|e| StorageError::path("measure", path, e))?;
+    Ok(total)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::copy;
 use crate::diff;
 use crate::digest::Digest;
-use crate::driver::{ContainerInfo, LayerInfo, PrepareOptions, StorageDriver, Usage, check_id};
+use crate::driver::{ContainerInfo, Discarded, LayerInfo, PrepareOptions, StorageDriver, Usage, check_id};
 use crate::error::{ErrorKind, Result, StorageError};
 use crate::layout::{Layout, Staged, make_private_dir};
 use crate::tree;
@@ -84,7 +84,7 @@ impl StorageDriver for Vfs {
         self.layout.layers()
     }
 
-    fn remove_layer(&self, chain: &Digest) -> Result<()> {
+    fn remove_layer(&self, chain: &Digest) -> Result<Discarded> {
         self.layout.remove_layer(chain)
     }
 

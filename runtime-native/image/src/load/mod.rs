@@ -15,7 +15,7 @@ use crate::config::ImageConfig;
 use crate::error::{ErrorKind, ImageError, Result};
 use crate::metadata::{Descriptor, ImageRecord};
 use crate::reference::Reference;
-use crate::store::{ImageStore, Lease, read_config};
+use crate::store::{Image, ImageStore, Lease, read_config};
 use archive::Archive;
 pub(crate) use platform::host_architecture;
 
@@ -77,7 +77,7 @@ impl ImageStore {
                 lease.hold_blob(blob);
             }
             let (config, config_size) = read_config(&self.content, &image.config)?;
-            let size = self.unpack(&config, &image, &mut lease, &mut progress)?;
+            let size = self.unpack(&image.config, &config, &image.layers, &mut lease, &mut progress)?;
             let Pending {
                 config: id,
                 layers,
@@ -117,34 +117,53 @@ impl ImageStore {
         })
     }
 
+    /// Unpacks those layers of an image that the driver lacks, as after a change of the storage driver.
+    pub fn ensure_layers(&self, image: &Image, mut progress: impl FnMut(Progress)) -> Result<()> {
+        if image
+            .layers
+            .iter()
+            .all(|chain| self.driver.layer(chain).is_some())
+        {
+            return Ok(());
+        }
+        let mut lease = self.lease();
+        self.unpack(
+            &image.id,
+            &image.config,
+            &image.record.layers,
+            &mut lease,
+            &mut progress,
+        )
+        .map(|_| ())
+    }
+
     /// Unpacks the layers that the driver does not have yet. Returns their size, all together.
     fn unpack(
         &self,
+        id: &Digest,
         config: &ImageConfig,
-        image: &Pending,
+        layers: &[Descriptor],
         lease: &mut Lease<'_>,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<u64> {
         let diff_ids = &config.rootfs.diff_ids;
-        if diff_ids.len() != image.layers.len() {
+        if diff_ids.len() != layers.len() {
+            let (configured, listed) = (diff_ids.len(), layers.len());
             let text = format!(
-                "image {} lists {} layers in its configuration and {} in its manifest",
-                image.config,
-                diff_ids.len(),
-                image.layers.len()
+                "image {id} has {configured} layers in its configuration and {listed} in its manifest"
             );
             return Err(ImageError::archive(text));
         }
         if !config.os.is_empty() && config.os != "linux" {
             let text = format!(
-                "image {} is for {}: only linux images can be used here",
-                image.config, config.os
+                "image {id} is for {}: only linux images can be used here",
+                config.os
             );
             return Err(ImageError::new(ErrorKind::Unsupported, text));
         }
         let mut size = 0;
         let mut parent: Option<Digest> = None;
-        for (depth, (diff_id, layer)) in diff_ids.iter().zip(&image.layers).enumerate() {
+        for (depth, (diff_id, layer)) in diff_ids.iter().zip(layers).enumerate() {
             let chain = chain_id(parent.as_ref(), diff_id);
             size += self.unpack_layer(&chain, parent.as_ref(), diff_id, layer, depth, lease, progress)?;
             parent = Some(chain);

@@ -37,6 +37,10 @@ impl Node {
         self.store = open_store(self.store.driver().name(), self.path());
     }
 
+    pub fn switch_driver(&mut self, name: &str) {
+        self.store = open_store(name, self.path());
+    }
+
     pub fn blob_count(&self) -> usize {
         self.store.content().list().unwrap().len()
     }
@@ -91,8 +95,11 @@ pub fn config(layers: &[Vec<u8>], cmd: &str) -> Vec<u8> {
     .into_bytes()
 }
 
+/// Tags, layers and command of an image.
+pub type Parts<'a> = (&'a [&'a str], &'a [Vec<u8>], &'a str);
+
 /// An archive as `docker save` wrote it before it wrote OCI layouts: layers in directories, manifest.json last.
-pub fn docker_archive(images: &[(&[&str], &[Vec<u8>], &str)]) -> Vec<u8> {
+pub fn docker_archive(images: &[Parts<'_>]) -> Vec<u8> {
     let mut tar = Builder::new(Vec::new());
     let mut items = Vec::new();
     for (tags, layers, cmd) in images {

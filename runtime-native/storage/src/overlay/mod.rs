@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::diff;
 use crate::digest::Digest;
-use crate::driver::{ContainerInfo, LayerInfo, PrepareOptions, StorageDriver, Usage, check_id};
+use crate::driver::{ContainerInfo, Discarded, LayerInfo, PrepareOptions, StorageDriver, Usage, check_id};
 use crate::error::{ErrorKind, Result, StorageError};
 use crate::layout::{Layout, Staged, make_private_dir};
 use crate::tree;
@@ -125,7 +125,7 @@ impl StorageDriver for Overlay {
         self.layout.layers()
     }
 
-    fn remove_layer(&self, chain: &Digest) -> Result<()> {
+    fn remove_layer(&self, chain: &Digest) -> Result<Discarded> {
         self.layout.remove_layer(chain)
     }
 

@@ -15,7 +15,7 @@ use rustix::mount::{
 use crate::copy;
 use crate::error::{ErrorKind, Result, StorageError};
 
-const OVERLAY_MAGIC: i64 = 0x794c_7630;
+const OVERLAY_MAGIC: rustix::fs::FsWord = 0x794c_7630;
 /// The kernel takes this many bytes of a mount option's value.
 const OPTION_LIMIT: usize = 255;
 /// Features that would make a layer's directory unreadable on its own.
@@ -185,7 +185,7 @@ pub(super) fn is_overlay_mount(path: &Path) -> bool {
         true => stat.stx_attributes.contains(root),
         false => true,
     };
-    is_root && rustix::fs::statfs(path).is_ok_and(|s| s.f_type as i64 == OVERLAY_MAGIC)
+    is_root && rustix::fs::statfs(path).is_ok_and(|s| s.f_type == OVERLAY_MAGIC)
 }
 
 /// Unmounts what is mounted at `path`, however often; a busy mount leaves the tree now and goes with its last user.
@@ -289,7 +289,7 @@ pub(super) fn filesystem_name(path: &Path) -> String {
     let Ok(stat) = rustix::fs::statfs(path) else {
         return "unknown".to_owned();
     };
-    let name = match stat.f_type as i64 {
+    let name = match stat.f_type {
         0xef53 => "extfs",
         0x9123_683e => "btrfs",
         0x5846_5342 => "xfs",
@@ -302,4 +302,56 @@ pub(super) fn filesystem_name(path: &Path) -> String {
         other => return format!("0x{other:x}"),
     };
     name.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_methods_stack_many_layers() {
+        let base = tempfile::tempdir().unwrap();
+        for method in [Method::Fsopen, Method::Classic] {
+            let root = base.path().join(method.describe());
+            let lower: Vec<_> = (0..128).map(|n| root.join(format!("l{n}"))).collect();
+            for (n, path) in lower.iter().enumerate() {
+                fs::create_dir_all(path).unwrap();
+                fs::write(path.join("top"), n.to_string()).unwrap();
+                fs::write(path.join(format!("f{n}")), b"").unwrap();
+            }
+            let (upper, work, merged) = (root.join("upper"), root.join("work"), root.join("merged"));
+            for path in [&upper, &work, &merged] {
+                fs::create_dir(path).unwrap();
+            }
+            let stack = Stack {
+                lower: &lower,
+                upper: &upper,
+                work: &work,
+            };
+            mount(method, &stack, &merged).unwrap();
+            let seen = (
+                fs::read(merged.join("top")),
+                fs::read_dir(&merged).map(Iterator::count),
+            );
+            let written = fs::write(merged.join("new"), b"1");
+            unmount(&merged).unwrap();
+            assert_eq!((seen.0.unwrap(), seen.1.unwrap()), (b"0".to_vec(), 129));
+            written.unwrap();
+            assert!(upper.join("new").exists() && !is_overlay_mount(&merged));
+        }
+    }
+
+    #[test]
+    fn a_failed_mount_says_why() {
+        let base = tempfile::tempdir().unwrap();
+        let (missing, merged) = (base.path().join("missing"), base.path().join("merged"));
+        fs::create_dir(&merged).unwrap();
+        let stack = Stack {
+            lower: std::slice::from_ref(&missing),
+            upper: &missing,
+            work: &missing,
+        };
+        let error = mount(Method::Fsopen, &stack, &merged).unwrap_err();
+        assert!(error.to_string().contains("No such file or directory"), "{error}");
+    }
 }

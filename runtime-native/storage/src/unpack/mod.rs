@@ -4,7 +4,7 @@ mod root;
 pub(crate) mod whiteout;
 
 use std::collections::HashSet;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -14,6 +14,9 @@ use rustix::fs::Timespec;
 use crate::error::{ErrorKind, Result, StorageError};
 use crate::tarstream::{EntryType, TarEntry, TarReader};
 use root::{Root, timespec};
+
+/// The most directories above a file. Trees are walked by recursion, so their depth has a bound.
+pub(crate) const MAX_NESTING: usize = 512;
 
 /// What a whiteout in the archive becomes on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,7 +143,7 @@ impl Unpacker {
     fn whiteout(&mut self, directory: &Path, hidden: &[u8]) -> Result<()> {
         let target = match whiteout::parse(hidden) {
             whiteout::Mark::Opaque => None,
-            whiteout::Mark::Hides(name) => Some(OsString::from(name)),
+            whiteout::Mark::Hides(name) => Some(name),
             whiteout::Mark::Private => return Ok(()),
             whiteout::Mark::Bad => {
                 let text = format!("{}: whiteout without a name", directory.display());
@@ -190,6 +193,9 @@ fn clean(raw: &[u8]) -> Result<PathBuf> {
             part => path.push(OsStr::from_bytes(part)),
         }
     }
+    if path.iter().count() > MAX_NESTING {
+        return Err(bad("is nested too deeply"));
+    }
     Ok(path)
 }
 
@@ -206,5 +212,6 @@ mod tests {
         assert!(clean(b"../x").is_err());
         assert!(clean(b"a/../../x").is_err());
         assert!(clean(b"a\0b").is_err());
+        assert!(clean(&b"a/".repeat(600)).is_err());
     }
 }
