@@ -147,6 +147,6 @@ function sameStatus(a: TaskRow, b: TaskRow): boolean {
     a.containerId === b.containerId &&
     a.pid === b.pid &&
     a.exitCode === b.exitCode &&
-    isDeepStrictEqual(a.hostPorts, b.hostPorts)
+    (a.hostPorts === b.hostPorts || isDeepStrictEqual(a.hostPorts, b.hostPorts))
   );
 }

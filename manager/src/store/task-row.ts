@@ -1,4 +1,3 @@
-import { isDeepStrictEqual } from "node:util";
 import {
   type PortConfig,
   type Service,
@@ -160,11 +159,13 @@ export function groupOf(service: Service): TaskGroup {
 
 /** Whether the attachments are those shapes, addresses left aside. */
 export function hasShapes(shapes: readonly AttachmentShape[], attachments: TaskAttachment[]): boolean {
-  return (
-    shapes.length === attachments.length &&
-    shapes.every(
-      (s, n) =>
-        s.networkId === attachments[n]!.networkId && isDeepStrictEqual(s.aliases, attachments[n]!.aliases),
-    )
-  );
+  if (shapes.length !== attachments.length) return false;
+  return shapes.every(({ networkId, aliases }, n) => {
+    const other = attachments[n]!;
+    return (
+      networkId === other.networkId &&
+      aliases.length === other.aliases.length &&
+      aliases.every((alias, i) => alias === other.aliases[i])
+    );
+  });
 }
