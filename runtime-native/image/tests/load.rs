@@ -61,9 +61,9 @@ fn several_images_share_layers_and_take_names_over() {
     let node = Node::new();
     let base = layer(&[("base", "1")]);
     let first = docker_archive(&[
-        (&["one:latest"], &[base.clone()], "/one"),
+        (&["one:latest"], std::slice::from_ref(&base), "/one"),
         (&["two:latest"], &[base.clone(), layer(&[("two", "2")])], "/two"),
-        (&[], &[base.clone()], "/nameless"),
+        (&[], std::slice::from_ref(&base), "/nameless"),
     ]);
     let loaded = node.store.load(&first[..], |_| {}).unwrap();
     assert_eq!(loaded.len(), 3);
