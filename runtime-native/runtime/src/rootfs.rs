@@ -84,3 +84,31 @@ pub fn create_dir_all(root: &Path, path: &Path, mode: u32) -> io::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn links_never_lead_out_of_the_root() {
+        let outside = tempfile::tempdir().unwrap();
+        fs::write(outside.path().join("secret"), "outside").unwrap();
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir(root.path().join("etc")).unwrap();
+        fs::write(root.path().join("etc/real"), "inside").unwrap();
+        symlink("/etc/real", root.path().join("etc/absolute")).unwrap();
+        symlink(outside.path().join("secret"), root.path().join("etc/passwd")).unwrap();
+        symlink(outside.path(), root.path().join("away")).unwrap();
+        let read = |path: &str| read_in_root(root.path(), Path::new(path), 100);
+        assert_eq!(read("/etc/absolute").unwrap(), "inside");
+        assert_eq!(read("/../../etc/real").unwrap(), "inside");
+        assert_eq!(read("/etc/passwd").unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert!(read("/etc").is_err());
+        assert!(create_dir_all(root.path(), Path::new("/away/new"), 0o755).is_err());
+        assert!(!outside.path().join("new").exists());
+        create_dir_all(root.path(), Path::new("/a/b/../c"), 0o755).unwrap();
+        assert!(root.path().join("a/c").is_dir());
+    }
+}

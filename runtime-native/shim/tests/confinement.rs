@@ -8,17 +8,25 @@ use common::{Fixture, Options};
 use creel_runtime::spec::{MountInput, NamespaceMode, SeccompInput, SpecInput, Ulimit, User};
 
 fn changed(change: impl FnOnce(&mut SpecInput) + 'static) -> Options {
-    Options { change: Some(Box::new(change)), ..Options::default() }
+    Options {
+        change: Some(Box::new(change)),
+        ..Options::default()
+    }
 }
 
 fn fields(text: &str, separator: char) -> HashMap<&str, &str> {
-    text.lines().filter_map(|line| line.split_once(separator)).map(|(key, value)| (key, value.trim())).collect()
+    text.lines()
+        .filter_map(|line| line.split_once(separator))
+        .map(|(key, value)| (key, value.trim()))
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn status_is_what_docker_gives() {
     let fixture = Fixture::new();
-    let (code, status, stderr) = fixture.run(&["probe", "show", "/proc/self/status"], Options::default()).await;
+    let (code, status, stderr) = fixture
+        .run(&["probe", "show", "/proc/self/status"], Options::default())
+        .await;
     assert_eq!((code, stderr.as_str()), (0, ""));
     let status = fields(&status, ':');
     for (field, value) in [
@@ -45,7 +53,11 @@ async fn status_is_what_docker_gives() {
     }
 
     let user = changed(|spec| {
-        spec.process.user = User { uid: 1000, gid: 1001, additional_gids: vec![44] };
+        spec.process.user = User {
+            uid: 1000,
+            gid: 1001,
+            additional_gids: vec![44],
+        };
         spec.no_new_privileges = true;
         spec.cap_drop = vec!["ALL".into()];
         spec.cap_add = vec!["NET_ADMIN".into()];
@@ -85,8 +97,16 @@ async fn the_default_seccomp_policy_holds() {
     let own = changed(move |spec| spec.seccomp = SeccompInput::Profile(profile.into()));
     let (_, text, _) = fixture.run(&["probe", "seccomp"], own).await;
     let calls = fields(&text, '=');
-    assert_eq!((calls["unshare"], calls["keyctl"], calls["clone3"]), ("EOPNOTSUPP", "ENODATA", "EINVAL"));
-    let (_, text, _) = fixture.run(&["probe", "seccomp"], changed(|spec| spec.seccomp = SeccompInput::Unconfined)).await;
+    assert_eq!(
+        (calls["unshare"], calls["keyctl"], calls["clone3"]),
+        ("EOPNOTSUPP", "ENODATA", "EINVAL")
+    );
+    let (_, text, _) = fixture
+        .run(
+            &["probe", "seccomp"],
+            changed(|spec| spec.seccomp = SeccompInput::Unconfined),
+        )
+        .await;
     let calls = fields(&text, '=');
     assert_eq!((calls["unshare"], calls["clone3"]), ("EPERM", "EINVAL"));
 }
@@ -99,8 +119,20 @@ async fn only_the_usual_files_are_open_and_devices_are_closed() {
     let (_, text, _) = fixture.run(&["probe", "mknod"], Options::default()).await;
     let calls = fields(&text, '=');
     assert_eq!((calls["mknod"], calls["open"]), ("ok", "EPERM"));
-    let (_, text, _) =
-        fixture.run(&["probe", "write", "/proc/sys/kernel/domainname", "write", "/sys/x", "show", "/proc/kcore"], Options::default()).await;
+    let (_, text, _) = fixture
+        .run(
+            &[
+                "probe",
+                "write",
+                "/proc/sys/kernel/domainname",
+                "write",
+                "/sys/x",
+                "show",
+                "/proc/kcore",
+            ],
+            Options::default(),
+        )
+        .await;
     assert!(text.contains("/proc/sys/kernel/domainname=EROFS"), "{text}");
     assert!(text.contains("/sys/x=EROFS"), "{text}");
 }
@@ -129,29 +161,67 @@ async fn mounts_environment_and_limits() {
         spec.readonly_rootfs = true;
         spec.process.env = vec!["B=2".into(), "A=1".into(), "EMPTY".into()];
         spec.process.cwd = "/made/for/it".into();
-        spec.ulimits = vec![Ulimit { name: "nofile".into(), soft: 321, hard: 654 }];
+        spec.ulimits = vec![Ulimit {
+            name: "nofile".into(),
+            soft: 321,
+            hard: 654,
+        }];
         spec.resources.memory = 64 << 20;
         spec.resources.pids = 17;
         spec.resources.nano_cpus = 500_000_000;
         spec.oom_score_adj = Some(123);
     });
     let script = [
-        "probe", "show", "/ro/file", "write", "/ro/new", "write", "/rw/new", "write", "/new", "write", "/scratch/new",
-        "env", "pwd", "host", "show", "/proc/self/limits", "show", "/proc/self/oom_score_adj",
-        "show", "/sys/fs/cgroup/memory/memory.limit_in_bytes", "show", "/sys/fs/cgroup/pids/pids.max",
-        "show", "/sys/fs/cgroup/cpu/cpu.cfs_quota_us",
+        "probe",
+        "show",
+        "/ro/file",
+        "write",
+        "/ro/new",
+        "write",
+        "/rw/new",
+        "write",
+        "/new",
+        "write",
+        "/scratch/new",
+        "env",
+        "pwd",
+        "host",
+        "show",
+        "/proc/self/limits",
+        "show",
+        "/proc/self/oom_score_adj",
+        "show",
+        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+        "show",
+        "/sys/fs/cgroup/pids/pids.max",
+        "show",
+        "/sys/fs/cgroup/cpu/cpu.cfs_quota_us",
     ];
     let (code, text, stderr) = fixture.run(&script, options).await;
     assert_eq!((code, stderr.as_str()), (0, ""), "{text}");
     for line in [
-        "from the host", "/ro/new=EROFS", "/rw/new=ok", "/new=EROFS", "/scratch/new=ok", "B=2\nA=1\n", "HOME=/",
-        "/made/for/it", "probe-host", "123\n",
+        "from the host",
+        "/ro/new=EROFS",
+        "/rw/new=ok",
+        "/new=EROFS",
+        "/scratch/new=ok",
+        "B=2\nA=1\n",
+        "HOME=/",
+        "/made/for/it",
+        "probe-host",
+        "123\n",
     ] {
         assert!(text.contains(line), "{line:?} is not in {text}");
     }
     assert!(!text.contains("EMPTY"));
-    let files = text.lines().find(|line| line.starts_with("Max open files")).unwrap();
-    assert_eq!(files.split_whitespace().skip(3).take(2).collect::<Vec<_>>(), ["321", "654"]);
+    let files = text
+        .lines()
+        .find(|line| line.starts_with("Max open files"))
+        .unwrap();
+    assert_eq!(
+        files.split_whitespace().skip(3).take(2).collect::<Vec<_>>(),
+        ["321", "654"]
+    );
     if std::path::Path::new("/sys/fs/cgroup/memory").exists() {
         for value in ["67108864\n", "17\n", "50000\n"] {
             assert!(text.contains(value), "{value:?} is not in {text}");
@@ -180,7 +250,10 @@ async fn the_host_s_namespaces_can_be_shared_and_strays_are_killed() {
         spec.namespaces.uts = NamespaceMode::Host;
         spec.namespaces.network = NamespaceMode::Host;
     });
-    let container = fixture.create_with(&["probe", "pid", "fork", "exit", "3"], options).await.unwrap();
+    let container = fixture
+        .create_with(&["probe", "pid", "fork", "exit", "3"], options)
+        .await
+        .unwrap();
     container.shim.start().await.unwrap();
     assert_eq!(container.shim.wait().await.unwrap().code, 3);
     container.assert_nothing_left().await;
@@ -191,7 +264,18 @@ async fn the_host_s_namespaces_can_be_shared_and_strays_are_killed() {
 async fn a_privileged_container_has_everything() {
     let fixture = Fixture::new();
     let options = changed(|spec| spec.privileged = true);
-    let (code, text, stderr) = fixture.run(&["probe", "show", "/proc/self/status", "write", "/proc/sys/kernel/domainname"], options).await;
+    let (code, text, stderr) = fixture
+        .run(
+            &[
+                "probe",
+                "show",
+                "/proc/self/status",
+                "write",
+                "/proc/sys/kernel/domainname",
+            ],
+            options,
+        )
+        .await;
     assert_eq!((code, stderr.as_str()), (0, ""), "{text}");
     let status = fields(&text, ':');
     assert_eq!(status["Seccomp"], "0");

@@ -9,13 +9,27 @@ use creel_shim::protocol::AttachRequest;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 fn both_ways() -> AttachRequest {
-    AttachRequest { stdin: true, stdout: true, stderr: true, detach_keys: vec![16, 17] }
+    AttachRequest {
+        stdin: true,
+        stdout: true,
+        stderr: true,
+        detach_keys: vec![16, 17],
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn input_reaches_the_process_and_ends_with_its_client() {
     let fixture = Fixture::new();
-    let container = fixture.create_with(&["probe", "cat", "echo", "end"], Options { open_stdin: true, ..Options::default() }).await.unwrap();
+    let container = fixture
+        .create_with(
+            &["probe", "cat", "echo", "end"],
+            Options {
+                open_stdin: true,
+                ..Options::default()
+            },
+        )
+        .await
+        .unwrap();
     let mut attached = container.shim.attach(both_ways()).await.unwrap();
     container.shim.start().await.unwrap();
     let sent: Vec<u8> = (0..400_000u32).map(|number| b'a' + (number % 26) as u8).collect();
@@ -46,7 +60,10 @@ async fn input_reaches_the_process_and_ends_with_its_client() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_closes_or_is_slow_does_not_stop_the_container() {
     let fixture = Fixture::new();
-    let container = fixture.create(&["probe", "spam", "3000000", "exit", "5"]).await.unwrap();
+    let container = fixture
+        .create(&["probe", "spam", "3000000", "exit", "5"])
+        .await
+        .unwrap();
     drop(container.attach(false).await);
     let slow = container.attach(false).await;
     container.shim.start().await.unwrap();
@@ -64,7 +81,10 @@ async fn terminal_with_size_and_detach_keys() {
         open_stdin: true,
         change: Some(Box::new(|spec| spec.process.terminal = true)),
     };
-    let container = fixture.create_with(&["probe", "sleep", "0.2", "size", "cat"], options).await.unwrap();
+    let container = fixture
+        .create_with(&["probe", "sleep", "0.2", "size", "cat"], options)
+        .await
+        .unwrap();
     container.shim.resize(91, 37).await.unwrap();
     let mut attached = container.shim.attach(both_ways()).await.unwrap();
     container.shim.start().await.unwrap();
@@ -103,23 +123,50 @@ async fn exec_runs_with_the_container_s_confinement() {
     };
     let spec = |id: &str, words: &[&str], terminal, attach| ExecSpec {
         id: id.into(),
-        process: process(words, terminal).build_exec(&container.spec, false).unwrap(),
+        process: process(words, terminal)
+            .build_exec(&container.spec, false)
+            .unwrap(),
         attach,
     };
-    assert!(matches!(container.shim.exec(spec("early", &["probe"], false, None)).await, Err(ShimError::Failed(_))));
+    assert!(matches!(
+        container.shim.exec(spec("early", &["probe"], false, None)).await,
+        Err(ShimError::Failed(_))
+    ));
     container.shim.start().await.unwrap();
 
-    let words = ["probe", "show", "/proc/self/status", "err", "warn", "env", "exit", "9"];
-    let (pid, socket) = container.shim.exec(spec("one", &words, false, Some(both_ways()))).await.unwrap();
+    let words = [
+        "probe",
+        "show",
+        "/proc/self/status",
+        "err",
+        "warn",
+        "env",
+        "exit",
+        "9",
+    ];
+    let (pid, socket) = container
+        .shim
+        .exec(spec("one", &words, false, Some(both_ways())))
+        .await
+        .unwrap();
     assert!(pid > 0);
     let (stdout, stderr) = demultiplex(socket.unwrap()).await;
     assert_eq!(stderr, "warn\n");
-    for line in ["CapEff:\t00000000a80425fb", "CapBnd:\t00000000a80425fb", "Seccomp:\t2", "X=1"] {
+    for line in [
+        "CapEff:\t00000000a80425fb",
+        "CapBnd:\t00000000a80425fb",
+        "Seccomp:\t2",
+        "X=1",
+    ] {
         assert!(stdout.contains(line), "{line:?} is not in {stdout}");
     }
     assert_eq!(container.shim.wait_exec("one").await.unwrap().code, 9);
 
-    let (_, socket) = container.shim.exec(spec("two", &["probe", "size"], true, Some(both_ways()))).await.unwrap();
+    let (_, socket) = container
+        .shim
+        .exec(spec("two", &["probe", "size"], true, Some(both_ways())))
+        .await
+        .unwrap();
     let mut text = String::new();
     socket.unwrap().read_to_string(&mut text).await.unwrap();
     assert!(text.starts_with("tty=ok\r\n"), "{text:?}");
@@ -128,15 +175,27 @@ async fn exec_runs_with_the_container_s_confinement() {
     match container.shim.exec(spec("three", &["nosuch"], false, None)).await {
         Err(ShimError::Failed(failure)) => {
             assert_eq!(failure.exit_code, Some(127), "{}", failure.message);
-            assert!(failure.message.ends_with("exec: \"nosuch\": executable file not found in $PATH"));
+            assert!(
+                failure
+                    .message
+                    .ends_with("exec: \"nosuch\": executable file not found in $PATH")
+            );
         }
         other => panic!("{other:?}"),
     }
-    container.shim.exec(spec("four", &["probe", "forever"], false, None)).await.unwrap();
+    container
+        .shim
+        .exec(spec("four", &["probe", "forever"], false, None))
+        .await
+        .unwrap();
     assert_eq!(container.shim.state().await.unwrap().execs, 1);
     container.shim.kill_exec("four", libc::SIGKILL).await.unwrap();
     assert_eq!(container.shim.wait_exec("four").await.unwrap().code, 137);
-    container.shim.exec(spec("five", &["probe", "forever"], false, None)).await.unwrap();
+    container
+        .shim
+        .exec(spec("five", &["probe", "forever"], false, None))
+        .await
+        .unwrap();
     container.shim.kill(libc::SIGKILL).await.unwrap();
     assert_eq!(container.shim.wait().await.unwrap().code, 137);
     container.assert_nothing_left().await;

@@ -6,6 +6,8 @@ mod cache;
 mod codegen;
 mod compile;
 mod profile;
+#[cfg(test)]
+mod tests;
 
 pub use cache::{load_filter, store_filter};
 pub use compile::compile;

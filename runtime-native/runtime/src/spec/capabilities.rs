@@ -31,9 +31,13 @@ pub(super) fn resolve(
     if privileged {
         return Ok(grantable);
     }
-    let missing = add.iter().find(|name| *name != "ALL" && !grantable.contains(*name));
+    let missing = add
+        .iter()
+        .find(|name| *name != "ALL" && !grantable.contains(*name));
     if let Some(name) = missing {
-        return Err(RuntimeError::Invalid(format!("the engine itself does not have the capability {name}")));
+        return Err(RuntimeError::Invalid(format!(
+            "the engine itself does not have the capability {name}"
+        )));
     }
     let all = "ALL".to_owned();
     let mut set = match (add.contains(&all), drop.contains(&all)) {
@@ -50,7 +54,12 @@ pub(super) fn resolve(
 
 fn named(mask: u64) -> BTreeSet<String> {
     let has = |(number, _): &(usize, &&str)| mask & 1 << number != 0;
-    NAMES.iter().enumerate().filter(has).map(|(_, name)| (*name).to_owned()).collect()
+    NAMES
+        .iter()
+        .enumerate()
+        .filter(has)
+        .map(|(_, name)| (*name).to_owned())
+        .collect()
 }
 
 fn normalize(names: &[String]) -> Result<Vec<String>, RuntimeError> {
@@ -61,7 +70,11 @@ fn normalize(names: &[String]) -> Result<Vec<String>, RuntimeError> {
             if upper == "ALL" || upper == "CAP_ALL" {
                 return Ok("ALL".to_owned());
             }
-            let full = if upper.starts_with("CAP_") { upper } else { format!("CAP_{upper}") };
+            let full = if upper.starts_with("CAP_") {
+                upper
+            } else {
+                format!("CAP_{upper}")
+            };
             if NAMES.contains(&full.as_str()) {
                 Ok(full)
             } else {

@@ -1,6 +1,7 @@
 //! The engine's side: it starts the zygote, creates containers and talks to their shims. It needs tokio.
 
 mod call;
+mod program;
 mod shim;
 mod zygote;
 

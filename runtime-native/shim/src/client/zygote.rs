@@ -1,6 +1,5 @@
-use std::fs::{self, File};
-use std::io::{self, Write};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -10,6 +9,7 @@ use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
 use super::call::answer;
+use super::program::sealed_copy;
 use super::{Shim, ShimError};
 use crate::protocol::{CreateRequest, Failure, FailureKind, Reply};
 use crate::socket::{check, packet_pair, send, set_nonblocking};
@@ -148,22 +148,4 @@ impl Drop for Running {
             std::thread::sleep(Duration::from_millis(1));
         }
     }
-}
-
-/// A copy of the program that nobody can change: a container that gets hold of /proc/PID/exe finds only this.
-fn sealed_copy(program: &Path) -> io::Result<OwnedFd> {
-    let content = fs::read(program)?;
-    // SAFETY: the name is a C string; the descriptor is new and ours.
-    let fd = unsafe {
-        libc::memfd_create(
-            c"creel-shim".as_ptr(),
-            libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING,
-        )
-    };
-    let mut copy = File::from(unsafe { OwnedFd::from_raw_fd(check(fd)?) });
-    copy.write_all(&content)?;
-    let seals = libc::F_SEAL_SEAL | libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_WRITE;
-    // SAFETY: plain fcntl on an open descriptor.
-    check(unsafe { libc::fcntl(copy.as_raw_fd(), libc::F_ADD_SEALS, seals) })?;
-    Ok(copy.into())
 }

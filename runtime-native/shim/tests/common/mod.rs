@@ -34,11 +34,14 @@ pub struct Container {
     pub spec: SpecInput,
 }
 
+/// What a test changes in a spec.
+pub type Change = Box<dyn FnOnce(&mut SpecInput)>;
+
 /// What a test sets besides the command.
 #[derive(Default)]
 pub struct Options {
     pub open_stdin: bool,
-    pub change: Option<Box<dyn FnOnce(&mut SpecInput)>>,
+    pub change: Option<Change>,
 }
 
 impl Fixture {
