@@ -1,0 +1,120 @@
+//! The command line.
+
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+
+use lexopt::prelude::*;
+
+/// How the engine is started.
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub data_root: PathBuf,
+    pub exec_root: PathBuf,
+    pub socket: PathBuf,
+    pub cgroup_parent: String,
+    pub log_level: tracing::Level,
+    pub storage_driver: Option<String>,
+    pub data_path_addr: Option<Ipv4Addr>,
+    pub data_path_port: u16,
+    pub pidfile: Option<PathBuf>,
+    /// The program creel-shim; else the one beside the engine.
+    pub shim: Option<PathBuf>,
+}
+
+/// What `--help` prints.
+pub const HELP: &str = "\
+creel-engine runs the containers of one node
+
+Usage: creel-engine [OPTIONS]
+
+      --data-root DIR         what must outlive a reboot (default /var/lib/creel)
+      --exec-root DIR         what need not (default /run/creel)
+      --socket PATH           where it listens (default EXEC-ROOT/engine.sock)
+      --cgroup-parent PATH    the cgroup that holds those of containers (default /creel)
+      --log-level LEVEL       error, warn, info, debug or trace (default info)
+      --storage-driver NAME   overlay2 (default) or vfs
+      --data-path-addr IP     this node's address for overlay networks
+      --data-path-port PORT   UDP port of overlay networks (default 4789)
+      --pidfile PATH          where to write the process id
+      --shim PATH             the program creel-shim (default: the one beside creel-engine)
+      --version               print the version
+  -h, --help                  print this
+";
+
+/// What the command line asks for.
+pub enum Command {
+    Run(Box<Config>),
+    Help,
+    Version,
+}
+
+/// Reads the command line; the error is a text for the person.
+pub fn parse(mut arguments: lexopt::Parser) -> Result<Command, String> {
+    let mut config = Config {
+        data_root: "/var/lib/creel".into(),
+        exec_root: "/run/creel".into(),
+        socket: PathBuf::new(),
+        cgroup_parent: "/creel".into(),
+        log_level: tracing::Level::INFO,
+        storage_driver: None,
+        data_path_addr: None,
+        data_path_port: 4789,
+        pidfile: None,
+        shim: None,
+    };
+    let mut next = || -> Result<Option<Command>, lexopt::Error> {
+        while let Some(argument) = arguments.next()? {
+            match argument {
+                Long("data-root") => config.data_root = arguments.value()?.into(),
+                Long("exec-root") => config.exec_root = arguments.value()?.into(),
+                Long("socket") => config.socket = arguments.value()?.into(),
+                Long("cgroup-parent") => config.cgroup_parent = arguments.value()?.parse()?,
+                Long("log-level") => {
+                    let level: String = arguments.value()?.parse()?;
+                    config.log_level = match level.as_str() {
+                        "fatal" => tracing::Level::ERROR,
+                        "warning" => tracing::Level::WARN,
+                        other => other.parse().map_err(|_| {
+                            lexopt::Error::from(format!(
+                                "unknown log level '{level}': error, warn, info, debug or trace"
+                            ))
+                        })?,
+                    };
+                }
+                Long("storage-driver") => {
+                    let driver: String = arguments.value()?.parse()?;
+                    config.storage_driver = (!driver.is_empty()).then_some(driver);
+                }
+                Long("data-path-addr") => {
+                    let address: String = arguments.value()?.parse()?;
+                    config.data_path_addr = match address.as_str() {
+                        "" => None,
+                        text => Some(text.parse().map_err(|_| {
+                            lexopt::Error::from(format!("--data-path-addr '{text}' is not an IPv4 address"))
+                        })?),
+                    };
+                }
+                Long("data-path-port") => config.data_path_port = arguments.value()?.parse()?,
+                Long("pidfile") => config.pidfile = Some(arguments.value()?.into()),
+                Long("shim") => config.shim = Some(arguments.value()?.into()),
+                Long("version") => return Ok(Some(Command::Version)),
+                Short('h') | Long("help") => return Ok(Some(Command::Help)),
+                other => return Err(other.unexpected()),
+            }
+        }
+        Ok(None)
+    };
+    if let Some(command) = next().map_err(|e| e.to_string())? {
+        return Ok(command);
+    }
+    for root in [&mut config.data_root, &mut config.exec_root] {
+        *root = std::path::absolute(&*root).map_err(|e| format!("{}: {e}", root.display()))?;
+    }
+    if config.socket.as_os_str().is_empty() {
+        config.socket = config.exec_root.join("engine.sock");
+    }
+    if !config.cgroup_parent.starts_with('/') {
+        config.cgroup_parent.insert(0, '/');
+    }
+    Ok(Command::Run(Box::new(config)))
+}

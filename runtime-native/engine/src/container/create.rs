@@ -1,0 +1,172 @@
+//! Creating a container: nothing of it runs yet, and nothing is left of one that cannot be made.
+
+use std::fs;
+use std::sync::Arc;
+
+use super::record::{ContainerDir, Definition, State};
+use super::{Container, files, merge, mounts, start};
+use crate::clock::now_nanos;
+use crate::engine::Engine;
+use crate::error::{EngineError, ErrorCode, Result};
+use crate::ids;
+use crate::images::ResolvedImage;
+use crate::network::{DEFAULT_BRIDGE, blocking};
+use crate::proto::{ContainerSpec, CreateContainerRequest, NetworkAttachment};
+
+impl Engine {
+    /// Creates a container and gives its id.
+    pub async fn create(self: &Arc<Self>, request: CreateContainerRequest) -> Result<(String, Vec<String>)> {
+        let spec = request.spec.ok_or_else(|| EngineError::invalid("a container needs a spec"))?;
+        let mut warnings = Vec::new();
+        check(&spec, &mut warnings)?;
+        let networks = self.attachments(&spec)?;
+        let id = ids::new_id();
+        let name = self.containers.reserve(request.name.trim_start_matches('/'), &id)?;
+        let created = self.create_named(id.clone(), name.clone(), spec, networks).await;
+        match created {
+            Ok(container) => {
+                self.containers.insert(container.clone());
+                self.emit_container(&container, "create", []);
+                Ok((id, warnings))
+            }
+            Err(error) => {
+                self.containers.release(&name, &id);
+                Err(error)
+            }
+        }
+    }
+
+    async fn create_named(
+        self: &Arc<Self>,
+        id: String,
+        name: String,
+        spec: ContainerSpec,
+        networks: Vec<NetworkAttachment>,
+    ) -> Result<Arc<Container>> {
+        let engine = self.clone();
+        blocking(move || {
+            let image = engine.images.resolve(&spec.image)?;
+            let merged = merge::merge(&id, &spec, &image.config)?;
+            let resolved = mounts::resolve(&spec, &image.config, &engine.volumes)?;
+            let dir = ContainerDir::new(&engine.config.data_root, &id);
+            let definition = Definition {
+                format: Definition::FORMAT,
+                log_path: dir.file(&format!("{id}-json.log")).to_string_lossy().into_owned(),
+                storage_driver: engine.storage.name().to_owned(),
+                image_id: image.id.clone(),
+                created_nanos: now_nanos(),
+                mounts: resolved.mounts.clone(),
+                anonymous_volumes: resolved.anonymous.clone(),
+                merged,
+                spec,
+                id,
+                name,
+            };
+            let state = State { networks, ..State::default() };
+            let container = Arc::new(Container::new(dir, definition, state));
+            let made = engine.make_parts(&container, &image);
+            if let Err(error) = made {
+                let places = engine.places(&container);
+                files::drop_all(&places.files_dir);
+                let _ = places.state_dir.parent().map(fs::remove_dir_all);
+                let _ = engine.storage.remove(&container.id);
+                let _ = fs::remove_dir_all(container.dir.path());
+                mounts::undo(&resolved, &engine.volumes);
+                return Err(error);
+            }
+            Ok(container)
+        })
+        .await
+    }
+
+    fn make_parts(&self, container: &Container, image: &ResolvedImage) -> Result<()> {
+        let definition = container.definition();
+        start::check_log(&definition)?;
+        let places = self.places(container);
+        let failed = |e| EngineError::io(format_args!("create {}", container.dir.path().display()), e);
+        fs::create_dir_all(container.dir.path()).map_err(failed)?;
+        self.images.prepare_rootfs(&*self.storage, &container.id, image)?;
+        if !definition.spec.files.is_empty() {
+            files::put(&places.files_dir, &definition.spec.files)?;
+        }
+        if definition.mounts.iter().any(mounts::wants_copy) {
+            let rootfs = self.storage.mount(&container.id).map_err(crate::volume::storage_error)?;
+            let copied = mounts::copy_up(&definition.mounts, &rootfs, &self.volumes);
+            self.storage.release(&container.id).map_err(crate::volume::storage_error)?;
+            copied?;
+        }
+        container.dir.save_state(&container.state())?;
+        container.dir.save_definition(&definition)
+    }
+
+    /// The networks a container gets, checked.
+    fn attachments(&self, spec: &ContainerSpec) -> Result<Vec<NetworkAttachment>> {
+        let on = |network: &str| NetworkAttachment { network: network.into(), ..NetworkAttachment::default() };
+        let networks = match spec.network_mode.as_str() {
+            "host" => vec![on("host")],
+            "none" => vec![on("none")],
+            mode if mode.starts_with("container:") => {
+                self.containers.find(&mode["container:".len()..])?;
+                if !spec.networks.is_empty() {
+                    return Err(EngineError::conflict("conflicting options: container type network can't be used with other networks"));
+                }
+                if !spec.ports.is_empty() {
+                    return Err(EngineError::conflict("conflicting options: port publishing and the container type network mode"));
+                }
+                Vec::new()
+            }
+            "" | "default" | "bridge" if spec.networks.is_empty() => vec![on(DEFAULT_BRIDGE)],
+            "" | "default" | "bridge" => spec.networks.clone(),
+            other if spec.networks.is_empty() => vec![on(other)],
+            _ => spec.networks.clone(),
+        };
+        self.networks.check(&networks)?;
+        Ok(networks)
+    }
+}
+
+/// Refuses what no container can have.
+fn check(spec: &ContainerSpec, warnings: &mut Vec<String>) -> Result<()> {
+    if spec.image.is_empty() {
+        return Err(EngineError::invalid("no image specified"));
+    }
+    if !matches!(spec.runtime.as_str(), "" | "creel" | "io.containerd.runc.v2" | "runc") {
+        return Err(EngineError::invalid(format!("unknown or invalid runtime name: {}", spec.runtime)));
+    }
+    if spec.runtime == "runc" || spec.runtime == "io.containerd.runc.v2" {
+        warnings.push("The container runs on Creel's own runtime, which the name runc stands for here.".into());
+    }
+    if !matches!(spec.userns_mode.as_str(), "" | "host") {
+        return Err(EngineError::new(ErrorCode::Unsupported, "user namespaces are not supported by this version of Creel"));
+    }
+    if spec.init {
+        return Err(EngineError::new(ErrorCode::Unsupported, "an init process (--init) is not supported by this version of Creel"));
+    }
+    let restart = spec.restart.clone().unwrap_or_default();
+    if !matches!(restart.name.as_str(), "" | "no" | "always" | "on-failure" | "unless-stopped") {
+        return Err(EngineError::invalid(format!("invalid restart policy: unknown policy '{}'; use one of 'no', 'always', 'on-failure', or 'unless-stopped'", restart.name)));
+    }
+    if spec.auto_remove && !matches!(restart.name.as_str(), "" | "no") {
+        return Err(EngineError::invalid("can't create 'AutoRemove' container with restart policy"));
+    }
+    let resources = spec.resources.clone().unwrap_or_default();
+    if resources.memory != 0 && resources.memory < 6 << 20 {
+        return Err(EngineError::invalid("Minimum memory limit allowed is 6MB"));
+    }
+    if resources.memory_swap > 0 && resources.memory_swap < resources.memory {
+        return Err(EngineError::invalid("Minimum memoryswap limit should be larger than memory limit, see usage"));
+    }
+    if resources.nano_cpus < 0 {
+        return Err(EngineError::invalid("Range of CPUs is from 0.01 and up"));
+    }
+    for binding in &spec.ports {
+        if binding.container_port == 0 || binding.container_port > 65535 || binding.host_port > 65535 {
+            let text = format!("invalid port binding {}:{}", binding.host_port, binding.container_port);
+            return Err(EngineError::invalid(text));
+        }
+        if !matches!(binding.protocol.as_str(), "" | "tcp" | "udp") {
+            return Err(EngineError::invalid(format!("invalid protocol {:?}: tcp or udp", binding.protocol)));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,265 @@
+//! Further processes in a running container.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use creel_runtime::spec::{ProcessInput, SpecInput, resolve_user};
+use creel_shim::client::{ExecSpec, Shim, ShimError};
+use creel_shim::protocol::AttachRequest;
+
+use super::Container;
+use super::attach::detach_keys;
+use super::record::Status;
+use super::runtime_spec::runtime_error;
+use super::stop::shim_error;
+use crate::engine::Engine;
+use crate::error::{EngineError, ErrorCode, Result};
+use crate::ids;
+use crate::proto::{Exec, ExecCreateRequest, ExecStartRequest, StreamReply};
+
+/// How long a finished exec can still be inspected.
+const KEPT: Duration = Duration::from_secs(300);
+const MAX_EXECS: usize = 4096;
+
+/// The execs of all containers.
+#[derive(Default)]
+pub struct Execs {
+    known: Mutex<HashMap<String, Exec>>,
+}
+
+impl Execs {
+    fn get(&self, id: &str) -> Result<Exec> {
+        let missing = || EngineError::new(ErrorCode::NoSuchExec, format!("No such exec instance: {id}"));
+        let known = self.known.lock().expect("no panic while locked");
+        if let Some(exec) = known.get(id) {
+            return Ok(exec.clone());
+        }
+        let mut matching = known.values().filter(|e| id.len() >= 4 && e.id.starts_with(id));
+        match (matching.next(), matching.next()) {
+            (Some(exec), None) => Ok(exec.clone()),
+            _ => Err(missing()),
+        }
+    }
+
+    fn change(&self, id: &str, change: impl FnOnce(&mut Exec)) {
+        if let Some(exec) = self.known.lock().expect("no panic while locked").get_mut(id) {
+            change(exec);
+        }
+    }
+
+    fn remove(&self, id: &str) {
+        self.known.lock().expect("no panic while locked").remove(id);
+    }
+
+    /// Forgets the execs of a container that is removed.
+    pub fn forget_container(&self, container_id: &str) {
+        self.known.lock().expect("no panic while locked").retain(|_, e| e.container_id != container_id);
+    }
+}
+
+impl Engine {
+    /// Prepares an exec and gives its id.
+    pub fn exec_create(&self, request: ExecCreateRequest) -> Result<String> {
+        let container = self.containers.find(&request.container_id)?;
+        check_running(&container)?;
+        if request.cmd.is_empty() {
+            return Err(EngineError::invalid("No exec command specified"));
+        }
+        detach_keys(&request.detach_keys)?;
+        let mut known = self.execs.known.lock().expect("no panic while locked");
+        if known.len() >= MAX_EXECS {
+            return Err(EngineError::conflict("too many execs on this node"));
+        }
+        let id = ids::new_id();
+        let exec = Exec {
+            id: id.clone(),
+            container_id: container.id.clone(),
+            spec: Some(request.clone()),
+            ..Exec::default()
+        };
+        known.insert(id.clone(), exec);
+        drop(known);
+        self.emit_container(&container, &format!("exec_create: {}", request.cmd.join(" ")), [("execID".to_owned(), id.clone())]);
+        Ok(id)
+    }
+
+    /// Starts an exec; unless it is detached, the answer names a socket that is joined to its streams.
+    pub async fn exec_start(self: &Arc<Self>, request: ExecStartRequest) -> Result<StreamReply> {
+        let exec = self.execs.get(&request.id)?;
+        let spec = exec.spec.clone().unwrap_or_default();
+        let container = self.containers.find(&exec.container_id)?;
+        let shim = check_running(&container)?;
+        if exec.pid != 0 || exec.running {
+            return Err(EngineError::conflict(format!("exec {} has already been started", exec.id)));
+        }
+        let process = self.exec_process(&container, &spec)?;
+        let attach = (!request.detach).then_some(AttachRequest {
+            stdin: spec.stdin,
+            stdout: spec.stdout,
+            stderr: spec.stderr,
+            detach_keys: detach_keys(&spec.detach_keys)?,
+        });
+        self.execs.change(&exec.id, |e| e.running = true);
+        let started = shim.exec(ExecSpec { id: exec.id.clone(), process, attach }).await;
+        let (pid, stream) = match started {
+            Ok(started) => started,
+            Err(error) => {
+                self.exec_failed(&exec.id, &error);
+                return Err(exec_error(error));
+            }
+        };
+        self.execs.change(&exec.id, |e| e.pid = pid);
+        if spec.tty && request.width > 0 && request.height > 0 {
+            let _ = shim.resize_exec(&exec.id, request.width as u16, request.height as u16).await;
+        }
+        self.emit_container(&container, &format!("exec_start: {}", spec.cmd.join(" ")), [("execID".to_owned(), exec.id.clone())]);
+        self.watch_exec(&container, shim, exec.id.clone());
+        let Some(mut stream) = stream else { return Ok(StreamReply { socket: String::new(), raw: spec.tty }) };
+        let socket = self.bulk.create()?;
+        let reply = StreamReply { socket: socket.path(), raw: spec.tty };
+        tokio::spawn(async move {
+            if let Some(mut client) = socket.accept().await {
+                let _ = tokio::io::copy_bidirectional(&mut client, &mut stream).await;
+            }
+        });
+        Ok(reply)
+    }
+
+    fn exec_failed(&self, id: &str, error: &ShimError) {
+        let code = match error {
+            ShimError::Failed(failure) => failure.exit_code.unwrap_or(126),
+            _ => 126,
+        };
+        self.execs.change(id, |e| {
+            e.running = false;
+            e.exit_code = code;
+        });
+    }
+
+    fn exec_process(&self, container: &Container, spec: &ExecCreateRequest) -> Result<creel_runtime::oci::Process> {
+        let failed = |e| EngineError::io(format_args!("read the spec of {}", container.id), e);
+        let json = std::fs::read(container.dir.file("input.json")).map_err(failed)?;
+        let input: SpecInput = serde_json::from_slice(&json)
+            .map_err(|e| EngineError::internal(format!("the spec of {} is damaged: {e}", container.id)))?;
+        let definition = container.definition();
+        let user = match spec.user.as_str() {
+            "" => input.process.user.clone(),
+            user => resolve_user(&input.rootfs, user, &definition.spec.groups).map_err(runtime_error)?,
+        };
+        let mut env = input.process.env.clone();
+        for entry in &spec.env {
+            let key = entry.split('=').next().unwrap_or_default();
+            env.retain(|e| e.split('=').next() != Some(key));
+            env.push(entry.clone());
+        }
+        let process = ProcessInput {
+            args: spec.cmd.clone(),
+            env,
+            cwd: if spec.working_dir.is_empty() { input.process.cwd.clone() } else { spec.working_dir.clone() },
+            user,
+            terminal: spec.tty,
+        };
+        process.build_exec(&input, spec.privileged).map_err(runtime_error)
+    }
+
+    fn watch_exec(self: &Arc<Self>, container: &Arc<Container>, shim: Arc<Shim>, id: String) {
+        let (engine, container) = (self.clone(), container.clone());
+        tokio::spawn(async move {
+            let code = match shim.wait_exec(&id).await {
+                Ok(exit) => exit.code,
+                // The container ended with it.
+                Err(_) => 137,
+            };
+            engine.execs.change(&id, |e| {
+                e.running = false;
+                e.exit_code = code;
+            });
+            engine.emit_container(
+                &container,
+                "exec_die",
+                [("execID".to_owned(), id.clone()), ("exitCode".to_owned(), code.to_string())],
+            );
+            drop(container);
+            tokio::time::sleep(KEPT).await;
+            engine.execs.remove(&id);
+        });
+    }
+
+    /// Sets the size of an exec's terminal.
+    pub async fn exec_resize(&self, id: &str, width: u32, height: u32) -> Result<()> {
+        let exec = self.execs.get(id)?;
+        let shim = check_running(&*self.containers.find(&exec.container_id)?)?;
+        shim.resize_exec(&exec.id, width as u16, height as u16).await.map_err(shim_error)
+    }
+
+    /// What is known of an exec.
+    pub fn exec_inspect(&self, id: &str) -> Result<Exec> {
+        self.execs.get(id)
+    }
+
+    /// Runs a command in a container to its end, without input, and gives its exit status and the beginning of what it
+    /// printed. Killed when it takes longer than `limit`.
+    pub(super) async fn probe(
+        &self,
+        container: &Arc<Container>,
+        cmd: Vec<String>,
+        limit: Duration,
+        most: usize,
+    ) -> Result<Option<(i32, Vec<u8>)>> {
+        let shim = check_running(container)?;
+        let spec = ExecCreateRequest { cmd, ..ExecCreateRequest::default() };
+        let process = self.exec_process(container, &spec)?;
+        let attach = AttachRequest { stdin: false, stdout: true, stderr: true, detach_keys: Vec::new() };
+        let id = ids::random_hex(16);
+        let exec = ExecSpec { id: id.clone(), process, attach: Some(attach) };
+        let (_, stream) = shim.exec(exec).await.map_err(exec_error)?;
+        let output = async {
+            let Some(stream) = stream else { return Vec::new() };
+            read_frames(stream, most).await
+        };
+        let both = async { tokio::join!(shim.wait_exec(&id), output) };
+        match tokio::time::timeout(limit, both).await {
+            Ok((exit, output)) => Ok(Some((exit.map_err(shim_error)?.code, output))),
+            Err(_) => {
+                let _ = shim.kill_exec(&id, libc::SIGKILL).await;
+                Ok(None)
+            }
+        }
+    }
+}
+
+async fn read_frames(mut stream: tokio::net::UnixStream, most: usize) -> Vec<u8> {
+    use tokio::io::AsyncReadExt;
+    let mut output = Vec::new();
+    let mut header = [0u8; 8];
+    while stream.read_exact(&mut header).await.is_ok() {
+        let length = u32::from_be_bytes([header[4], header[5], header[6], header[7]]) as usize;
+        let mut part = vec![0u8; length.min(1 << 20)];
+        if stream.read_exact(&mut part).await.is_err() {
+            break;
+        }
+        let room = most.saturating_sub(output.len()).min(part.len());
+        output.extend_from_slice(&part[..room]);
+    }
+    output
+}
+
+fn check_running(container: &Container) -> Result<Arc<Shim>> {
+    match (container.status(), container.shim()) {
+        (Status::Running, Some(shim)) => Ok(shim),
+        (Status::Paused, _) => Err(EngineError::conflict(format!(
+            "container {} is paused, unpause the container before exec",
+            container.id
+        ))),
+        _ => Err(EngineError::conflict(format!("container {} is not running", container.id))),
+    }
+}
+
+fn exec_error(error: ShimError) -> EngineError {
+    let error = shim_error(error);
+    match error.code {
+        ErrorCode::CommandNotFound => error.context("OCI runtime exec failed: exec failed"),
+        _ => error,
+    }
+}

@@ -1,0 +1,107 @@
+//! A container as the contract shows it.
+
+use std::collections::HashMap;
+
+use super::Container;
+use super::record::Status;
+use crate::engine::Engine;
+use crate::proto;
+
+impl Engine {
+    /// Everything about a container.
+    pub fn describe(&self, container: &Container) -> proto::Container {
+        let definition = container.definition();
+        let state = container.state();
+        let merged = &definition.merged;
+        let argv = merged.argv();
+        let health = container.health.lock().expect("no panic while locked").describe();
+        let mounts = definition
+            .mounts
+            .iter()
+            .map(|mount| {
+                let mut mount = mount.clone();
+                if mount.r#type == "volume" {
+                    mount.subpath = super::mounts::source_path(&mount, &self.volumes)
+                        .map(|p| p.to_string_lossy().into_owned())
+                        .unwrap_or_default();
+                    // A volume's source is its place on the host; its name goes where the caller put it.
+                    std::mem::swap(&mut mount.source, &mut mount.subpath);
+                    mount.volume_options.insert("name".into(), mount.subpath.clone());
+                    mount.subpath.clear();
+                }
+                mount
+            })
+            .collect();
+        let file = |name: &str| container.dir.file(name).to_string_lossy().into_owned();
+        proto::Container {
+            id: definition.id.clone(),
+            name: definition.name.clone(),
+            created_nanos: definition.created_nanos,
+            spec: Some(definition.spec.clone()),
+            image_id: definition.image_id.clone(),
+            path: argv.first().cloned().unwrap_or_default(),
+            args: argv.into_iter().skip(1).collect(),
+            state: Some(proto::ContainerState {
+                status: state.status.name().into(),
+                pid: state.pid,
+                exit_code: state.exit_code,
+                error: state.error.clone(),
+                oom_killed: state.oom_killed,
+                started_nanos: state.started_nanos,
+                finished_nanos: state.finished_nanos,
+                health: if state.status == Status::Running { health.0 } else { String::new() },
+                health_failing_streak: health.1,
+                health_log: health.2,
+            }),
+            endpoints: state.endpoints.clone(),
+            ports: state.ports.clone(),
+            log_path: definition.log_path.clone(),
+            restart_count: state.restart_count,
+            storage_driver: definition.storage_driver.clone(),
+            hostname_path: file("hostname"),
+            hosts_path: file("hosts"),
+            resolv_conf_path: file("resolv.conf"),
+            mounts,
+            merged_env: merged.env.clone(),
+            merged_working_dir: merged.working_dir.clone(),
+            merged_user: merged.user.clone(),
+            merged_labels: merged.labels.clone().into_iter().collect::<HashMap<_, _>>(),
+            hostname: merged.hostname.clone(),
+            merged_entrypoint: merged.entrypoint.clone(),
+            merged_cmd: merged.cmd.clone(),
+        }
+    }
+
+    /// The containers that are asked for, newest first.
+    pub fn list(&self, request: &proto::ListContainersRequest) -> Vec<proto::Container> {
+        let wanted = |container: &Container| {
+            let status = container.status();
+            if !request.all && !status.has_process() && status != Status::Restarting {
+                return false;
+            }
+            let definition = container.definition();
+            request.labels.iter().all(|(key, value)| {
+                definition.merged.labels.get(key).is_some_and(|own| value.is_empty() || own == value)
+            })
+        };
+        let mut containers: Vec<_> =
+            self.containers.all().iter().filter(|c| wanted(c)).map(|c| self.describe(c)).collect();
+        containers.sort_by_key(|c| std::cmp::Reverse(c.created_nanos));
+        containers
+    }
+
+    /// Tells the readers of events of something that happened to a container.
+    pub fn emit_container(
+        &self,
+        container: &Container,
+        action: &str,
+        more: impl IntoIterator<Item = (String, String)>,
+    ) {
+        let definition = container.definition();
+        let mut attributes: HashMap<String, String> = definition.merged.labels.clone().into_iter().collect();
+        attributes.insert("name".into(), definition.name.clone());
+        attributes.insert("image".into(), definition.spec.image.clone());
+        attributes.extend(more);
+        self.events.emit("container", action, &container.id, attributes);
+    }
+}

@@ -1,0 +1,153 @@
+//! Containers: their records, their life cycle, and everything that is done to them.
+
+pub mod attach;
+pub mod create;
+pub mod etc_files;
+pub mod exec;
+pub mod exit;
+pub mod files;
+pub mod health;
+pub mod inspect;
+pub mod merge;
+pub mod mounts;
+pub mod networking;
+pub mod record;
+pub mod registry;
+pub mod remove;
+pub mod restore;
+pub mod runtime_spec;
+pub mod signals;
+pub mod start;
+pub mod stop;
+pub mod top;
+pub mod wait;
+
+use std::sync::{Arc, Mutex, RwLock};
+
+use creel_shim::client::Shim;
+use tokio::sync::watch;
+
+use crate::error::Result;
+use attach::PendingAttach;
+use health::Health;
+use record::{ContainerDir, Definition, State, Status};
+
+/// One container of the node.
+pub struct Container {
+    pub id: String,
+    pub dir: ContainerDir,
+    definition: RwLock<Arc<Definition>>,
+    state: Mutex<State>,
+    life: watch::Sender<Life>,
+    /// Held by whoever starts, stops, renames or removes it: one at a time.
+    pub operation: tokio::sync::Mutex<()>,
+    shim: Mutex<Option<Arc<Shim>>>,
+    pub pending_attaches: Mutex<Vec<PendingAttach>>,
+    pub health: Mutex<Health>,
+    restart_delay: Mutex<std::time::Duration>,
+}
+
+/// What those who wait for a container look at.
+#[derive(Debug, Clone, Default)]
+pub struct Life {
+    /// How often it has ended since the engine knows it.
+    pub exits: u64,
+    pub has_process: bool,
+    pub restarting: bool,
+    pub exit_code: i32,
+    pub error: String,
+    pub removed: bool,
+}
+
+impl Container {
+    /// A container out of its records.
+    pub fn new(dir: ContainerDir, definition: Definition, state: State) -> Self {
+        let life = Life {
+            has_process: state.status.has_process(),
+            restarting: state.status == Status::Restarting,
+            exit_code: state.exit_code,
+            error: state.error.clone(),
+            ..Life::default()
+        };
+        Self {
+            id: definition.id.clone(),
+            dir,
+            definition: RwLock::new(Arc::new(definition)),
+            state: Mutex::new(state),
+            life: watch::Sender::new(life),
+            operation: tokio::sync::Mutex::new(()),
+            shim: Mutex::new(None),
+            pending_attaches: Mutex::new(Vec::new()),
+            health: Mutex::new(Health::default()),
+            restart_delay: Mutex::new(std::time::Duration::ZERO),
+        }
+    }
+
+    /// What it is.
+    pub fn definition(&self) -> Arc<Definition> {
+        self.definition.read().expect("no panic while locked").clone()
+    }
+
+    /// Its name, without a slash.
+    pub fn name(&self) -> String {
+        self.definition().name.clone()
+    }
+
+    /// Gives it another name, also on disk.
+    pub fn set_name(&self, name: &str) -> Result<()> {
+        let mut definition = (*self.definition()).clone();
+        definition.name = name.into();
+        self.dir.save_definition(&definition)?;
+        *self.definition.write().expect("no panic while locked") = Arc::new(definition);
+        Ok(())
+    }
+
+    /// A copy of its state.
+    pub fn state(&self) -> State {
+        self.state.lock().expect("no panic while locked").clone()
+    }
+
+    /// Its status.
+    pub fn status(&self) -> Status {
+        self.state.lock().expect("no panic while locked").status
+    }
+
+    /// Changes its state, writes it down, and wakes those who wait.
+    pub fn update(&self, change: impl FnOnce(&mut State)) -> Result<()> {
+        let mut state = self.state.lock().expect("no panic while locked");
+        change(&mut state);
+        let saved = self.dir.save_state(&state);
+        self.life.send_modify(|life| {
+            life.has_process = state.status.has_process();
+            life.restarting = state.status == Status::Restarting;
+            life.exit_code = state.exit_code;
+            life.error.clone_from(&state.error);
+        });
+        saved
+    }
+
+    /// Tells those who wait that it ended.
+    pub fn announce_exit(&self) {
+        self.life.send_modify(|life| life.exits += 1);
+    }
+
+    /// Tells those who wait that it is gone.
+    pub fn announce_removal(&self) {
+        self.life.send_modify(|life| life.removed = true);
+    }
+
+    /// Where those who wait look.
+    pub fn watch(&self) -> watch::Receiver<Life> {
+        self.life.subscribe()
+    }
+
+    /// The shim of its present process.
+    pub fn shim(&self) -> Option<Arc<Shim>> {
+        self.shim.lock().expect("no panic while locked").clone()
+    }
+
+    /// Remembers or forgets the shim.
+    pub fn set_shim(&self, shim: Option<Arc<Shim>>) {
+        *self.shim.lock().expect("no panic while locked") = shim;
+    }
+}

@@ -1,0 +1,239 @@
+//! What is mounted into a container: resolved once at its creation, made ready at each start.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Component, Path, PathBuf};
+
+use creel_runtime::spec::MountInput;
+
+use crate::error::{EngineError, ErrorCode, Result};
+use crate::ids;
+use crate::proto::{ContainerSpec, ImageConfig, Mount};
+use crate::volume::Volumes;
+
+/// The mounts of a container with sources on the host, and the volumes that were made for it alone.
+#[derive(Default)]
+pub struct Resolved {
+    pub mounts: Vec<Mount>,
+    pub anonymous: Vec<String>,
+    /// Every volume that did not exist before; removed again if the creation fails.
+    pub created: Vec<String>,
+}
+
+/// Checks and completes the mounts of `spec`, and makes the volumes it names or the image wants.
+pub fn resolve(spec: &ContainerSpec, image: &ImageConfig, volumes: &Volumes) -> Result<Resolved> {
+    let mut resolved = Resolved::default();
+    let done = resolve_into(&mut resolved, spec, image, volumes);
+    if let Err(error) = done {
+        undo(&resolved, volumes);
+        return Err(error);
+    }
+    Ok(resolved)
+}
+
+/// Removes the volumes that a failed creation made.
+pub fn undo(resolved: &Resolved, volumes: &Volumes) {
+    for name in &resolved.created {
+        let _ = volumes.remove(name);
+    }
+}
+
+fn resolve_into(resolved: &mut Resolved, spec: &ContainerSpec, image: &ImageConfig, volumes: &Volumes) -> Result<()> {
+    for mount in &spec.mounts {
+        let target = clean_target(&mount.target)?;
+        if resolved.mounts.iter().any(|m| m.target == target) {
+            return Err(EngineError::invalid(format!("Duplicate mount point: {target}")));
+        }
+        let mut mount = Mount { target, ..mount.clone() };
+        match mount.r#type.as_str() {
+            "bind" => resolve_bind(&mut mount)?,
+            "volume" => resolve_volume(&mut mount, resolved, volumes)?,
+            "tmpfs" => {}
+            other => {
+                let text = format!("invalid mount config for type {other:?}: mount type unknown");
+                return Err(EngineError::invalid(text));
+            }
+        }
+        resolved.mounts.push(mount);
+    }
+    for target in &image.volumes {
+        let target = clean_target(target)?;
+        if resolved.mounts.iter().any(|m| m.target == target) {
+            continue;
+        }
+        let mut mount = Mount { r#type: "volume".into(), target, ..Mount::default() };
+        resolve_volume(&mut mount, resolved, volumes)?;
+        resolved.mounts.push(mount);
+    }
+    Ok(())
+}
+
+fn clean_target(target: &str) -> Result<String> {
+    if !target.starts_with('/') {
+        let text = format!("invalid mount path: '{target}' mount path must be absolute");
+        return Err(EngineError::invalid(text));
+    }
+    let mut clean = PathBuf::from("/");
+    for component in Path::new(target).components() {
+        match component {
+            Component::Normal(name) => clean.push(name),
+            Component::ParentDir => drop(clean.pop()),
+            _ => {}
+        }
+    }
+    if clean == Path::new("/") {
+        let text = format!("invalid mount path: '{target}': destination can't be '/'");
+        return Err(EngineError::invalid(text));
+    }
+    Ok(clean.to_string_lossy().into_owned())
+}
+
+fn resolve_bind(mount: &mut Mount) -> Result<()> {
+    let prefix = "invalid mount config for type \"bind\"";
+    if !mount.source.starts_with('/') {
+        let text = format!("{prefix}: invalid mount path: '{}' mount path must be absolute", mount.source);
+        return Err(EngineError::invalid(text));
+    }
+    if !Path::new(&mount.source).exists() {
+        if !mount.create_source {
+            let text = format!("{prefix}: bind source path does not exist: {}", mount.source);
+            return Err(EngineError::invalid(text));
+        }
+        fs::create_dir_all(&mount.source)
+            .map_err(|e| EngineError::io(format_args!("create the bind source {}", mount.source), e))?;
+    }
+    Ok(())
+}
+
+fn resolve_volume(mount: &mut Mount, resolved: &mut Resolved, volumes: &Volumes) -> Result<()> {
+    let anonymous = mount.source.is_empty();
+    let name = if anonymous { ids::new_id() } else { mount.source.clone() };
+    let labels: BTreeMap<_, _> = mount.volume_labels.clone().into_iter().collect();
+    let options: BTreeMap<_, _> = mount.volume_options.clone().into_iter().collect();
+    if !volumes.exists(&name) {
+        volumes.create(&name, labels, options)?;
+        resolved.created.push(name.clone());
+    }
+    if anonymous {
+        resolved.anonymous.push(name.clone());
+    }
+    mount.source = name;
+    Ok(())
+}
+
+/// Where a mount's content is on the host.
+pub fn source_path(mount: &Mount, volumes: &Volumes) -> Result<PathBuf> {
+    match mount.r#type.as_str() {
+        "volume" => {
+            let root = volumes.inspect(&mount.source)?.mountpoint;
+            if mount.subpath.is_empty() {
+                return Ok(root);
+            }
+            // Followed inside the volume, wherever its links point.
+            let failed = |e| {
+                let text = format!("cannot access the subpath {:?} of the volume {}: {e}", mount.subpath, mount.source);
+                EngineError::invalid(text)
+            };
+            let base = fs::File::open(&root).map_err(failed)?;
+            let inside = creel_runtime::rootfs::open_in_root(&base, Path::new(&mount.subpath), libc::O_PATH)
+                .map_err(failed)?;
+            let fd = std::os::fd::AsRawFd::as_raw_fd(&inside);
+            fs::read_link(format!("/proc/self/fd/{fd}")).map_err(failed)
+        }
+        _ => Ok(PathBuf::from(&mount.source)),
+    }
+}
+
+/// The mounts in the runtime's form, parents before children.
+pub fn inputs(mounts: &[Mount], volumes: &Volumes) -> Result<Vec<MountInput>> {
+    let mut inputs = Vec::with_capacity(mounts.len());
+    for mount in mounts {
+        let mode = if mount.read_only { "ro" } else { "rw" };
+        if mount.r#type == "tmpfs" {
+            let mut options: Vec<String> = ["nosuid", "nodev", "noexec", mode].map(str::to_owned).to_vec();
+            if mount.tmpfs_size > 0 {
+                options.push(format!("size={}", mount.tmpfs_size));
+            }
+            if mount.tmpfs_mode != 0 {
+                options.push(format!("mode={:o}", mount.tmpfs_mode));
+            }
+            inputs.push(MountInput {
+                destination: (&mount.target).into(),
+                kind: "tmpfs".into(),
+                source: "tmpfs".into(),
+                options,
+            });
+            continue;
+        }
+        let propagation = match mount.propagation.as_str() {
+            "" => "rprivate",
+            known @ ("private" | "rprivate" | "slave" | "rslave" | "shared" | "rshared") => known,
+            other => return Err(EngineError::invalid(format!("invalid propagation mode: {other}"))),
+        };
+        let source = source_path(mount, volumes)?;
+        if !source.exists() {
+            let text = format!(
+                "invalid mount config for type \"{}\": bind source path does not exist: {}",
+                mount.r#type,
+                source.display()
+            );
+            return Err(EngineError::new(ErrorCode::InvalidParameter, text));
+        }
+        inputs.push(MountInput {
+            destination: (&mount.target).into(),
+            kind: "bind".into(),
+            source,
+            options: ["rbind", propagation, mode].map(str::to_owned).to_vec(),
+        });
+    }
+    inputs.sort_by_key(|m| m.destination.components().count());
+    Ok(inputs)
+}
+
+/// Fills empty volumes with what the image has at their places, as Docker does.
+pub fn copy_up(mounts: &[Mount], rootfs: &Path, volumes: &Volumes) -> Result<()> {
+    for mount in mounts.iter().filter(|m| wants_copy(m)) {
+        let target = volumes.inspect(&mount.source)?.mountpoint;
+        let empty = fs::read_dir(&target).is_ok_and(|mut entries| entries.next().is_none());
+        if !empty {
+            continue;
+        }
+        let failed = |e| EngineError::io(format_args!("copy the image's {} into its volume", mount.target), e);
+        let root = fs::File::open(rootfs).map_err(failed)?;
+        let inside = match creel_runtime::rootfs::open_in_root(
+            &root,
+            Path::new(&mount.target),
+            libc::O_PATH | libc::O_DIRECTORY,
+        ) {
+            Ok(directory) => directory,
+            // The image has no such folder: there is nothing to copy.
+            Err(_) => continue,
+        };
+        let fd = std::os::fd::AsRawFd::as_raw_fd(&inside);
+        let source = fs::read_link(format!("/proc/self/fd/{fd}")).map_err(failed)?;
+        creel_storage::copy_tree(&source, &target).map_err(failed)?;
+        let like = fs::metadata(&source).map_err(failed)?;
+        std::os::unix::fs::chown(&target, Some(like.uid()), Some(like.gid())).map_err(failed)?;
+        fs::set_permissions(&target, like.permissions()).map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// Whether a mount is a volume that may have to be filled from the image.
+pub fn wants_copy(mount: &Mount) -> bool {
+    mount.r#type == "volume" && !mount.no_copy && mount.subpath.is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn targets_are_absolute_and_clean() {
+        assert_eq!(clean_target("/a/./b//c/../d").unwrap(), "/a/b/d");
+        for bad in ["", "a", "/", "/..", "/a/.."] {
+            assert!(clean_target(bad).is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! What is kept of a container on disk: its definition, written once, and its state, written at each change.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde::de::DeserializeOwned;
+
+use crate::error::{EngineError, Result};
+use crate::proto::{BoundPort, ContainerSpec, Endpoint, Healthcheck, Mount, NetworkAttachment};
+
+const FORMAT: u32 = 1;
+
+/// What a container is. Only a new name changes it after its creation.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Definition {
+    pub format: u32,
+    pub id: String,
+    pub name: String,
+    pub created_nanos: i64,
+    pub spec: ContainerSpec,
+    pub image_id: String,
+    pub merged: Merged,
+    /// Every mount with its source on the host resolved.
+    pub mounts: Vec<Mount>,
+    /// Volumes that were made for this container alone.
+    pub anonymous_volumes: Vec<String>,
+    pub log_path: String,
+    pub storage_driver: String,
+}
+
+/// The spec with the image's defaults filled in.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Merged {
+    pub entrypoint: Vec<String>,
+    pub cmd: Vec<String>,
+    pub env: Vec<String>,
+    pub working_dir: String,
+    pub user: String,
+    pub labels: std::collections::BTreeMap<String, String>,
+    pub stop_signal: i32,
+    pub healthcheck: Option<Healthcheck>,
+    pub hostname: String,
+    pub exposed_ports: Vec<String>,
+}
+
+impl Merged {
+    /// The executable with its arguments.
+    pub fn argv(&self) -> Vec<String> {
+        self.entrypoint.iter().chain(&self.cmd).cloned().collect()
+    }
+}
+
+/// Where a container stands in its life.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    #[default]
+    Created,
+    Running,
+    Paused,
+    Restarting,
+    Removing,
+    Exited,
+    Dead,
+}
+
+impl Status {
+    /// Docker's word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Restarting => "restarting",
+            Self::Removing => "removing",
+            Self::Exited => "exited",
+            Self::Dead => "dead",
+        }
+    }
+
+    /// Whether it has a process.
+    pub fn has_process(self) -> bool {
+        matches!(self, Self::Running | Self::Paused)
+    }
+}
+
+/// What changes while a container lives.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct State {
+    pub status: Status,
+    pub pid: i32,
+    pub exit_code: i32,
+    pub error: String,
+    pub oom_killed: bool,
+    pub started_nanos: i64,
+    pub finished_nanos: i64,
+    pub restart_count: i32,
+    /// A person stopped it: its restart policy does not start it again.
+    pub manually_stopped: bool,
+    /// What it is, or at its next start will be, attached to.
+    pub networks: Vec<NetworkAttachment>,
+    pub endpoints: Vec<Endpoint>,
+    /// The endpoint on the gateway bridge that gives overlay-only containers their way out.
+    pub gateway_endpoint: Option<Endpoint>,
+    pub ports: Vec<BoundPort>,
+    /// The sandbox (network namespace) it runs in.
+    pub sandbox: String,
+}
+
+/// The folder of one container below the data root.
+#[derive(Debug, Clone)]
+pub struct ContainerDir(PathBuf);
+
+impl ContainerDir {
+    /// The folder of container `id`; nothing is touched.
+    pub fn new(data_root: &Path, id: &str) -> Self {
+        Self(data_root.join("containers").join(id))
+    }
+
+    /// The folder itself.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// A file in it.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// Writes the definition so that it outlives a power cut.
+    pub fn save_definition(&self, definition: &Definition) -> Result<()> {
+        self.save("container.json", definition, true)
+    }
+
+    /// Writes the state, to outlive the engine. After a power cut nothing runs anyway.
+    pub fn save_state(&self, state: &State) -> Result<()> {
+        self.save("state.json", state, false)
+    }
+
+    fn save(&self, name: &str, value: &impl Serialize, durable: bool) -> Result<()> {
+        let text = serde_json::to_vec(value).map_err(|e| EngineError::internal(format!("encode {name}: {e}")))?;
+        write_file(&self.0.join(name), &text, durable)
+    }
+
+    /// Reads both records; `None` for a container whose creation was never finished.
+    pub fn load(&self) -> Result<Option<(Definition, State)>> {
+        let Some(definition) = read::<Definition>(&self.file("container.json"))? else { return Ok(None) };
+        if definition.format > FORMAT {
+            let found = definition.format;
+            let text = format!(
+                "{} was written by a newer Creel (format {found}; this one knows {FORMAT})",
+                self.0.display()
+            );
+            return Err(EngineError::internal(text));
+        }
+        let state = read::<State>(&self.file("state.json"))?.unwrap_or_default();
+        Ok(Some((definition, state)))
+    }
+}
+
+impl Definition {
+    /// The format that this engine writes.
+    pub const FORMAT: u32 = FORMAT;
+}
+
+fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
+    match fs::read(path) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(EngineError::io(format_args!("read {}", path.display()), e)),
+        Ok(bytes) => serde_json::from_slice(&bytes)
+            .map(Some)
+            .map_err(|e| EngineError::internal(format!("{} is damaged: {e}", path.display()))),
+    }
+}
+
+/// Replaces a file at once; `durable` also waits for the disk.
+pub fn write_file(path: &Path, bytes: &[u8], durable: bool) -> Result<()> {
+    let failed = |e| EngineError::io(format_args!("write {}", path.display()), e);
+    let temporary = path.with_extension("tmp");
+    let mut file = fs::File::create(&temporary).map_err(failed)?;
+    std::io::Write::write_all(&mut file, bytes).map_err(failed)?;
+    if durable {
+        file.sync_data().map_err(failed)?;
+    }
+    fs::rename(&temporary, path).map_err(failed)?;
+    if durable && let Some(parent) = path.parent() {
+        fs::File::open(parent).and_then(|d| d.sync_all()).map_err(failed)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,169 @@
+//! Taking over after a restart of the engine: what runs goes on, what ended meanwhile is learnt, what was left half
+//! done is finished or swept.
+
+use std::collections::HashSet;
+use std::fs;
+use std::sync::Arc;
+use std::time::Duration;
+
+use creel_shim::client::{Shim, ShimError};
+
+use super::exit::lost;
+use super::record::{ContainerDir, Status};
+use super::{Container, files};
+use crate::engine::Engine;
+use crate::error::{EngineError, Result};
+use crate::network::blocking;
+use crate::volume::storage_error;
+
+/// What a process that the engine lost with the machine ended with.
+const UNKNOWN_EXIT: i32 = 255;
+
+impl Engine {
+    /// Reads all records and brings each container to where it stands now.
+    pub async fn restore(self: &Arc<Self>) -> Result<()> {
+        let containers = self.load_records()?;
+        for container in &containers {
+            // Before anything new can take their addresses or names.
+            let state = container.state();
+            self.networks.keep(state.endpoints.iter().chain(&state.gateway_endpoint));
+            self.containers.insert(container.clone());
+        }
+        self.sweep(&containers).await?;
+        let restored: Vec<_> = containers
+            .into_iter()
+            .map(|container| {
+                let engine = self.clone();
+                tokio::spawn(async move { engine.restore_one(container).await })
+            })
+            .collect();
+        for one in restored {
+            if let Err(error) = one.await {
+                tracing::error!(%error, "a container could not be taken over");
+            }
+        }
+        Ok(())
+    }
+
+    fn load_records(&self) -> Result<Vec<Arc<Container>>> {
+        let root = self.config.data_root.join("containers");
+        let failed = |e| EngineError::io(format_args!("read {}", root.display()), e);
+        let mut containers = Vec::new();
+        for entry in fs::read_dir(&root).map_err(failed)? {
+            let id = entry.map_err(failed)?.file_name().to_string_lossy().into_owned();
+            let dir = ContainerDir::new(&self.config.data_root, &id);
+            match dir.load() {
+                Ok(Some((definition, state))) if definition.id == id => {
+                    match self.containers.reserve(&definition.name, &id) {
+                        Ok(_) => {}
+                        Err(error) => tracing::error!(container = id, %error, "its name is taken"),
+                    }
+                    containers.push(Arc::new(Container::new(dir, definition, state)));
+                }
+                Ok(_) => {
+                    tracing::info!(container = id, "sweeping what is left of an unfinished creation or removal");
+                    let _ = fs::remove_dir_all(dir.path());
+                }
+                Err(error) => tracing::error!(container = id, %error, "its record cannot be read; it is left alone"),
+            }
+        }
+        Ok(containers)
+    }
+
+    /// Removes root file systems, sandboxes and folders that belong to no container.
+    async fn sweep(self: &Arc<Self>, containers: &[Arc<Container>]) -> Result<()> {
+        let known: HashSet<String> = containers.iter().map(|c| c.id.clone()).collect();
+        let records = self.config.data_root.join("containers");
+        let sandboxes: HashSet<String> = containers.iter().map(|c| c.state().sandbox).collect();
+        for sandbox in self.networks.host.sandboxes() {
+            if !sandboxes.contains(&sandbox) {
+                self.networks.detach(&sandbox, Vec::new());
+            }
+        }
+        let (storage, exec_root) = (self.storage.clone(), self.config.exec_root.join("containers"));
+        blocking(move || {
+            // A damaged record keeps what belongs to it.
+            let unknown = |id: &String| !known.contains(id) && !records.join(id).exists();
+            for info in storage.containers().into_iter().filter(|i| unknown(&i.id)) {
+                storage.remove(&info.id).map_err(storage_error)?;
+            }
+            for entry in fs::read_dir(&exec_root).into_iter().flatten().flatten() {
+                let id = entry.file_name().to_string_lossy().into_owned();
+                if unknown(&id) {
+                    files::drop_all(&entry.path().join("files"));
+                    let _ = fs::remove_dir_all(entry.path());
+                }
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn restore_one(self: Arc<Self>, container: Arc<Container>) {
+        let state = container.state();
+        match state.status {
+            Status::Running | Status::Paused => self.take_over(container).await,
+            Status::Removing | Status::Dead => {
+                if let Err(error) = self.finish_removal(&container).await {
+                    tracing::error!(container = container.id, %error, "its removal could not be finished");
+                }
+            }
+            Status::Restarting => self.restart_after(container, Duration::ZERO),
+            Status::Created | Status::Exited => {
+                // A start that the engine did not live to see, if there is anything.
+                self.adopt_for_tear_down(&container).await;
+                self.tear_down(&container).await;
+                let policy = container.definition().spec.restart.clone().unwrap_or_default();
+                let was_up = state.started_nanos != 0;
+                if was_up && policy.name == "always" && state.status == Status::Exited && state.manually_stopped {
+                    let _ = container.update(|s| s.status = Status::Restarting);
+                    self.restart_after(container, Duration::ZERO);
+                } else if container.definition().spec.auto_remove && state.status == Status::Exited {
+                    self.remove_later(container);
+                }
+            }
+        }
+    }
+
+    async fn take_over(self: &Arc<Self>, container: Arc<Container>) {
+        let places = self.places(&container);
+        match Shim::connect(&places.state_dir).await {
+            Ok(shim) => {
+                let shim = Arc::new(shim);
+                container.set_shim(Some(shim.clone()));
+                self.watch_exit(container.clone(), shim);
+                self.start_health(&container);
+            }
+            Err(ShimError::Gone(exit)) => {
+                self.clean_up_after_shim(&container).await;
+                let exit = exit.unwrap_or_else(|| lost(UNKNOWN_EXIT));
+                tracing::info!(container = container.id, code = exit.code, "it ended while the engine was away");
+                self.ended(container, exit).await;
+            }
+            Err(error) => {
+                tracing::error!(container = container.id, %error, "its shim does not answer; what it left is removed");
+                self.clean_up_after_shim(&container).await;
+                self.ended(container, lost(UNKNOWN_EXIT)).await;
+            }
+        }
+    }
+
+    async fn adopt_for_tear_down(&self, container: &Arc<Container>) {
+        let places = self.places(container);
+        if !places.state_dir.exists() {
+            return;
+        }
+        match Shim::connect(&places.state_dir).await {
+            Ok(shim) => container.set_shim(Some(Arc::new(shim))),
+            Err(_) => self.clean_up_after_shim(container).await,
+        }
+    }
+
+    async fn finish_removal(self: &Arc<Self>, container: &Arc<Container>) -> Result<()> {
+        self.adopt_for_tear_down(container).await;
+        self.tear_down(container).await;
+        self.remove_parts(container, container.definition().spec.auto_remove).await?;
+        self.containers.remove(&container.id);
+        Ok(())
+    }
+}

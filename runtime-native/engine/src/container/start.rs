@@ -1,0 +1,389 @@
+//! Starting a container: root file system, network, spec, shim.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use creel_runtime::spec::{NamespaceMode, SpecInput};
+use creel_runtime::Bundle;
+use creel_shim::client::ShimError;
+use creel_shim::protocol::{CreateRequest, FailureKind, LogConfig, LogDriver};
+
+use super::etc_files::{EtcFiles, Resolver};
+use super::record::{ContainerDir, Status};
+use super::runtime_spec::{self, Surroundings, runtime_error};
+use super::Container;
+use crate::clock::now_nanos;
+use crate::engine::Engine;
+use crate::error::{EngineError, ErrorCode, Result};
+use crate::network::{Attachment, DEFAULT_BRIDGE, Wish, blocking};
+use crate::volume::storage_error;
+
+/// Where a container's parts outside the data root are.
+pub struct Places {
+    /// The shim's socket and its record of the exit.
+    pub state_dir: PathBuf,
+    /// The tmpfs with secrets and configs.
+    pub files_dir: PathBuf,
+    pub cgroup: String,
+}
+
+/// The network a container starts with.
+struct Joined {
+    attachment: Attachment,
+    mode: NamespaceMode,
+    /// The container whose network it shares.
+    of: Option<Arc<Container>>,
+}
+
+impl Engine {
+    /// Where the parts of `container` outside the data root are.
+    pub fn places(&self, container: &Container) -> Places {
+        let root = self.config.exec_root.join("containers").join(&container.id);
+        let own_parent = &container.definition().spec.cgroup_parent;
+        let parent = match own_parent.as_str() {
+            "" => self.config.cgroup_parent.clone(),
+            own if own.starts_with('/') => own.to_owned(),
+            own => format!("{}/{own}", self.config.cgroup_parent),
+        };
+        Places {
+            state_dir: root.join("shim"),
+            files_dir: root.join("files"),
+            cgroup: format!("{}/{}", parent.trim_end_matches('/'), container.id),
+        }
+    }
+
+    /// Starts a container. One that runs is `not_modified`.
+    pub async fn start(self: &Arc<Self>, reference: &str) -> Result<()> {
+        let container = self.containers.find(reference)?;
+        let _operation = container.operation.lock().await;
+        match container.status() {
+            Status::Running => {
+                let text = format!("container {} is already running", container.id);
+                return Err(EngineError::new(ErrorCode::NotModified, text));
+            }
+            Status::Paused => {
+                return Err(EngineError::conflict("cannot start a paused container, try unpause instead"));
+            }
+            Status::Removing | Status::Dead => {
+                return Err(EngineError::conflict("container is marked for removal and cannot be started"));
+            }
+            Status::Created | Status::Exited | Status::Restarting => {}
+        }
+        self.start_held(&container, false).await
+    }
+
+    /// Starts a container whose operation lock the caller holds.
+    pub(super) async fn start_held(self: &Arc<Self>, container: &Arc<Container>, again: bool) -> Result<()> {
+        let started = self.bring_up(container).await;
+        let Err(error) = started else {
+            let restarts = if again { container.state().restart_count + 1 } else { 0 };
+            container.update(|state| state.restart_count = restarts)?;
+            return Ok(());
+        };
+        self.tear_down(container).await;
+        let exit_code = match error.code {
+            ErrorCode::CommandNotFound if error.text.contains("permission denied") => 126,
+            ErrorCode::CommandNotFound => 127,
+            _ => 128,
+        };
+        let was_restarting = container.status() == Status::Restarting;
+        let _ = container.update(|state| {
+            state.exit_code = exit_code;
+            state.error.clone_from(&error.text);
+            state.finished_nanos = now_nanos();
+            if state.started_nanos != 0 || was_restarting {
+                state.status = Status::Exited;
+            }
+        });
+        container.announce_exit();
+        self.emit_container(container, "die", [("exitCode".to_owned(), exit_code.to_string())]);
+        if container.definition().spec.auto_remove {
+            self.remove_later(container.clone());
+        }
+        Err(error)
+    }
+
+    async fn bring_up(self: &Arc<Self>, container: &Arc<Container>) -> Result<()> {
+        let definition = container.definition();
+        let places = self.places(container);
+        let (rootfs, joined) = tokio::join!(self.mount_rootfs(container), self.join_network(container));
+        let joined = match (joined, &rootfs) {
+            (Ok(joined), Ok(_)) => joined,
+            (Ok(joined), Err(_)) => {
+                let addresses = crate::network::addresses(&joined.attachment);
+                self.networks.detach(&joined.attachment.sandbox, addresses);
+                return Err(rootfs.err().unwrap_or_else(|| EngineError::internal("no root file system")));
+            }
+            (Err(error), _) => return Err(error.context("failed to set up container networking")),
+        };
+        let rootfs = rootfs?;
+        let attachment = joined.attachment;
+        container.update(|state| {
+            state.sandbox.clone_from(&attachment.sandbox);
+            state.endpoints.clone_from(&attachment.endpoints);
+            state.gateway_endpoint.clone_from(&attachment.gateway_endpoint);
+            state.ports.clone_from(&attachment.ports);
+        })?;
+        let etc = match &joined.of {
+            Some(other) => other.dir.clone(),
+            None => container.dir.clone(),
+        };
+        self.write_etc(container, joined.of.is_some())?;
+        let (pid, pid_of) = self.namespace_of(&definition.spec.pid_mode, "pid")?;
+        let (ipc, ipc_of) = self.namespace_of(&definition.spec.ipc_mode, "ipc")?;
+        drop(pid_of);
+        let around = Surroundings {
+            dir: &container.dir,
+            rootfs: &rootfs,
+            files_dir: &places.files_dir,
+            network: joined.mode,
+            pid,
+            ipc,
+            cgroup: &places.cgroup,
+            etc: &etc,
+            shm_of: ipc_of,
+        };
+        let input = runtime_spec::build(&definition, &around, &self.volumes)?;
+        write_bundle(&container.dir, &input)?;
+        self.run_shim(container, &places, &definition).await
+    }
+
+    async fn run_shim(
+        self: &Arc<Self>,
+        container: &Arc<Container>,
+        places: &Places,
+        definition: &super::record::Definition,
+    ) -> Result<()> {
+        let failed = |e| EngineError::io(format_args!("prepare {}", places.state_dir.display()), e);
+        if places.state_dir.exists() {
+            fs::remove_dir_all(&places.state_dir).map_err(failed)?;
+        }
+        fs::create_dir_all(&places.state_dir).map_err(failed)?;
+        let request = CreateRequest {
+            bundle: Bundle {
+                id: container.id.clone(),
+                bundle_dir: container.dir.path().to_path_buf(),
+                state_dir: places.state_dir.clone(),
+                filter_cache: self.config.exec_root.join("seccomp"),
+                cgroup: places.cgroup.clone(),
+            },
+            terminal: definition.spec.tty,
+            open_stdin: definition.spec.open_stdin,
+            stdin_once: definition.spec.stdin_once,
+            log: log_config(definition)?,
+        };
+        let (shim, pid) = self.zygote.create(&request).await.map_err(create_error)?;
+        let shim = Arc::new(shim);
+        container.set_shim(Some(shim.clone()));
+        self.join_pending(container, &shim).await;
+        if let Err(error) = shim.start().await {
+            let _ = shim.delete().await;
+            return Err(create_error(error));
+        }
+        let manually_stopped = container.state().manually_stopped;
+        container.update(|state| {
+            state.status = Status::Running;
+            state.pid = pid;
+            state.exit_code = 0;
+            state.error.clear();
+            state.oom_killed = false;
+            state.started_nanos = now_nanos();
+            state.finished_nanos = 0;
+            state.manually_stopped = false;
+        })?;
+        tracing::debug!(container = container.id, pid, manually_stopped, "started");
+        self.emit_container(container, "start", []);
+        self.watch_exit(container.clone(), shim);
+        self.start_health(container);
+        Ok(())
+    }
+
+    async fn mount_rootfs(&self, container: &Container) -> Result<PathBuf> {
+        let (storage, id) = (self.storage.clone(), container.id.clone());
+        blocking(move || storage.mount(&id).map_err(storage_error)).await
+    }
+
+    async fn join_network(&self, container: &Arc<Container>) -> Result<Joined> {
+        let definition = container.definition();
+        let none = |mode, of| Joined { attachment: Attachment::default(), mode, of };
+        match definition.spec.network_mode.as_str() {
+            "host" => return Ok(none(NamespaceMode::Host, None)),
+            mode if mode.starts_with("container:") => {
+                let other = self.running(&mode["container:".len()..])?;
+                let path = format!("/proc/{}/ns/net", other.state().pid);
+                return Ok(none(NamespaceMode::Path(path.into()), Some(other)));
+            }
+            _ => {}
+        }
+        let wish = self.wish(container)?;
+        if let Some(only) = wish.networks.first()
+            && self.networks.find(&only.network)?.record.driver == "host"
+        {
+            return Ok(none(NamespaceMode::Host, None));
+        }
+        let attachment = self.networks.attach(wish).await?;
+        let mode = NamespaceMode::Path(attachment.path.clone());
+        Ok(Joined { attachment, mode, of: None })
+    }
+
+    /// What a container wants of the network.
+    pub fn wish(&self, container: &Container) -> Result<Wish> {
+        let definition = container.definition();
+        let mut ports = definition.spec.ports.clone();
+        if definition.spec.publish_all {
+            for exposed in &definition.merged.exposed_ports {
+                let (port, protocol) = exposed.split_once('/').unwrap_or((exposed, "tcp"));
+                let Ok(container_port) = port.parse() else { continue };
+                let known = |p: &crate::proto::PortBinding| {
+                    p.container_port == container_port && super::merge::protocol(&p.protocol) == protocol
+                };
+                if !ports.iter().any(known) {
+                    let protocol = protocol.to_owned();
+                    ports.push(crate::proto::PortBinding { container_port, protocol, ..Default::default() });
+                }
+            }
+        }
+        let servers = definition.spec.dns.as_ref().map(|d| d.servers.clone()).unwrap_or_default();
+        let dns_servers = servers
+            .iter()
+            .map(|s| s.parse().map_err(|_| EngineError::invalid(format!("IP address is not correctly formatted: {s}"))))
+            .collect::<Result<_>>()?;
+        Ok(Wish {
+            container_id: container.id.clone(),
+            container_name: definition.name.clone(),
+            hostname: definition.merged.hostname.clone(),
+            networks: container.state().networks,
+            ports,
+            dns_servers,
+        })
+    }
+
+    /// Writes /etc/hosts and its like for what the container is attached to now.
+    pub fn write_etc(&self, container: &Container, shared: bool) -> Result<()> {
+        let definition = container.definition();
+        let state = container.state();
+        let host_network = definition.spec.network_mode == "host"
+            || state.networks.iter().any(|n| self.networks.find(&n.network).is_ok_and(|e| e.record.driver == "host"));
+        let named = state.endpoints.iter().any(|e| self.networks.find(&e.network_id).is_ok_and(|n| n.has_names()));
+        let gateway = state
+            .endpoints
+            .iter()
+            .chain(&state.gateway_endpoint)
+            .find(|e| self.networks.find(&e.network_id).is_ok_and(|n| n.record.driver == "bridge"))
+            .map(|e| e.gateway.clone())
+            .or_else(|| self.networks.find(DEFAULT_BRIDGE).ok().map(|n| n.record.gateway.clone()));
+        let files = EtcFiles {
+            hostname: &definition.merged.hostname,
+            domainname: &definition.spec.domainname,
+            endpoints: &state.endpoints,
+            extra_hosts: &definition.spec.extra_hosts,
+            host_gateway: gateway.as_deref().unwrap_or("127.0.0.1"),
+            dns: definition.spec.dns.as_ref(),
+            resolver: match (host_network || shared, named) {
+                (true, _) => Resolver::Same,
+                (_, true) => Resolver::Embedded,
+                _ => Resolver::Host,
+            },
+            host_network,
+        };
+        files.write(&container.dir)
+    }
+
+    /// A namespace given as "", "private", "shareable", "none", "host" or "container:ID". With the last, also the
+    /// process whose namespace it is.
+    fn namespace_of(&self, mode: &str, file: &str) -> Result<(NamespaceMode, Option<i32>)> {
+        match mode {
+            "" | "private" | "shareable" | "none" => Ok((NamespaceMode::New, None)),
+            "host" => Ok((NamespaceMode::Host, None)),
+            other => {
+                let Some(reference) = other.strip_prefix("container:") else {
+                    return Err(EngineError::invalid(format!("invalid {file} mode: {other}")));
+                };
+                let pid = self.running(reference)?.state().pid;
+                Ok((NamespaceMode::Path(format!("/proc/{pid}/ns/{file}").into()), Some(pid)))
+            }
+        }
+    }
+
+    /// A container that must run for another to join it.
+    fn running(&self, reference: &str) -> Result<Arc<Container>> {
+        let other = self.containers.find(reference)?;
+        match other.status() {
+            Status::Running => Ok(other),
+            Status::Restarting => {
+                Err(EngineError::conflict(format!("container {} is restarting, wait until the container is running", other.id)))
+            }
+            _ => Err(EngineError::conflict(format!("cannot join network namespace of a non running container: {reference}"))),
+        }
+    }
+}
+
+fn write_bundle(dir: &ContainerDir, input: &SpecInput) -> Result<()> {
+    let spec = input.build().map_err(runtime_error)?;
+    put_json(&dir.file("config.json"), &spec)?;
+    // An exec needs the same confinement again.
+    put_json(&dir.file("input.json"), input)
+}
+
+fn put_json(path: &Path, value: &impl serde::Serialize) -> Result<()> {
+    let json = serde_json::to_vec(value).map_err(|e| EngineError::internal(format!("encode the spec: {e}")))?;
+    super::record::write_file(path, &json, false)
+}
+
+/// Turns a failed creation or start into Docker's words.
+fn create_error(error: ShimError) -> EngineError {
+    let text = format!("failed to create task for container: {error}");
+    let code = match &error {
+        ShimError::Failed(failure) => match failure.kind {
+            FailureKind::Command => ErrorCode::CommandNotFound,
+            FailureKind::Invalid => ErrorCode::InvalidParameter,
+            _ => ErrorCode::ContainerFailed,
+        },
+        _ => ErrorCode::ContainerFailed,
+    };
+    EngineError::new(code, text)
+}
+
+fn log_config(definition: &super::record::Definition) -> Result<LogConfig> {
+    let log = definition.spec.log.clone().unwrap_or_default();
+    let driver = match log.driver.as_str() {
+        "" | "json-file" | "local" => LogDriver::JsonFile,
+        "none" => LogDriver::None,
+        other => {
+            let text = format!("logger: no log driver named '{other}' is registered");
+            return Err(EngineError::invalid(text));
+        }
+    };
+    let max_file = match log.options.get("max-file") {
+        None => 1,
+        Some(text) => text
+            .parse()
+            .ok()
+            .filter(|n| *n > 0)
+            .ok_or_else(|| EngineError::invalid(format!("invalid value for max-file: {text}")))?,
+    };
+    let max_size = log.options.get("max-size").map_or(Ok(0), |text| parse_size(text))?;
+    Ok(LogConfig { driver, path: (&definition.log_path).into(), max_size, max_file })
+}
+
+/// Checks what can be wrong in a container's log options before it is created.
+pub fn check_log(definition: &super::record::Definition) -> Result<()> {
+    log_config(definition).map(|_| ())
+}
+
+fn parse_size(text: &str) -> Result<u64> {
+    let invalid = || EngineError::invalid(format!("invalid value for max-size: {text}"));
+    let lower = text.to_ascii_lowercase();
+    if lower == "-1" {
+        return Ok(0);
+    }
+    let lower = lower.trim_end_matches('b').trim_end_matches('i');
+    let (digits, factor) = match lower.chars().last() {
+        Some('k') => (&lower[..lower.len() - 1], 1u64 << 10),
+        Some('m') => (&lower[..lower.len() - 1], 1 << 20),
+        Some('g') => (&lower[..lower.len() - 1], 1 << 30),
+        _ => (lower, 1),
+    };
+    digits.parse::<u64>().ok().and_then(|n| n.checked_mul(factor)).ok_or_else(invalid)
+}

@@ -1,0 +1,54 @@
+//! Waiting for a container to end or to be removed.
+
+use tokio::sync::mpsc;
+
+use super::Container;
+use crate::error::{EngineError, Result};
+use crate::proto::{WaitReply, WaitResult, wait_reply::Kind};
+
+/// What a caller waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Condition {
+    NotRunning,
+    NextExit,
+    Removed,
+}
+
+impl Condition {
+    /// Reads Docker's words.
+    pub fn parse(text: &str) -> Result<Self> {
+        match text {
+            "" | "not-running" => Ok(Self::NotRunning),
+            "next-exit" => Ok(Self::NextExit),
+            "removed" => Ok(Self::Removed),
+            _ => Err(EngineError::invalid(format!("invalid condition: {text:?}"))),
+        }
+    }
+}
+
+/// Says `armed` as soon as nothing can be missed any more, and later the result. Ends early when nobody listens.
+pub fn wait(container: &Container, condition: Condition) -> mpsc::Receiver<std::result::Result<WaitReply, tonic::Status>> {
+    let (sender, receiver) = mpsc::channel(2);
+    let mut life = container.watch();
+    let exits = life.borrow().exits;
+    tokio::spawn(async move {
+        if sender.send(Ok(WaitReply { kind: Some(Kind::Armed(true)) })).await.is_err() {
+            return;
+        }
+        let over = life.wait_for(|life| match condition {
+            Condition::NotRunning => !(life.has_process || life.restarting) || life.exits > exits || life.removed,
+            Condition::NextExit => life.exits > exits || life.removed,
+            Condition::Removed => life.removed,
+        });
+        let result = tokio::select! {
+            over = over => match over {
+                Ok(life) => WaitResult { exit_code: life.exit_code, error: life.error.clone() },
+                // The container is gone with its last handle: so it was removed.
+                Err(_) => WaitResult::default(),
+            },
+            () = sender.closed() => return,
+        };
+        let _ = sender.send(Ok(WaitReply { kind: Some(Kind::Result(result)) })).await;
+    });
+    receiver
+}

@@ -1,0 +1,152 @@
+//! Containers.
+
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Request, Response};
+
+use super::{Answers, Door, Reply, empty};
+use crate::container::wait::{Condition, wait};
+use crate::logs::{Ending, Selection, copy_log};
+use crate::proto::{self, containers_server};
+
+#[tonic::async_trait]
+impl containers_server::Containers for Door {
+    async fn create(&self, request: Request<proto::CreateContainerRequest>) -> Reply<proto::CreateContainerReply> {
+        let (id, warnings) = self.0.create(request.into_inner()).await?;
+        Ok(Response::new(proto::CreateContainerReply { id, warnings }))
+    }
+
+    async fn start(&self, request: Request<proto::ContainerRef>) -> Reply<proto::Empty> {
+        let (engine, id) = (self.0.clone(), request.into_inner().id);
+        // On a task of its own: a caller that goes away leaves no half-started container.
+        run(async move { engine.start(&id).await }).await?;
+        empty()
+    }
+
+    async fn stop(&self, request: Request<proto::StopRequest>) -> Reply<proto::Empty> {
+        let engine = self.0.clone();
+        run(async move { engine.stop(&request.into_inner()).await }).await?;
+        empty()
+    }
+
+    async fn kill(&self, request: Request<proto::KillRequest>) -> Reply<proto::Empty> {
+        let (engine, request) = (self.0.clone(), request.into_inner());
+        run(async move { engine.kill(&request.id, &request.signal).await }).await?;
+        empty()
+    }
+
+    async fn pause(&self, request: Request<proto::ContainerRef>) -> Reply<proto::Empty> {
+        self.0.pause(&request.into_inner().id).await?;
+        empty()
+    }
+
+    async fn unpause(&self, request: Request<proto::ContainerRef>) -> Reply<proto::Empty> {
+        self.0.unpause(&request.into_inner().id).await?;
+        empty()
+    }
+
+    async fn remove(&self, request: Request<proto::RemoveContainerRequest>) -> Reply<proto::Empty> {
+        let (engine, request) = (self.0.clone(), request.into_inner());
+        run(async move { engine.remove(&request.id, request.force, request.volumes).await }).await?;
+        empty()
+    }
+
+    async fn rename(&self, request: Request<proto::RenameRequest>) -> Reply<proto::Empty> {
+        let request = request.into_inner();
+        self.0.rename(&request.id, &request.name).await?;
+        empty()
+    }
+
+    async fn inspect(&self, request: Request<proto::ContainerRef>) -> Reply<proto::Container> {
+        let container = self.0.containers.find(&request.into_inner().id)?;
+        Ok(Response::new(self.0.describe(&container)))
+    }
+
+    async fn list(&self, request: Request<proto::ListContainersRequest>) -> Reply<proto::ListContainersReply> {
+        let containers = self.0.list(&request.into_inner());
+        Ok(Response::new(proto::ListContainersReply { containers }))
+    }
+
+    type WaitStream = Answers<proto::WaitReply>;
+
+    async fn wait(&self, request: Request<proto::WaitRequest>) -> Reply<Self::WaitStream> {
+        let request = request.into_inner();
+        let condition = Condition::parse(&request.condition)?;
+        let container = self.0.containers.find(&request.id)?;
+        Ok(Response::new(ReceiverStream::new(wait(&container, condition))))
+    }
+
+    async fn attach(&self, request: Request<proto::AttachRequest>) -> Reply<proto::StreamReply> {
+        Ok(Response::new(self.0.attach(request.into_inner()).await?))
+    }
+
+    async fn resize(&self, request: Request<proto::ResizeRequest>) -> Reply<proto::Empty> {
+        let request = request.into_inner();
+        self.0.resize(&request.id, request.width, request.height).await?;
+        empty()
+    }
+
+    async fn logs(&self, request: Request<proto::LogsRequest>) -> Reply<proto::StreamReply> {
+        let request = request.into_inner();
+        let container = self.0.containers.find(&request.id)?;
+        let definition = container.definition();
+        if definition.spec.log.as_ref().is_some_and(|l| l.driver == "none") {
+            let text = "configured logging driver does not support reading";
+            return Err(crate::error::EngineError::new(crate::error::ErrorCode::Unsupported, text).into());
+        }
+        if !request.stdout && !request.stderr {
+            let text = "Bad parameters: you must choose at least one stream";
+            return Err(crate::error::EngineError::invalid(text).into());
+        }
+        let raw = definition.spec.tty;
+        let selection = Selection::new(&request, raw);
+        let socket = self.0.bulk.create()?;
+        let reply = proto::StreamReply { socket: socket.path(), raw };
+        let life = container.watch();
+        let ended = !life.borrow().has_process && !life.borrow().restarting;
+        let ending = if request.follow && !ended { Ending::WithContainer(life) } else { Ending::Now };
+        drop(container);
+        tokio::spawn(async move {
+            let Some(mut stream) = socket.accept().await else { return };
+            if let Err(error) =
+                copy_log(&mut stream, definition.log_path.as_ref(), request.tail, &selection, ending).await
+                && error.kind() != std::io::ErrorKind::BrokenPipe
+            {
+                tracing::warn!(container = definition.id, %error, "its log could not be read");
+            }
+        });
+        Ok(Response::new(reply))
+    }
+
+    async fn top(&self, request: Request<proto::TopRequest>) -> Reply<proto::TopReply> {
+        let request = request.into_inner();
+        Ok(Response::new(self.0.top(&request.id, &request.ps_args).await?))
+    }
+
+    async fn exec_create(&self, request: Request<proto::ExecCreateRequest>) -> Reply<proto::ExecRef> {
+        let id = self.0.exec_create(request.into_inner())?;
+        Ok(Response::new(proto::ExecRef { id }))
+    }
+
+    async fn exec_start(&self, request: Request<proto::ExecStartRequest>) -> Reply<proto::StreamReply> {
+        Ok(Response::new(self.0.exec_start(request.into_inner()).await?))
+    }
+
+    async fn exec_resize(&self, request: Request<proto::ResizeRequest>) -> Reply<proto::Empty> {
+        let request = request.into_inner();
+        self.0.exec_resize(&request.id, request.width, request.height).await?;
+        empty()
+    }
+
+    async fn exec_inspect(&self, request: Request<proto::ExecRef>) -> Reply<proto::Exec> {
+        Ok(Response::new(self.0.exec_inspect(&request.into_inner().id)?))
+    }
+}
+
+async fn run<T: Send + 'static>(
+    work: impl Future<Output = crate::error::Result<T>> + Send + 'static,
+) -> Result<T, tonic::Status> {
+    match tokio::spawn(work).await {
+        Ok(result) => Ok(result?),
+        Err(error) => Err(crate::error::EngineError::internal(format!("an operation ended unexpectedly: {error}")).into()),
+    }
+}

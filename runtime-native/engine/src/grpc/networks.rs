@@ -1,0 +1,42 @@
+//! Networks.
+
+use tonic::{Request, Response};
+
+use super::{Door, Reply, empty};
+use crate::proto::{self, networks_server};
+
+#[tonic::async_trait]
+impl networks_server::Networks for Door {
+    async fn create(&self, request: Request<proto::Network>) -> Reply<proto::Network> {
+        Ok(Response::new(self.0.network_create(request.into_inner()).await?))
+    }
+
+    async fn remove(&self, request: Request<proto::NetworkRef>) -> Reply<proto::Empty> {
+        self.0.network_remove(&request.into_inner().id).await?;
+        empty()
+    }
+
+    async fn list(&self, _: Request<proto::ListNetworksRequest>) -> Reply<proto::ListNetworksReply> {
+        let networks = self.0.networks.all().iter().map(|e| self.0.describe_network(&e.record)).collect();
+        Ok(Response::new(proto::ListNetworksReply { networks }))
+    }
+
+    async fn inspect(&self, request: Request<proto::NetworkRef>) -> Reply<proto::Network> {
+        let entry = self.0.networks.find(&request.into_inner().id)?;
+        Ok(Response::new(self.0.describe_network(&entry.record)))
+    }
+
+    async fn connect(&self, request: Request<proto::ConnectRequest>) -> Reply<proto::Endpoint> {
+        Ok(Response::new(self.0.network_connect(request.into_inner()).await?))
+    }
+
+    async fn disconnect(&self, request: Request<proto::DisconnectRequest>) -> Reply<proto::Empty> {
+        self.0.network_disconnect(request.into_inner()).await?;
+        empty()
+    }
+
+    async fn apply(&self, request: Request<proto::ApplyRequest>) -> Reply<proto::Empty> {
+        self.0.networks.apply(request.into_inner()).await?;
+        empty()
+    }
+}

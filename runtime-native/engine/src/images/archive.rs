@@ -1,0 +1,163 @@
+//! Archives in and out, over one-time sockets, with their progress.
+
+use std::io::{BufWriter, Write};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+
+use creel_image::{ImportOptions, Progress as Step};
+use tokio::sync::mpsc;
+
+use super::image_error;
+use crate::engine::Engine;
+use crate::error::{EngineError, Result};
+use crate::network::blocking;
+use crate::proto::{ImportRequest, Progress, ProgressDone, ProgressLine, progress::Kind};
+
+/// What a caller reads the progress from.
+pub type ProgressStream = mpsc::Receiver<std::result::Result<Progress, tonic::Status>>;
+type ProgressSender = mpsc::Sender<std::result::Result<Progress, tonic::Status>>;
+
+/// Progress at which a caller is too slow to look is dropped, not waited for.
+const QUEUE: usize = 128;
+
+fn message(kind: Kind) -> std::result::Result<Progress, tonic::Status> {
+    Ok(Progress { kind: Some(kind) })
+}
+
+fn text(stream: String) -> Kind {
+    Kind::Line(ProgressLine { stream, ..ProgressLine::default() })
+}
+
+impl Engine {
+    /// Loads an archive that the caller writes to the socket named in the first message.
+    pub fn load(self: &Arc<Self>, quiet: bool) -> Result<ProgressStream> {
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        self.with_socket(sender, move |engine, stream, sender| {
+            let progress = sender.clone();
+            let report = move |step: Step| {
+                if !quiet && let Some(line) = line(&step) {
+                    let _ = progress.try_send(message(Kind::Line(line)));
+                }
+            };
+            let loaded = engine.images.store.load(stream, report).map_err(image_error)?;
+            let mut done = ProgressDone::default();
+            let mut lines = Vec::new();
+            for image in loaded {
+                for (name, old) in &image.renamed {
+                    lines.push(format!("The image {name} already exists, renaming the old one with ID {old} to empty string\n"));
+                }
+                let id = image.id.to_string();
+                if image.references.is_empty() {
+                    lines.push(format!("Loaded image ID: {id}\n"));
+                }
+                lines.extend(image.references.iter().map(|name| format!("Loaded image: {name}\n")));
+                let name = image.references.first().cloned().unwrap_or_else(|| id.clone());
+                engine.events.emit("image", "load", &id, [("name".to_owned(), name)]);
+                done.ids.push(id);
+                done.refs.extend(image.references);
+            }
+            Ok((lines, done))
+        })?;
+        Ok(receiver)
+    }
+
+    /// Makes an image of a root file system's archive that the caller writes to the socket named in the first message.
+    pub fn import(self: &Arc<Self>, request: ImportRequest) -> Result<ProgressStream> {
+        let reference = match (request.repo.as_str(), request.tag.as_str()) {
+            ("", _) => None,
+            (repo, "") => Some(repo.to_owned()),
+            (repo, tag) => Some(format!("{repo}:{tag}")),
+        };
+        let options = ImportOptions {
+            reference: reference.clone(),
+            changes: request.changes,
+            message: request.message,
+            platform: request.platform,
+        };
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        self.with_socket(sender, move |engine, stream, _| {
+            let id = engine.images.store.import(stream, &options, |_| {}).map_err(image_error)?.to_string();
+            engine.emit_image("import", &id, reference.as_deref().unwrap_or(&id));
+            let done = ProgressDone { ids: vec![id.clone()], refs: reference.into_iter().collect() };
+            Ok((vec![format!("{id}\n")], done))
+        })?;
+        Ok(receiver)
+    }
+
+    /// Writes an archive of images to the socket named in the first message.
+    pub fn save(self: &Arc<Self>, refs: Vec<String>) -> Result<ProgressStream> {
+        for name in &refs {
+            self.images.find(name)?;
+        }
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        self.with_socket(sender, move |engine, stream, _| {
+            let failed = |e| EngineError::io("write the archive", e);
+            let mut out = BufWriter::with_capacity(256 << 10, stream);
+            engine.images.store.save(&refs, &mut out).map_err(image_error)?;
+            out.flush().map_err(failed)?;
+            Ok((Vec::new(), ProgressDone { ids: Vec::new(), refs }))
+        })?;
+        Ok(receiver)
+    }
+
+    /// Names a socket, waits for the caller on it, and runs `work` with it on a blocking thread.
+    fn with_socket(
+        self: &Arc<Self>,
+        sender: ProgressSender,
+        work: impl FnOnce(&Arc<Self>, UnixStream, &ProgressSender) -> Result<(Vec<String>, ProgressDone)> + Send + 'static,
+    ) -> Result<()> {
+        let socket = self.bulk.create()?;
+        let first = message(Kind::Socket(socket.path()));
+        let engine = self.clone();
+        tokio::spawn(async move {
+            if sender.send(first).await.is_err() {
+                return;
+            }
+            let accepted = tokio::select! {
+                accepted = socket.accept() => accepted,
+                () = sender.closed() => return,
+            };
+            let Some(stream) = accepted else {
+                let error = EngineError::invalid("nobody connected to the socket in time");
+                let _ = sender.send(Err(error.into())).await;
+                return;
+            };
+            let worker = sender.clone();
+            let done = blocking(move || {
+                let stream = stream.into_std().map_err(|e| EngineError::io("use the socket", e))?;
+                stream.set_nonblocking(false).map_err(|e| EngineError::io("use the socket", e))?;
+                work(&engine, stream, &worker)
+            })
+            .await;
+            match done {
+                Ok((lines, done)) => {
+                    for line in lines {
+                        let _ = sender.send(message(text(line))).await;
+                    }
+                    let _ = sender.send(message(Kind::Done(done))).await;
+                }
+                Err(error) => drop(sender.send(Err(error.into())).await),
+            }
+        });
+        Ok(())
+    }
+}
+
+fn line(step: &Step) -> Option<ProgressLine> {
+    match step {
+        Step::Reading { .. } => None,
+        Step::Unpacking { diff_id, bytes, total } => Some(ProgressLine {
+            id: short(&diff_id.to_string()),
+            status: "Loading layer".into(),
+            current: *bytes as i64,
+            total: *total as i64,
+            ..ProgressLine::default()
+        }),
+        Step::Layer { .. } => None,
+    }
+}
+
+fn short(digest: &str) -> String {
+    let hex = digest.strip_prefix("sha256:").unwrap_or(digest);
+    hex.get(..12).unwrap_or(hex).to_owned()
+}

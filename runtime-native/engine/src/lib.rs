@@ -1,0 +1,20 @@
+//! The engine of one node: containers, images, networks and volumes behind a gRPC socket.
+//!
+//! [`server::run`] is the door for the program; [`proto`] for those who talk to it.
+
+mod bulk;
+mod clock;
+pub mod config;
+mod container;
+mod engine;
+mod error;
+mod events;
+mod grpc;
+mod ids;
+mod images;
+mod info;
+mod logs;
+mod network;
+pub mod proto;
+pub mod server;
+mod volume;

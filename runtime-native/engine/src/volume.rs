@@ -1,0 +1,84 @@
+//! Named volumes.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use creel_storage::volumes::{Volume, VolumeStore};
+
+use crate::error::{EngineError, ErrorCode, Result};
+use crate::proto;
+
+/// The volumes of the node.
+pub struct Volumes {
+    store: VolumeStore,
+}
+
+/// Turns a failure of the storage layer into the engine's.
+pub fn storage_error(error: creel_storage::StorageError) -> EngineError {
+    use creel_storage::ErrorKind as K;
+    let code = match error.kind() {
+        K::InvalidArgument => ErrorCode::InvalidParameter,
+        K::InvalidArchive => ErrorCode::InvalidArchive,
+        K::Unsupported => ErrorCode::Unsupported,
+        K::NoSpace => ErrorCode::DiskFull,
+        K::InUse => ErrorCode::Conflict,
+        K::NotFound | K::AlreadyExists | K::Io => ErrorCode::Internal,
+    };
+    EngineError::new(code, error.to_string())
+}
+
+fn volume_error(error: creel_storage::StorageError) -> EngineError {
+    match error.kind() {
+        creel_storage::ErrorKind::NotFound => EngineError::new(ErrorCode::NoSuchVolume, error.to_string()),
+        _ => storage_error(error),
+    }
+}
+
+impl Volumes {
+    /// Opens the volumes below the data root.
+    pub fn open(data_root: &Path) -> Result<Self> {
+        Ok(Self { store: VolumeStore::open(data_root).map_err(volume_error)? })
+    }
+
+    /// Makes a volume, or gives the one of that name.
+    pub fn create(
+        &self,
+        name: &str,
+        labels: BTreeMap<String, String>,
+        options: BTreeMap<String, String>,
+    ) -> Result<Volume> {
+        self.store.create(name, labels, options).map_err(volume_error)
+    }
+
+    /// Whether there is a volume of this name.
+    pub fn exists(&self, name: &str) -> bool {
+        self.store.inspect(name).is_ok()
+    }
+
+    /// The volume of this name.
+    pub fn inspect(&self, name: &str) -> Result<Volume> {
+        self.store.inspect(name).map_err(volume_error)
+    }
+
+    /// All volumes by name.
+    pub fn list(&self) -> Result<Vec<Volume>> {
+        self.store.list().map_err(volume_error)
+    }
+
+    /// Deletes a volume with its content.
+    pub fn remove(&self, name: &str) -> Result<()> {
+        self.store.remove(name).map_err(volume_error)
+    }
+}
+
+/// A volume as the contract has it.
+pub fn describe(volume: Volume) -> proto::Volume {
+    proto::Volume {
+        name: volume.name,
+        driver: volume.driver,
+        labels: volume.labels.into_iter().collect(),
+        options: volume.options.into_iter().collect(),
+        mountpoint: volume.mountpoint.to_string_lossy().into_owned(),
+        created_nanos: volume.created as i64 * 1_000_000_000,
+    }
+}
