@@ -8,7 +8,7 @@ import type { StoreView } from "./view.ts";
 
 const FORMAT = 1;
 /** Objects a slice: encoding that many takes well below 3 ms. */
-const SLICE = 256;
+const SLICE = 128;
 
 /**
  * The view in slices; their concatenation is the snapshot. Each `next()` does a bounded piece of the work, so that the

@@ -1,3 +1,4 @@
+import type { Millis } from "@creel/shared";
 import {
   type PortConfig,
   type Service,
@@ -7,6 +8,7 @@ import {
   TaskState,
 } from "@creel/shared/gen/cluster/v1/objects.ts";
 import { formatIp, parseIp } from "./ip.ts";
+import { packId, packSpan, unpackId, unpackSpan } from "./pack.ts";
 
 /** What all tasks made from one version of a service have in common; held once. */
 export interface TaskGroup {
@@ -25,6 +27,8 @@ export interface AttachmentShape {
   readonly aliases: string[];
 }
 
+/** Runs since before it was made: that cannot be. */
+const NEVER = -1;
 const NO_PORTS: PortConfig[] = Object.freeze([]) as unknown as PortConfig[];
 const NO_SHAPES: readonly AttachmentShape[] = [];
 
@@ -39,20 +43,19 @@ export class TaskRow {
   /** Log index of the last change. */
   version = 0;
   createdAt = 0;
-  updatedAt = 0;
-  /** When it was first known to run, by the managers' clock; 0: never. */
-  runningSince = 0;
-  /** When the status was reported, by the reporter's clock. */
-  statusAt = 0;
   message = "";
   err = "";
-  containerId = "";
   pid = 0;
   exitCode = 0;
   hostPorts: PortConfig[] = NO_PORTS;
   shapes: readonly AttachmentShape[] = NO_SHAPES;
   /** Addresses in the order of `shapes`: one alone is the number itself. */
   addresses: number | readonly number[] = 0;
+  /** Times are kept as spans from `createdAt`, which is to be set first: they lie in the row itself. */
+  private updated = 0;
+  private status = 0;
+  private run = NEVER;
+  private container = "";
 
   constructor(id: string, group: TaskGroup) {
     this.id = id;
@@ -69,6 +72,33 @@ export class TaskRow {
     return this.group.specVersion;
   }
 
+  get updatedAt(): Millis {
+    return this.createdAt + unpackSpan(this.updated);
+  }
+  set updatedAt(at: Millis) {
+    this.updated = packSpan(at - this.createdAt);
+  }
+  /** When the status was reported, by the reporter's clock. */
+  get statusAt(): Millis {
+    return this.createdAt + unpackSpan(this.status);
+  }
+  set statusAt(at: Millis) {
+    this.status = packSpan(at - this.createdAt);
+  }
+  /** When it was first known to run, by the managers' clock; 0: never. */
+  get runningSince(): Millis {
+    return this.run === NEVER ? 0 : this.createdAt + unpackSpan(this.run);
+  }
+  set runningSince(at: Millis) {
+    this.run = at === 0 ? NEVER : packSpan(at - this.createdAt);
+  }
+  get containerId(): string {
+    return unpackId(this.container);
+  }
+  set containerId(id: string) {
+    this.container = packId(id);
+  }
+
   clone(): TaskRow {
     const row = new TaskRow(this.id, this.group);
     row.slot = this.slot;
@@ -77,12 +107,12 @@ export class TaskRow {
     row.state = this.state;
     row.version = this.version;
     row.createdAt = this.createdAt;
-    row.updatedAt = this.updatedAt;
-    row.runningSince = this.runningSince;
-    row.statusAt = this.statusAt;
+    row.updated = this.updated;
+    row.status = this.status;
+    row.run = this.run;
+    row.container = this.container;
     row.message = this.message;
     row.err = this.err;
-    row.containerId = this.containerId;
     row.pid = this.pid;
     row.exitCode = this.exitCode;
     row.hostPorts = this.hostPorts;
