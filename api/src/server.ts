@@ -33,6 +33,7 @@ export async function createApi(context: ApiContext): Promise<Api> {
   });
   parseJsonBodies(app);
   addHeaders(app, context);
+  plainJsonType(app);
   addErrors(app, context);
   registerRoutes(app, context);
   await app.ready();
@@ -83,6 +84,17 @@ function addHeaders(app: FastifyInstance, context: ApiContext): void {
     } catch (error) {
       done(error as Error);
     }
+  });
+}
+
+/** Docker's client takes an error for one only where the type is this and nothing more. */
+function plainJsonType(app: FastifyInstance): void {
+  app.addHook("onSend", (_request, reply, payload, done) => {
+    const type = reply.getHeader("content-type");
+    if (typeof type === "string" && type.startsWith("application/json")) {
+      reply.header("content-type", "application/json");
+    }
+    done(null, payload);
   });
 }
 

@@ -39,6 +39,9 @@ process.on("unhandledRejection", (error) => {
   logger.error({ error: messageOf(error), stack: (error as Error).stack }, "a failure nobody waited for");
 });
 
+// timers alone do not keep a process alive, and there are moments at the start with nothing else
+setInterval(() => {}, 2 ** 30);
+
 const starting = startDaemon(config, logger);
 let stopping = false;
 for (const signal of ["SIGTERM", "SIGINT"] as const) {

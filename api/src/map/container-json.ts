@@ -87,8 +87,9 @@ function commandLine(container: Container): string {
   return [container.path, ...args].join(" ");
 }
 
+/** Ports are told of while a container has its network. */
 function exposedPorts(container: Container): string[] {
-  return container.spec!.exposedPorts;
+  return container.state!.status === "running" ? container.spec!.exposedPorts : [];
 }
 
 function toState(state: ContainerState): Json {

@@ -43,7 +43,7 @@ export function archiveRoutes(app: FastifyInstance, context: ApiContext): void {
         },
         { signal: whenGone(reply.raw) },
       );
-      await receive(progress, request.raw, reply, (ids) => ({ status: ids[0] ?? "" }));
+      await receive(progress, request.raw, reply);
     });
   });
 
@@ -76,7 +76,6 @@ async function receive(
   progress: AsyncIterable<Progress>,
   body: IncomingMessage,
   reply: FastifyReply,
-  last?: (ids: string[]) => unknown,
 ): Promise<void> {
   const say = (line: unknown) => {
     if (!reply.sent) openStream(reply, "application/json");
@@ -90,8 +89,6 @@ async function receive(
         pour(body, socket).catch(() => socket.destroy());
       } else if (kind?.$case === "line") {
         if (!(await say(toMessage(kind.value)))) return;
-      } else if (kind?.$case === "done" && last) {
-        await say(last(kind.value.ids));
       }
     }
     if (!reply.sent) openStream(reply, "application/json");

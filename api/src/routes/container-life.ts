@@ -79,7 +79,9 @@ export function containerLifeRoutes(app: FastifyInstance, context: ApiContext): 
     }
     if (!reply.sent) openStream(reply, "application/json");
     if (result) {
-      const failure = result.error === "" ? {} : { Error: { Message: result.error } };
+      // a container that is gone has nothing left to complain about
+      const failure =
+        result.error === "" || condition === "removed" ? {} : { Error: { Message: result.error } };
       await writeLine(reply.raw, { StatusCode: result.exitCode, ...failure });
     }
     reply.raw.end();
