@@ -1,4 +1,5 @@
 import { fromGrpc } from "@creel/shared";
+import type { TaskStatusUpdate } from "@creel/shared/gen/cluster/v1/actions.ts";
 import {
   type AgentMessage,
   type Assignments,
@@ -33,12 +34,13 @@ export class TestAgent {
   readonly tasks = new Map<string, Task>();
   readonly told = new Map<string, ToldNetwork>();
   readonly errors: string[] = [];
-  /** Tasks this agent fails as soon as it is to run them. */
-  fails = (_task: Task): boolean => false;
+  /** Whether it stops tasks as soon as it is told to. */
+  stops = true;
   managers: string[];
   role: NodeRole | undefined;
   batches: Assignments[] = [];
   readonly #number: number;
+  readonly #port: number;
   #client: DispatcherClient | undefined;
   #stream: ClientDuplexStream<AgentMessage, DispatcherMessage> | undefined;
   #beat: NodeJS.Timeout | undefined;
@@ -47,10 +49,11 @@ export class TestAgent {
   #next = 0;
   #retry: NodeJS.Timeout | undefined;
 
-  constructor(identity: Identity, managers: string[], number: number) {
+  constructor(identity: Identity, managers: string[], number: number, port = 0) {
     this.live = new LiveIdentity(identity);
     this.managers = managers;
     this.#number = number;
+    this.#port = port;
     this.#open(managers[0]!);
   }
 
@@ -61,6 +64,17 @@ export class TestAgent {
   /** Tasks it was told to run, and runs. */
   running(): Task[] {
     return [...this.tasks.values()].filter((task) => task.desiredState === TaskState.TASK_STATE_RUNNING);
+  }
+
+  /** Says that a task failed. */
+  reportFailure(task: Task): void {
+    this.#sendReport([update(task, TaskState.TASK_STATE_FAILED)]);
+  }
+
+  /** Stops what it was told to stop, from now on at once. */
+  stopAll(): void {
+    this.stops = true;
+    this.#report([...this.tasks.values()].filter((task) => task.desiredState > TaskState.TASK_STATE_RUNNING));
   }
 
   goodbye(): void {
@@ -100,7 +114,7 @@ export class TestAgent {
           engineLabels: {},
           plugins: [],
           certificate: Buffer.alloc(0),
-          port: 0,
+          port: this.#port,
         },
       },
     });
@@ -160,26 +174,15 @@ export class TestAgent {
   }
 
   #report(tasks: Task[]): void {
-    const updates = tasks.flatMap((task) => {
+    const updates: TaskStatusUpdate[] = [];
+    for (const task of tasks) {
       const state = this.#stateFor(task);
-      if (state === undefined) return [];
-      const failed = state === TaskState.TASK_STATE_FAILED;
-      return [
-        {
-          taskId: task.id,
-          status: {
-            state,
-            timestamp: Date.now(),
-            message: "",
-            err: failed ? "task: non-zero exit (1)" : "",
-            containerId: `c-${task.id}`,
-            pid: 1,
-            exitCode: failed ? 1 : 0,
-            hostPorts: [],
-          },
-        },
-      ];
-    });
+      if (state !== undefined) updates.push(update(task, state));
+    }
+    this.#sendReport(updates);
+  }
+
+  #sendReport(updates: TaskStatusUpdate[]): void {
     if (updates.length === 0) return;
     this.#sequence++;
     this.#send({ $case: "report", value: { updates, sequence: this.#sequence } });
@@ -187,8 +190,27 @@ export class TestAgent {
 
   #stateFor(task: Task): TaskState | undefined {
     if (task.status!.state > TaskState.TASK_STATE_RUNNING) return undefined;
-    if (task.desiredState > TaskState.TASK_STATE_RUNNING) return TaskState.TASK_STATE_SHUTDOWN;
+    if (task.desiredState > TaskState.TASK_STATE_RUNNING) {
+      return this.stops ? TaskState.TASK_STATE_SHUTDOWN : undefined;
+    }
     if (task.desiredState < TaskState.TASK_STATE_RUNNING) return TaskState.TASK_STATE_READY;
-    return this.fails(task) ? TaskState.TASK_STATE_FAILED : TaskState.TASK_STATE_RUNNING;
+    return TaskState.TASK_STATE_RUNNING;
   }
+}
+
+function update(task: Task, state: TaskState): TaskStatusUpdate {
+  const failed = state === TaskState.TASK_STATE_FAILED;
+  return {
+    taskId: task.id,
+    status: {
+      state,
+      timestamp: Date.now(),
+      message: "",
+      err: failed ? "task: non-zero exit (1)" : "",
+      containerId: `c-${task.id}`,
+      pid: 1,
+      exitCode: failed ? 1 : 0,
+      hostPorts: [],
+    },
+  };
 }
