@@ -69,6 +69,10 @@ async fn main() {
     }
     println!("{} deleted one after another: {:?}", shims.len(), begin.elapsed());
     drop(zygote);
+    let parent = format!("/creel-startup-{}", std::process::id());
+    creel_runtime::cgroup::Cgroup::new(&parent)
+        .kill_and_remove()
+        .expect("remove cgroup");
     fs::remove_dir_all(&base).expect("remove");
 }
 
@@ -108,7 +112,7 @@ fn prepare(base: &Path, number: usize, probe: &Path) -> CreateRequest {
     fs::copy(probe, rootfs.join("bin/probe")).expect("copy of the program");
     let mut spec = SpecInput {
         rootfs,
-        cgroup_path: format!("/creel-startup/{id}"),
+        cgroup_path: format!("/creel-startup-{}/{id}", std::process::id()),
         ..SpecInput::default()
     };
     spec.process.args = vec!["probe".into(), "forever".into()];

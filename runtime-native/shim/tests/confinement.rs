@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use common::{Fixture, Options};
 use creel_runtime::spec::{MountInput, NamespaceMode, SeccompInput, SpecInput, Ulimit, User};
 
-fn changed(change: impl FnOnce(&mut SpecInput) + 'static) -> Options {
+fn changed(change: impl FnOnce(&mut SpecInput) + Send + 'static) -> Options {
     Options {
         change: Some(Box::new(change)),
         ..Options::default()

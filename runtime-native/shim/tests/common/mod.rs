@@ -21,6 +21,7 @@ static NUMBER: AtomicU32 = AtomicU32::new(0);
 pub struct Fixture {
     pub zygote: Zygote,
     pub directory: tempfile::TempDir,
+    cgroup: String,
     containers: std::sync::Mutex<Vec<(PathBuf, String)>>,
 }
 
@@ -35,7 +36,7 @@ pub struct Container {
 }
 
 /// What a test changes in a spec.
-pub type Change = Box<dyn FnOnce(&mut SpecInput)>;
+pub type Change = Box<dyn FnOnce(&mut SpecInput) + Send>;
 
 /// What a test sets besides the command.
 #[derive(Default)]
@@ -55,9 +56,15 @@ impl Fixture {
             .tempdir()
             .unwrap();
         let zygote = Zygote::spawn(Path::new(env!("CARGO_BIN_EXE_creel-shim"))).unwrap();
+        let cgroup = format!(
+            "/creel-test-{}-{}",
+            std::process::id(),
+            NUMBER.fetch_add(1, Ordering::Relaxed)
+        );
         Self {
             zygote,
             directory,
+            cgroup,
             containers: Default::default(),
         }
     }
@@ -82,7 +89,7 @@ impl Fixture {
 
         let mut spec = SpecInput {
             rootfs,
-            cgroup_path: format!("/creel-test/{id}"),
+            cgroup_path: format!("{}/{id}", self.cgroup),
             ..SpecInput::default()
         };
         spec.hostname = Some("probe-host".into());
@@ -142,6 +149,9 @@ impl Drop for Fixture {
             if let Err(err) = creel_shim::cleanup(&state_dir, &cgroup) {
                 eprintln!("cleanup of {cgroup}: {err}");
             }
+        }
+        if let Err(err) = Cgroup::new(&self.cgroup).kill_and_remove() {
+            eprintln!("cleanup of {}: {err}", self.cgroup);
         }
     }
 }
