@@ -181,10 +181,19 @@ describe("services", () => {
     assert.equal(Isolation, "default");
     assert.deepEqual(container, ContainerSpec);
     for (const [key, value] of Object.entries(template)) assert.deepEqual(back.TaskTemplate[key], value, key);
-    assert.deepEqual(fromServiceBody(bodyOf(ServiceSpecSchema)(back)), {
-      ...spec,
-      task: { ...spec.task, container: { ...spec.task!.container, isolation: "default" } },
+    assert.deepEqual(service(back), spec);
+  });
+
+  it("is the same when a client sends back what it was told", () => {
+    const empty = { Resources: { Limits: {}, Reservations: {} }, Placement: {}, RestartPolicy: null };
+    const spec = service({
+      Name: "a",
+      TaskTemplate: { ContainerSpec: { Image: "x", DNSConfig: {} }, ...empty },
     });
+    const told = plain(toService(Service.fromPartial({ id: "s", spec }), () => undefined, false)).Spec;
+    assert.deepEqual(service(told), spec);
+    const full = plain(toService(Service.fromPartial({ id: "s", spec }), () => undefined, true)).Spec;
+    assert.equal(full.TaskTemplate.RestartPolicy.Delay, 5e9);
   });
 
   it("takes Docker's defaults where little is given", () => {

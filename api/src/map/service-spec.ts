@@ -74,27 +74,17 @@ function fromTemplate(template: TaskTemplate, legacy: ServiceBody["Networks"]): 
   const placement = template.Placement;
   return {
     container: fromContainer(template.ContainerSpec),
-    limits: limits
-      ? {
-          ...toResources({}),
-          nanoCpus: limits.NanoCPUs ?? 0,
-          memory: limits.MemoryBytes ?? 0,
-          pidsLimit: limits.Pids ?? 0,
-        }
-      : undefined,
-    reservations: reservations
-      ? {
-          nanoCpus: reservations.NanoCPUs ?? 0,
-          memoryBytes: reservations.MemoryBytes ?? 0,
-          generic: Object.fromEntries(
-            (reservations.GenericResources ?? []).map(({ DiscreteResourceSpec: resource }) => {
-              if (!resource)
-                throw unsupported("only discrete generic resources (KIND=NUMBER) can be reserved");
-              return [resource.Kind, resource.Value];
-            }),
-          ),
-        }
-      : undefined,
+    limits: unlessEmpty({
+      ...toResources({}),
+      nanoCpus: limits?.NanoCPUs ?? 0,
+      memory: limits?.MemoryBytes ?? 0,
+      pidsLimit: limits?.Pids ?? 0,
+    }),
+    reservations: unlessEmpty({
+      nanoCpus: reservations?.NanoCPUs ?? 0,
+      memoryBytes: reservations?.MemoryBytes ?? 0,
+      generic: Object.fromEntries((reservations?.GenericResources ?? []).map(genericOf)),
+    }),
     restart: restart
       ? {
           condition: restart.Condition ?? "",
@@ -104,19 +94,17 @@ function fromTemplate(template: TaskTemplate, legacy: ServiceBody["Networks"]): 
           window: millis(restart.Window),
         }
       : undefined,
-    placement: placement
-      ? {
-          constraints: placement.Constraints ?? [],
-          spread: (placement.Preferences ?? []).flatMap(({ Spread }) =>
-            Spread ? [Spread.SpreadDescriptor] : [],
-          ),
-          maxReplicas: placement.MaxReplicas ?? 0,
-          platforms: (placement.Platforms ?? []).map(({ Architecture, OS }) => ({
-            architecture: Architecture ?? "",
-            os: OS ?? "",
-          })),
-        }
-      : undefined,
+    placement: unlessEmpty({
+      constraints: placement?.Constraints ?? [],
+      spread: (placement?.Preferences ?? []).flatMap(({ Spread }) =>
+        Spread ? [Spread.SpreadDescriptor] : [],
+      ),
+      maxReplicas: placement?.MaxReplicas ?? 0,
+      platforms: (placement?.Platforms ?? []).map(({ Architecture, OS }) => ({
+        architecture: Architecture ?? "",
+        os: OS ?? "",
+      })),
+    }),
     networks: (template.Networks ?? legacy ?? []).map((network) => ({
       target: network.Target ?? "",
       aliases: network.Aliases ?? [],
@@ -126,8 +114,26 @@ function fromTemplate(template: TaskTemplate, legacy: ServiceBody["Networks"]): 
       ? { name: template.LogDriver.Name ?? "", options: template.LogDriver.Options ?? {} }
       : undefined,
     forceUpdate: template.ForceUpdate ?? 0,
-    runtime: template.Runtime ?? "",
+    runtime: template.Runtime === "container" ? "" : (template.Runtime ?? ""),
   };
+}
+
+/**
+ * Clients send what they were told back with a change of their own: an empty part and none must be the same, or scaling
+ * a service would look like a change of its tasks.
+ */
+function unlessEmpty<T extends object>(part: T): T | undefined {
+  const empty = (value: unknown) =>
+    !value || (typeof value === "object" && Object.keys(value as object).length === 0);
+  return Object.values(part).every(empty) ? undefined : part;
+}
+
+function genericOf(entry: {
+  DiscreteResourceSpec?: { Kind: string; Value: number } | null;
+}): [string, number] {
+  const { DiscreteResourceSpec: resource } = entry;
+  if (!resource) throw unsupported("only discrete generic resources (KIND=NUMBER) can be reserved");
+  return [resource.Kind, resource.Value];
 }
 
 function fromContainer(container: ServiceContainer): ContainerSpec {
@@ -152,15 +158,17 @@ function fromContainer(container: ServiceContainer): ContainerSpec {
     stopGracePeriod: millis(container.StopGracePeriod),
     healthcheck: toHealthcheck(container.Healthcheck),
     hosts: container.Hosts ?? [],
-    dns: dns
-      ? { servers: dns.Nameservers ?? [], search: dns.Search ?? [], options: dns.Options ?? [] }
-      : undefined,
+    dns: unlessEmpty({
+      servers: dns?.Nameservers ?? [],
+      search: dns?.Search ?? [],
+      options: dns?.Options ?? [],
+    }),
     init: container.Init ?? false,
     sysctls: container.Sysctls ?? {},
     capAdd: container.CapabilityAdd ?? [],
     capDrop: container.CapabilityDrop ?? [],
     ulimits: (container.Ulimits ?? []).map(toUlimit),
-    isolation: container.Isolation ?? "",
+    isolation: container.Isolation && container.Isolation !== "default" ? container.Isolation : "",
     noNewPrivileges: container.Privileges?.NoNewPrivileges ?? false,
     seccomp: seccompOf(container),
   };

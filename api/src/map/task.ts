@@ -57,6 +57,11 @@ export function toTask(task: Task, networkOf: (id: string) => Network | undefine
 
 function attachedNetwork(network: Network): Json {
   const overlay = toOverlay(network);
+  // Docker has another form for the same thing here than in GET /networks
+  const ipam = {
+    Driver: { Name: overlay.IPAM.Driver },
+    Configs: overlay.IPAM.Config.map(({ Subnet, Gateway }) => ({ Subnet, Gateway })),
+  };
   return {
     CreatedAt: overlay.Created,
     UpdatedAt: fromMillis(network.meta?.updatedAt ?? 0),
@@ -67,10 +72,10 @@ function attachedNetwork(network: Network): Json {
       Ingress: overlay.Ingress || undefined,
       Attachable: overlay.Attachable || undefined,
       Internal: overlay.Internal || undefined,
-      IPAMOptions: overlay.IPAM,
+      IPAMOptions: ipam,
       Scope: "swarm",
     },
     DriverState: { Name: overlay.Driver, Options: overlay.Options },
-    IPAMOptions: overlay.IPAM,
+    IPAMOptions: ipam,
   };
 }
