@@ -2,6 +2,7 @@
 //! policy as a BPF program, the cgroup of the container, and the container formats that create and run it.
 
 pub mod cgroup;
+mod cgroup_mounts;
 mod device_filter;
 mod error;
 mod executor;

@@ -13,7 +13,7 @@ use crate::executor::{CommandExecutor, MARK};
 use crate::format::{Bundle, ContainerFormat, ContainerState, Stdio};
 use crate::privileges::CapabilitySets;
 use crate::trace::Trace;
-use crate::{RuntimeError, device_filter, rootfs, seccomp};
+use crate::{RuntimeError, cgroup_mounts, device_filter, rootfs, seccomp};
 
 /// Containers by youki's libcontainer, called as a library. Capabilities and seccomp are set by our own executor.
 #[derive(Clone, Copy, Debug, Default)]
@@ -22,6 +22,13 @@ pub struct LibcontainerFormat;
 impl ContainerFormat for LibcontainerFormat {
     fn create(&self, bundle: &Bundle, stdio: Stdio) -> Result<i32, RuntimeError> {
         let mut spec = read_spec(&bundle.bundle_dir.join("config.json"))?;
+        if !bundle.cgroup.starts_with('/') || bundle.cgroup.trim_matches('/').is_empty() {
+            let text = format!(
+                "cgroup path {:?} is not an absolute path below the root",
+                bundle.cgroup
+            );
+            return Err(RuntimeError::Invalid(text));
+        }
         let process = spec
             .process()
             .clone()
@@ -31,6 +38,7 @@ impl ContainerFormat for LibcontainerFormat {
         hand_over(&stdio, &process)?;
         let resources = spec.linux().as_ref().and_then(|linux| linux.resources().clone());
         strip(&mut spec, &bundle.bundle_dir);
+        cgroup_mounts::write_out(&mut spec, &bundle.cgroup)?;
         // libcontainer reads the spec from a bundle of its own, and again for each exec.
         let own_bundle = bundle.state_dir.join("bundle");
         fs::create_dir_all(&own_bundle).map_err(|err| RuntimeError::io("create", &own_bundle, err))?;

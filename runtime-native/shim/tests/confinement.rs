@@ -135,6 +135,13 @@ async fn only_the_usual_files_are_open_and_devices_are_closed() {
         .await;
     assert!(text.contains("/proc/sys/kernel/domainname=EROFS"), "{text}");
     assert!(text.contains("/sys/x=EROFS"), "{text}");
+    let v1 = "/sys/fs/cgroup/pids/pids.max";
+    if std::path::Path::new("/sys/fs/cgroup/pids").exists() {
+        let (_, text, _) = fixture
+            .run(&["probe", "show", v1, "write", v1], Options::default())
+            .await;
+        assert_eq!(text, format!("max\n{v1}=EROFS\n"));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -75,6 +75,22 @@ async fn a_client_that_closes_or_is_slow_does_not_stop_the_container() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_never_reads_is_cut_off() {
+    let fixture = Fixture::new();
+    let container = fixture
+        .create(&["probe", "spam", "3000000", "exit", "5"])
+        .await
+        .unwrap();
+    let stuck = container.attach(false).await;
+    container.shim.start().await.unwrap();
+    assert_eq!(container.shim.wait().await.unwrap().code, 5);
+    assert_eq!(container.logged().len(), 30_000);
+    let (stdout, _) = demultiplex(stuck).await;
+    assert!(stdout.len() < 3_000_000);
+    container.assert_nothing_left().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn terminal_with_size_and_detach_keys() {
     let fixture = Fixture::new();
     let options = Options {

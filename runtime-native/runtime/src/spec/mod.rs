@@ -190,7 +190,7 @@ impl ProcessInput {
                     .collect::<Result<Vec<_>, _>>()?,
             )
             .no_new_privileges(container.no_new_privileges);
-        if let Some(score) = container.oom_score_adj {
+        if let Some(score) = container.oom_score_adj.or_else(unprotected) {
             process = process.oom_score_adj(score);
         }
         let mut process = invalid(process.build())?;
@@ -226,6 +226,16 @@ impl ProcessInput {
         env.extend(self.env.iter().filter(|entry| entry.contains('=')).cloned());
         env
     }
+}
+
+/// An engine that is protected from being killed for want of memory does not hand that down.
+fn unprotected() -> Option<i32> {
+    let own = std::fs::read_to_string("/proc/self/oom_score_adj").ok()?;
+    own.trim()
+        .parse::<i32>()
+        .ok()
+        .filter(|score| *score < 0)
+        .map(|_| 0)
 }
 
 fn invalid<T>(result: Result<T, OciSpecError>) -> Result<T, RuntimeError> {

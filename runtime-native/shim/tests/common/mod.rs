@@ -209,7 +209,9 @@ pub async fn demultiplex(mut socket: UnixStream) -> (String, String) {
     while socket.read_exact(&mut header).await.is_ok() {
         let size = u32::from_be_bytes([header[4], header[5], header[6], header[7]]) as usize;
         let mut body = vec![0; size];
-        socket.read_exact(&mut body).await.unwrap();
+        if socket.read_exact(&mut body).await.is_err() {
+            break;
+        }
         out.entry(header[0]).or_default().extend(body);
     }
     let mut text = |kind| String::from_utf8_lossy(&out.remove(&kind).unwrap_or_default()).into_owned();
