@@ -46,7 +46,9 @@ export class Sim {
   readonly refusals: string[] = [];
   /** Called after each applied entry. */
   onApply: (view: StoreView, changed: ChangeSet) => void = () => {};
-  private readonly loops = createLoops();
+  /** Part of the rounds whose actions are lost with the leader that proposed them. */
+  lossRate = 0;
+  private loops = createLoops();
   private pending: ChangeSet = fullChange(0, this.now);
   private wakeAt: number | undefined;
   private index = 0;
@@ -116,7 +118,14 @@ export class Sim {
       const context = { now: this.now, newId: () => newId(this.random) };
       const { actions, wakeAt } = runLoops(this.loops, this.view, changed, context);
       this.wakeAt = wakeAt;
-      if (actions.length > 0) this.apply(...actions);
+      if (actions.length === 0) continue;
+      if (this.random.next() >= this.lossRate) {
+        this.apply(...actions);
+        continue;
+      }
+      this.apply(...actions.slice(0, Math.floor(this.random.next() * actions.length)));
+      this.loops = createLoops();
+      this.pending = fullChange(this.index, this.now);
     }
     throw new Error("the loops do not come to rest");
   }

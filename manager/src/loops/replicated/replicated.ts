@@ -38,7 +38,7 @@ function keep(view: StoreView, service: Service, context: LoopContext): Action[]
   for (const slot of surplus) filled.delete(slot);
   return [
     ...setDesiredState(remove, TaskState.TASK_STATE_REMOVE),
-    ...setDesiredState(doubles(view, service, filled), TaskState.TASK_STATE_SHUTDOWN),
+    ...setDesiredState(doubles(view, filled), TaskState.TASK_STATE_SHUTDOWN),
   ];
 }
 
@@ -79,13 +79,11 @@ function pickSurplus(filled: Map<number, TaskRecord[]>, count: number): number[]
 }
 
 /** Second running tasks of a slot: a drain was called off after its replacement had come up. */
-function doubles(view: StoreView, service: Service, filled: Map<number, TaskRecord[]>): string[] {
+function doubles(view: StoreView, filled: Map<number, TaskRecord[]>): string[] {
   const ids: string[] = [];
   for (const tasks of filled.values()) {
     if (tasks.length < 2) continue;
-    const running = tasks.filter(
-      (t) => isRunning(t) && t.specVersion === service.specVersion && !isUnfit(view.node(t.nodeId)),
-    );
+    const running = tasks.filter((t) => isRunning(t) && !isUnfit(view.node(t.nodeId)));
     for (const task of running.slice(0, -1)) ids.push(task.id);
   }
   return ids;

@@ -37,6 +37,11 @@ export function isDirty(slot: SlotState): boolean {
   return slot.fresh === undefined && slot.old.length > 0 && !slot.failed;
 }
 
+/** It is an update's business: changed not at all, or not to the end. */
+export function isMixed(slot: SlotState): boolean {
+  return slot.old.length > 0 && (slot.fresh !== undefined || !slot.failed);
+}
+
 /** It takes one of the places of the update's parallelism until it runs and `delay` has passed, or has failed once. */
 export function busyUntil(slot: SlotState, delay: Millis): Millis {
   if (!slot.fresh) return 0;

@@ -6,7 +6,7 @@ import { createTasks, setDesiredState } from "../actions.ts";
 import type { Loop, LoopContext, LoopResult } from "../loop.ts";
 import { isGlobal, isReplicated, slotsOf, touchedServices } from "../slots.ts";
 import { isRollback, type UpdateSettings, updateSettings } from "./settings.ts";
-import { busyUntil, isDirty, mayStopOld, readSlot, type SlotState } from "./slot-state.ts";
+import { busyUntil, isDirty, isMixed, mayStopOld, readSlot, type SlotState } from "./slot-state.ts";
 
 /** Replaces tasks of an older spec version, a few slots at a time, and stops or turns back when new ones fail. */
 export const updater: Loop = (view, changed, context) => {
@@ -37,11 +37,11 @@ function advance(view: StoreView, service: Service, context: LoopContext): LoopR
   const slots = [...slotsOf(view, service)].flatMap(
     ([key, tasks]) => readSlot(service, key, tasks, since) ?? [],
   );
-  const dirty = slots.filter(isDirty);
   if (!underWay) {
     // With the status first: what this update makes is told by its time from what was there before.
-    return dirty.length === 0 ? { actions: [] } : { actions: [begin(service, context.now)] };
+    return !slots.some(isMixed) ? { actions: [] } : { actions: [begin(service, context.now)] };
   }
+  const dirty = slots.filter(isDirty);
   const settings = updateSettings(service);
   const failed = slots.flatMap((s) => s.failed ?? []);
   if (settings.failureAction !== "continue" && failed.length / slots.length > settings.maxFailureRatio) {
