@@ -36,7 +36,7 @@ import { taskLogs } from "./logs.ts";
 import { GroupKeeper } from "./membership/reconcile.ts";
 import { actingRole } from "./membership/roles.ts";
 import { Membership } from "./membership/service.ts";
-import { firstPlace, joinGroup, type RaftPlace, readPlace } from "./opening.ts";
+import { firstPlace, joinGroup, type RaftPlace, readPlace, tellAddress } from "./opening.ts";
 import { Orchestrator } from "./orchestrator.ts";
 import { Replica } from "./replica.ts";
 import { serve } from "./services.ts";
@@ -144,6 +144,7 @@ export class Manager {
   readonly #dispatcher: Dispatcher;
   readonly #orchestrator: Orchestrator;
   readonly #keeper: GroupKeeper;
+  readonly #membership: Membership;
   readonly #unserve: () => void;
   readonly #eventListeners = new Set<(event: ClusterEvent) => void>();
   #close: (error?: CreelError) => void = () => {};
@@ -163,6 +164,7 @@ export class Manager {
     const common = { replica, clock, random, logger, identityOf: server.identityOf.bind(server) };
     const membership = new Membership({ ...common, raft });
     this.#replica = replica;
+    this.#membership = membership;
     this.#control = new Control({ ...common, identity });
     this.#dispatcher = new Dispatcher(common);
     this.#orchestrator = new Orchestrator(common);
@@ -215,10 +217,19 @@ export class Manager {
       await this.#until("a leader of the managers", RESTART_PATIENCE_MS, () => this.#hasLeader());
       if (this.#options.create && this.#replica.leading) await this.#found(this.#options.create);
       await this.#replica.linearizableView();
+      await this.#tellAddress();
     } catch (error) {
       if (!(error instanceof CreelError) || error.code === "stopped") throw error;
       this.#options.logger.warn({ error: error.message }, "serves without a leader: too few managers answer");
     }
+  }
+
+  async #tellAddress(): Promise<void> {
+    const { id, peers } = this.#raft.status();
+    const { addr } = this.#options;
+    if (peers.find((peer) => peer.id === id)?.address === addr) return;
+    if (this.#replica.leading) await this.#membership.moveSelf(this.nodeId, addr);
+    else await tellAddress(this.#options, [this.leaderAddr()], id);
   }
 
   get nodeId(): string {

@@ -1,4 +1,4 @@
-import { mkdir, open, readFile, rename } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { type Clock, CreelError, callsOf, messageOf, type Random, sleep } from "@creel/shared";
 import {
@@ -9,6 +9,7 @@ import {
 import { NodeRole } from "@creel/shared/gen/cluster/v1/objects.ts";
 import { connect, type IdentitySource, leaderOf } from "@creel/shared/tls";
 import type { Peer } from "node-raft-server";
+import { writeDurably } from "./files.ts";
 import { newRaftId } from "./membership/service.ts";
 
 const CALL_TIMEOUT_MS = 20_000;
@@ -73,13 +74,18 @@ export async function firstPlace(options: PlaceOptions): Promise<RaftPlace> {
 
 /** Asks the leader, found through any of `managers`, for a place in its Raft group. */
 export async function joinGroup(options: PlaceOptions, managers: string[]): Promise<RaftPlace> {
-  const reply = await ask(options, managers);
+  const reply = await askLeader(options, managers, 0);
   const peers = reply.peers.map((peer) => ({ id: peer.raftId, address: peer.addr }));
   await writePlace(options, reply.raftId, peers);
   return { id: reply.raftId, join: peers };
 }
 
-async function ask({ addr, identity, clock }: PlaceOptions, managers: string[]) {
+/** Tells the group where a member is reached now. */
+export async function tellAddress(options: PlaceOptions, managers: string[], raftId: number): Promise<void> {
+  await askLeader(options, managers, raftId);
+}
+
+async function askLeader({ addr, identity, clock }: PlaceOptions, managers: string[], raftId: number) {
   const end = clock.now() + JOIN_TIMEOUT_MS;
   let next: string[] = [];
   let last: unknown = new CreelError("no_leader");
@@ -90,6 +96,7 @@ async function ask({ addr, identity, clock }: PlaceOptions, managers: string[]) 
     try {
       return await callsOf<MembershipServer>(client, MembershipService, manager, CALL_TIMEOUT_MS).join({
         addr,
+        raftId,
       });
     } catch (error) {
       last = error;
@@ -122,21 +129,6 @@ function placePath(dataDir: string): string {
 }
 
 async function writePlace({ dataDir, identity }: PlaceOptions, raftId: number, peers: Peer[]): Promise<void> {
-  await mkdir(dataDir, { recursive: true, mode: 0o700 });
   const file: PlaceFile = { format: FORMAT, raftId, clusterId: identity.current().clusterId, peers };
-  const path = placePath(dataDir);
-  const written = await open(`${path}.new`, "w", 0o600);
-  try {
-    await written.writeFile(JSON.stringify(file));
-    await written.sync();
-  } finally {
-    await written.close();
-  }
-  await rename(`${path}.new`, path);
-  const directory = await open(dataDir, "r");
-  try {
-    await directory.sync();
-  } finally {
-    await directory.close();
-  }
+  await writeDurably(placePath(dataDir), JSON.stringify(file));
 }

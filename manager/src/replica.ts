@@ -10,6 +10,8 @@ const MAX_QUEUED = 1_000;
 const PROPOSE_TIMEOUT_MS = 20_000;
 const READ_TIMEOUT_MS = 10_000;
 const BARRIER_RETRY_MS = 100;
+/** A long log is read in turns with everything else: heartbeats go on. */
+const MAX_TURN_MS = 20;
 const DEFAULT_SNAPSHOT_INTERVAL = 10_000;
 /** Refusals are kept for the proposer, who asks as soon as the entry is applied. */
 const KEPT_REFUSALS = 1_024;
@@ -94,7 +96,8 @@ export class Replica {
   /** Throws `not_leader` (or `no_leader`) unless this manager leads. */
   requireLeader(): void {
     if (this.leading) return;
-    const leader = this.leaderAddr();
+    // A leader that does not know all yet names nobody: it will lead in a moment.
+    const leader = this.#raft.status().role === "leader" ? "" : this.leaderAddr();
     throw leader === "" ? new CreelError("no_leader") : new CreelError("not_leader", { leader });
   }
 
@@ -161,9 +164,13 @@ export class Replica {
   }
 
   async #consume(): Promise<void> {
+    let turn = this.#clock.now();
     for await (const committed of this.#raft.committed) {
       if (this.#stopped) return;
       this.#take(committed);
+      if (this.#clock.now() - turn < MAX_TURN_MS) continue;
+      await new Promise((resolve) => setImmediate(resolve));
+      turn = this.#clock.now();
     }
   }
 

@@ -1,5 +1,14 @@
 import { X509Certificate } from "node:crypto";
-import { type Calls, CreelError, callsOf, type Millis, type Random } from "@creel/shared";
+import {
+  type Calls,
+  type Clock,
+  CreelError,
+  callsOf,
+  type Millis,
+  type Random,
+  sleep,
+  systemClock,
+} from "@creel/shared";
 import { CaClient, type CaServer, CaService } from "@creel/shared/gen/cluster/v1/ca.ts";
 import { type Availability, NodeRole } from "@creel/shared/gen/cluster/v1/objects.ts";
 import {
@@ -15,6 +24,9 @@ import { newRequest } from "./authority.ts";
 import { pinnedDigest, rootDigest } from "./tokens.ts";
 
 const CALL_TIMEOUT_MS = 10_000;
+/** How long a joiner waits for a cluster whose managers are choosing a leader. */
+const LEADER_WAIT_MS = 15_000;
+const LEADER_RETRY_MS = 300;
 /** A follower names the leader; one that has just changed may need a second step. */
 const MAX_REDIRECTS = 3;
 
@@ -30,19 +42,32 @@ export interface JoinOptions {
  * Makes this machine a node: fetches the root and compares it with the token, then has a fresh key certified.
  * Addresses are tried in turn until one answers; an answer that is a refusal ends it (`wrong_ca`, `wrong_token`).
  */
-export async function joinCluster(options: JoinOptions): Promise<Identity> {
+export async function joinCluster(options: JoinOptions, clock: Clock = systemClock): Promise<Identity> {
   const digest = pinnedDigest(options.token);
-  let last = new CreelError("invalid_parameter", { message: "at least one address of a manager is needed" });
+  if (options.remoteAddrs.length === 0) {
+    throw new CreelError("invalid_parameter", { message: "at least one address of a manager is needed" });
+  }
+  const end = clock.now() + LEADER_WAIT_MS;
+  for (;;) {
+    const outcome = await tryEach(options, digest);
+    if (!(outcome instanceof CreelError)) return outcome;
+    if (!isLeaderless(outcome) || clock.now() >= end) throw outcome;
+    await sleep(clock, LEADER_RETRY_MS);
+  }
+}
+
+async function tryEach(options: JoinOptions, digest: string): Promise<Identity | CreelError> {
+  let last = new CreelError("no_leader");
   for (const addr of options.remoteAddrs) {
     try {
       const root = await fetchRoot(addr, digest);
       return await requestWithToken(addr, root, options);
     } catch (error) {
-      if (!(error instanceof CreelError) || !isUnreachable(error)) throw error;
+      if (!(error instanceof CreelError) || !(isUnreachable(error) || isLeaderless(error))) throw error;
       last = error;
     }
   }
-  throw last;
+  return last;
 }
 
 /** A new key and certificate for a node that has one: before it ends, or when its role changed. */
@@ -55,7 +80,7 @@ export async function renewIdentity(source: IdentitySource, managerAddrs: string
       const reply = await calls(client, addr).issue({ csr: Buffer.from(csr), token: "", availability: 0 });
       return identityFrom(reply, key);
     } catch (error) {
-      if (!(error instanceof CreelError) || !isUnreachable(error)) throw error;
+      if (!(error instanceof CreelError) || !(isUnreachable(error) || isLeaderless(error))) throw error;
       last = error;
     } finally {
       client.close();
@@ -73,7 +98,11 @@ export function renewalDelay(certificate: string, now: Millis, random: Random): 
 }
 
 function isUnreachable(error: CreelError): boolean {
-  return ["remote_unreachable", "timeout", "no_leader", "stopped"].includes(error.code);
+  return ["remote_unreachable", "timeout", "stopped"].includes(error.code);
+}
+
+function isLeaderless(error: CreelError): boolean {
+  return ["no_leader", "not_leader", "proposal_dropped"].includes(error.code);
 }
 
 function calls(client: CaClient, addr: string): Calls<CaServer> {

@@ -45,6 +45,12 @@ export class Membership {
     };
   }
 
+  /** The leader's own address, if it is another than the log says. */
+  async moveSelf(nodeId: string, address: string): Promise<void> {
+    const node = this.#options.replica.view().node(nodeId);
+    if (node?.manager && node.manager.addr !== address) await this.#move(node, node.manager.raftId, address);
+  }
+
   /** Takes the node out of the Raft group, and its place as a manager off the node. */
   async dismiss(node: Node, role: NodeRole): Promise<void> {
     const { raft, logger } = this.#options;
@@ -70,6 +76,7 @@ export class Membership {
       throw new CreelError("permission_denied", { role: "worker", method: "Membership/Join" });
     }
     const address = reachable(request.addr, call.getPeer());
+    if (request.raftId !== 0) return await this.#move(node, request.raftId, address);
     // A manager that asks again has lost its log: its old place in the group can no longer be trusted.
     if (isMember(raft, node.manager?.raftId ?? 0)) await raft.remove(node.manager!.raftId);
     const id = newRaftId(random, raft);
@@ -81,8 +88,24 @@ export class Membership {
       this.joining.delete(id);
     }
     logger.info({ node: nodeId, raft: id, address }, "a manager joins the group");
-    const { peers } = raft.status();
-    return { raftId: id, peers: peers.map((peer) => ({ raftId: peer.id, addr: peer.address })) };
+    return this.#placeOf(id);
+  }
+
+  /** A member is reached somewhere else now. */
+  async #move(node: Node, raftId: number, address: string): Promise<JoinReply> {
+    const { raft, logger } = this.#options;
+    if (node.manager?.raftId !== raftId || !isMember(raft, raftId)) {
+      throw new CreelError("node_removed", { id: node.id });
+    }
+    logger.info({ node: node.id, raft: raftId, address }, "a manager has a new address");
+    await raft.updatePeer({ id: raftId, address });
+    await this.#update(node.id, (known) => ({ ...known, manager: { raftId, addr: address } }));
+    return this.#placeOf(raftId);
+  }
+
+  #placeOf(raftId: number): JoinReply {
+    const { peers } = this.#options.raft.status();
+    return { raftId, peers: peers.map((peer) => ({ raftId: peer.id, addr: peer.address })) };
   }
 
   async #leave(call: ServerUnaryCall<LeaveRequest, LeaveReply>): Promise<LeaveReply> {

@@ -60,7 +60,7 @@ export class TestNode {
       server: this.server,
       addr: this.addr,
       logger: createLogger(process.env.CREEL_TEST_LOG ?? "silent", { node: this.id.slice(0, 5) }),
-      raft: { tickMs: 30, logTail: 10 },
+      raft: { tickMs: 30, logTail: 10, encryptionKey: Buffer.alloc(32, this.id) },
     });
   }
 

@@ -88,13 +88,30 @@ describe("membership", function () {
     await refused(agents[0]!.id, "node_not_down", false);
   });
 
-  it("a manager that leaves is no longer counted on", async () => {
-    const [follower] = cluster.followers();
-    await follower!.manager.leave();
-    await follower!.stop();
-    cluster.nodes.splice(cluster.nodes.indexOf(follower!), 1);
+  it("a manager that comes back at another address is found there", async () => {
+    for (const node of [...cluster.followers(), await cluster.leader()]) {
+      await node.stop();
+      node.port = 0;
+      await node.start();
+      const { manager } = await cluster.leader();
+      await until("the new address", () => manager.view().node(node.id)?.manager?.addr === node.addr);
+      await Promise.all(cluster.nodes.map((other) => other.manager.linearizableView()));
+    }
+    assert.deepEqual(
+      cluster.nodes[0]!.manager.managers()
+        .map((manager) => manager.addr)
+        .sort(),
+      cluster.addrs().sort(),
+    );
+  });
+
+  it("a manager that leaves, even the leader, is no longer counted on", async () => {
+    const old = await cluster.leader();
+    await old.manager.leave();
+    await old.stop();
+    cluster.nodes.splice(cluster.nodes.indexOf(old), 1);
     const { manager } = await cluster.leader();
-    assert.equal(manager.view().node(follower!.id)?.spec?.role, WORKER);
+    assert.equal(manager.view().node(old.id)?.spec?.role, WORKER);
     assert.equal(await voters(), 1);
     await assert.rejects(setRole(cluster.nodes[0]!.id, WORKER), (error) =>
       isCreelError(error, "demote_last_manager"),

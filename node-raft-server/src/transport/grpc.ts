@@ -64,7 +64,7 @@ class Grpc implements Transport {
   readonly #options: GrpcTransportOptions;
   readonly #links = new Map<number, Link>();
   readonly #calls = new Set<RaftCall>();
-  /** Where nodes said that they listen, for those the log has not named yet. */
+  /** Where nodes said that they listen: newer than what the log says of one that has moved, or has just come. */
   readonly #heard = new Map<number, string>();
   #closed = false;
 
@@ -73,7 +73,7 @@ class Grpc implements Transport {
   }
 
   send(to: Peer, message: Uint8Array, snapshot: boolean): void {
-    const address = to.address || this.#heard.get(to.id);
+    const address = this.#heard.get(to.id) || to.address;
     if (this.#closed || !address) {
       if (snapshot) this.inbound?.snapshotSent(to.id, false);
       return;

@@ -62,6 +62,8 @@ export interface IssueReply {
 export interface JoinRequest {
   /** host:port the others reach it at */
   addr: string;
+  /** of a member whose address changed; 0: a new member */
+  raftId: number;
 }
 
 export interface JoinReply {
@@ -444,13 +446,16 @@ export const IssueReply: MessageFns<IssueReply> = {
 };
 
 function createBaseJoinRequest(): JoinRequest {
-  return { addr: "" };
+  return { addr: "", raftId: 0 };
 }
 
 export const JoinRequest: MessageFns<JoinRequest> = {
   encode(message: JoinRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.addr !== "") {
       writer.uint32(10).string(message.addr);
+    }
+    if (message.raftId !== 0) {
+      writer.uint32(16).uint64(message.raftId);
     }
     return writer;
   },
@@ -476,6 +481,14 @@ export const JoinRequest: MessageFns<JoinRequest> = {
             message.addr = reader.string();
             continue;
           }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.raftId = longToNumber(reader.uint64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -489,13 +502,23 @@ export const JoinRequest: MessageFns<JoinRequest> = {
   },
 
   fromJSON(object: any): JoinRequest {
-    return { addr: isSet(object.addr) ? globalThis.String(object.addr) : "" };
+    return {
+      addr: isSet(object.addr) ? globalThis.String(object.addr) : "",
+      raftId: isSet(object.raftId)
+        ? globalThis.Number(object.raftId)
+        : isSet(object.raft_id)
+        ? globalThis.Number(object.raft_id)
+        : 0,
+    };
   },
 
   toJSON(message: JoinRequest): unknown {
     const obj: any = {};
     if (message.addr !== "") {
       obj.addr = message.addr;
+    }
+    if (message.raftId !== 0) {
+      obj.raftId = Math.round(message.raftId);
     }
     return obj;
   },
@@ -506,6 +529,7 @@ export const JoinRequest: MessageFns<JoinRequest> = {
   fromPartial(object: DeepPartial<JoinRequest>): JoinRequest {
     const message = createBaseJoinRequest();
     message.addr = object.addr ?? "";
+    message.raftId = object.raftId ?? 0;
     return message;
   },
 };
