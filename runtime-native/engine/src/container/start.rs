@@ -130,9 +130,9 @@ impl Engine {
             None => container.dir.clone(),
         };
         self.write_etc(container, joined.of.is_some())?;
-        let (pid, pid_of) = self.namespace_of(&definition.spec.pid_mode, "pid")?;
+        let (pid, _) = self.namespace_of(&definition.spec.pid_mode, "pid")?;
         let (ipc, ipc_of) = self.namespace_of(&definition.spec.ipc_mode, "ipc")?;
-        drop(pid_of);
+        
         let around = Surroundings {
             dir: &container.dir,
             rootfs: &rootfs,
@@ -252,7 +252,6 @@ impl Engine {
         Ok(Wish {
             container_id: container.id.clone(),
             container_name: definition.name.clone(),
-            hostname: definition.merged.hostname.clone(),
             networks: container.state().networks,
             ports,
             dns_servers,

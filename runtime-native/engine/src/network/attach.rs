@@ -17,7 +17,6 @@ use crate::proto::{BoundPort, Endpoint, Network, NetworkAttachment, PortBinding}
 pub struct Wish {
     pub container_id: String,
     pub container_name: String,
-    pub hostname: String,
     pub networks: Vec<NetworkAttachment>,
     pub ports: Vec<PortBinding>,
     /// Answers names that no network knows; empty: the host's own resolvers.
@@ -215,11 +214,6 @@ impl Networks {
                 }
             }
         });
-    }
-
-    /// Waits until sandboxes that were given up are gone.
-    pub async fn settle(&self) {
-        self.reaper.flush().await;
     }
 
     /// Remembers the addresses of a container that runs since before the engine started.

@@ -33,7 +33,6 @@ pub struct Pool {
     subnet: Subnet,
     range: Subnet,
     used: BTreeSet<u32>,
-    next: u32,
 }
 
 impl Pool {
@@ -41,27 +40,27 @@ impl Pool {
     pub fn new(subnet: Subnet, range: Option<Subnet>, gateway: Option<Ipv4Addr>) -> Self {
         let range = range.unwrap_or(subnet);
         let used = gateway.into_iter().map(u32::from).collect();
-        Self { subnet, range, used, next: range.network.into() }
+        Self { subnet, range, used }
     }
 
-    /// The next free address. An address just given back comes last.
+    /// The lowest free address.
     pub fn take(&mut self) -> Result<Ipv4Addr> {
         let (first, last) = self.bounds();
-        let mut candidate = self.next.max(first);
-        for _ in first..=last {
-            if candidate > last {
-                candidate = first;
-            }
-            if self.used.insert(candidate) {
-                self.next = candidate + 1;
-                return Ok(candidate.into());
+        let mut candidate = first;
+        for used in self.used.range(first..=last) {
+            if *used != candidate {
+                break;
             }
             candidate += 1;
         }
-        Err(EngineError::new(
-            ErrorCode::AddressPoolExhausted,
-            format!("no available IPv4 addresses on this network's address pools: {}", self.range),
-        ))
+        if candidate > last {
+            return Err(EngineError::new(
+                ErrorCode::AddressPoolExhausted,
+                format!("no available IPv4 addresses on this network's address pools: {}", self.range),
+            ));
+        }
+        self.used.insert(candidate);
+        Ok(candidate.into())
     }
 
     /// Takes a certain address.
@@ -81,7 +80,6 @@ impl Pool {
     /// Takes an address that a container is known to have.
     pub fn keep(&mut self, address: Ipv4Addr) {
         self.used.insert(address.into());
-        self.next = self.next.max(u32::from(address).saturating_add(1));
     }
 
     /// Gives an address back.
@@ -104,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_go_round() {
+    fn addresses_are_given_once() {
         let subnet = parse_subnet("10.0.0.0/29").unwrap();
         let mut pool = Pool::new(subnet, None, subnet.nth(1));
         let given: Vec<_> = (0..5).map(|_| pool.take().unwrap().octets()[3]).collect();

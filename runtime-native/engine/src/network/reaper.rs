@@ -44,7 +44,7 @@ impl Reaper {
                     }
                 }
                 after.into_iter().for_each(|then| then());
-                flushed.into_iter().for_each(|done| drop(done.send(())));
+                flushed.into_iter().for_each(|done| { let _ = done.send(()); });
             }
         });
         Self { orders }
