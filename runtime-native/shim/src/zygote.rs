@@ -11,6 +11,9 @@ use crate::socket::{check, receive};
 /// Waits on standard input, a packet socket, for containers to create, and forks a shim for each. Ends when the engine
 /// closes the socket; the shims stay.
 pub fn run() -> io::Result<()> {
+    // Whatever else the engine's descriptors were, no shim shall hold them.
+    // SAFETY: nothing has been opened by this process yet.
+    unsafe { libc::syscall(libc::SYS_close_range, 3u32, u32::MAX, 0u32) };
     // SAFETY: descriptor 0 is the socket the engine gave; it is taken here and nowhere else.
     let requests = unsafe { OwnedFd::from_raw_fd(check(libc::fcntl(0, libc::F_DUPFD_CLOEXEC, 3))?) };
     redirect_to_null(&[0])?;
