@@ -100,8 +100,9 @@ fn run(words: &Receiver<Word>) {
         }
         let mut seen = BTreeSet::new();
         for netns in namespaces.iter().filter(|n| seen.insert(n.identity())) {
-            // A kernel without this interface lets such connections time out by themselves.
-            let _ = forget(netns, &addresses);
+            if let Err(error) = forget(netns, &addresses) {
+                tracing::debug!(%error, "connections to what is gone must time out by themselves");
+            }
         }
     }
 }

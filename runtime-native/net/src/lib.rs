@@ -2,6 +2,7 @@
 //! by netlink. [`Host`] is the door; [`link`] is a toolkit for others who build networks out of namespaces.
 
 mod address;
+mod adopt;
 mod dns;
 mod endpoint;
 mod error;

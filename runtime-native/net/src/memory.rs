@@ -33,6 +33,16 @@ impl Memory {
         self.root.join("netns")
     }
 
+    /// The folder that holds the overlays' namespaces.
+    pub(crate) fn overlays_folder(&self) -> PathBuf {
+        self.root.join("overlays")
+    }
+
+    /// Whether there is a record of this id.
+    pub(crate) fn knows(&self, folder: &str, id: &str) -> bool {
+        self.file(folder, id).exists()
+    }
+
     /// Where an overlay's namespace is bound.
     pub(crate) fn overlay(&self, network: &str) -> PathBuf {
         self.root.join("overlays").join(network)

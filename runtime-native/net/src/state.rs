@@ -13,7 +13,7 @@ use crate::network::{Body, Network, Picture, Spec, ensure_bridge};
 use crate::nft::Nft;
 use crate::overlay::{Overlay, Underlay};
 use crate::ports::Ports;
-use crate::sandbox::{Record, Sandbox};
+use crate::sandbox::Sandbox;
 use crate::sysctl;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
@@ -66,60 +66,7 @@ impl State {
         Ok(state)
     }
 
-    fn adopt(&mut self) -> Result<()> {
-        let (pictures, _) = self.memory.load::<Picture>("networks")?;
-        for picture in pictures {
-            let id = picture.spec.id().to_string();
-
-            match self.body_of(&picture.spec) {
-                Ok(body) => {
-                    let mut network = Network { picture, body };
-                    self.tell_peers(&mut network)?;
-                    self.networks.insert(id, network);
-                }
-                // Without its data-path address (yet), or with its place taken, the network is left as it
-                // is written: whoever asks for it again gets the reason.
-                Err(_) => continue,
-            }
-        }
-        let (records, _) = self.memory.load::<Record>("sandboxes")?;
-        for mut record in records {
-            let path = self.memory.netns(&record.id);
-            if !netns::is_bound(&path) {
-                self.memory.forget("sandboxes", &record.id)?;
-                continue;
-            }
-            record
-                .endpoints
-                .retain(|e| self.networks.contains_key(&e.network_id));
-            for endpoint in &mut record.endpoints {
-                // A port that somebody took meanwhile stays translated, as it was for the container.
-                let _ = self.ports.hold(&self.netns, endpoint);
-            }
-            let sandbox = Sandbox::adopt(&path, record)?;
-            self.sandboxes.insert(sandbox.record.id.clone(), sandbox);
-        }
-        for path in netns::bound_in(&self.memory.sandboxes_folder()) {
-            let known = path
-                .file_name()
-                .is_some_and(|n| self.sandboxes.contains_key(&*n.to_string_lossy()));
-            if !known {
-                netns::remove(&path)?;
-            }
-        }
-        let ids: Vec<_> = self.networks.keys().cloned().collect();
-        for id in ids {
-            self.refresh_names(&id);
-            self.hold_ingress_ports()?;
-        }
-        let ids: Vec<_> = self.sandboxes.keys().cloned().collect();
-        for id in ids {
-            self.serve_names(&id)?;
-        }
-        Ok(())
-    }
-
-    fn body_of(&mut self, spec: &Spec) -> Result<Body> {
+    pub(crate) fn body_of(&mut self, spec: &Spec) -> Result<Body> {
         match spec {
             Spec::Bridge(b) => Ok(Body::Bridge {
                 index: ensure_bridge(&self.netns, &mut self.links, b)?,
@@ -135,7 +82,7 @@ impl State {
         }
     }
 
-    fn tell_peers(&mut self, network: &mut Network) -> Result<()> {
+    pub(crate) fn tell_peers(&mut self, network: &mut Network) -> Result<()> {
         if let Body::Overlay(overlay) = &mut network.body {
             let here = self.data_path()?;
             for peer in network.picture.peers.values() {
@@ -299,9 +246,9 @@ impl State {
             }
         }
         self.links.delete_all(&on_host)?;
+        self.dns.stop(ids);
         let mut removed = Vec::new();
         for id in ids {
-            self.dns.stop(id);
             removed.extend(self.sandboxes.remove(id));
             netns::remove(&self.memory.netns(checked_id(id)?))?;
             self.memory.forget("sandboxes", id)?;

@@ -181,14 +181,19 @@ fn any_node_answers_and_the_client_keeps_its_address() {
             .unwrap();
         serve_tcp(&netns, 80, &id);
         serve_udp(&netns, 80, &id);
+        serve_echo(&netns, 90);
         tasks.push(netns);
     }
     let port = |published, protocol| IngressPort {
         published,
-        target: 80,
+        target: if published == 8090 { 90 } else { 80 },
         protocol,
     };
-    let ports = vec![port(8080, Protocol::Tcp), port(8081, Protocol::Udp)];
+    let ports = vec![
+        port(8080, Protocol::Tcp),
+        port(8081, Protocol::Udp),
+        port(8090, Protocol::Tcp),
+    ];
     let mut peers: Vec<_> = (1..=3)
         .map(|n| peer(ingress(n), machine_address(n), true))
         .collect();
@@ -223,6 +228,9 @@ fn any_node_answers_and_the_client_keeps_its_address() {
                 .ends_with(" 192.168.77.9"),
             "datagrams"
         );
+    }
+    for n in 1..=3 {
+        echo_bulk(&client, machine_address(n), 8090, 4 << 20).expect("large transfers both ways");
     }
     for node in &nodes {
         for _ in 0..6 {

@@ -24,7 +24,7 @@ const OPEN_AT_ONCE: usize = 128;
 
 enum Command {
     Serve(String, Sockets),
-    Stop(String, oneshot::Sender<()>),
+    Stop(Vec<String>, oneshot::Sender<()>),
 }
 
 /// Where one sandbox asks.
@@ -141,14 +141,20 @@ impl Dns {
         Ok(())
     }
 
-    /// Closes a sandbox's sockets: an open one would keep its namespace alive.
-    pub(crate) fn stop(&mut self, id: &str) {
-        self.write(|t| t.views.remove(id));
-        if self.serving.remove(id) {
-            let (done, wait) = oneshot::channel();
-            if self.send(Command::Stop(id.to_string(), done)).is_ok() {
-                let _ = wait.blocking_recv();
-            }
+    /// Closes sandboxes' sockets: an open one would keep its namespace alive.
+    pub(crate) fn stop(&mut self, ids: &[String]) {
+        self.write(|t| ids.iter().for_each(|id| drop(t.views.remove(id))));
+        let served: Vec<_> = ids
+            .iter()
+            .filter(|id| self.serving.remove(*id))
+            .cloned()
+            .collect();
+        if served.is_empty() {
+            return;
+        }
+        let (done, wait) = oneshot::channel();
+        if self.send(Command::Stop(served, done)).is_ok() {
+            let _ = wait.blocking_recv();
         }
     }
 }
@@ -193,12 +199,15 @@ async fn run(mut commands: mpsc::Receiver<Command>, shared: Arc<Shared>) {
                 let streams = tasks.spawn(serve_streams(tcp, id.clone(), shared.clone()));
                 sandboxes.insert(id, [datagrams, streams]);
             }
-            Some(Command::Stop(id, done)) => {
-                for task in sandboxes.remove(&id).into_iter().flatten() {
-                    task.abort();
-                    while !task.is_finished() {
-                        tokio::task::yield_now().await;
-                    }
+            Some(Command::Stop(ids, done)) => {
+                let stopped: Vec<_> = ids
+                    .iter()
+                    .filter_map(|id| sandboxes.remove(id))
+                    .flatten()
+                    .collect();
+                stopped.iter().for_each(AbortHandle::abort);
+                while !stopped.iter().all(AbortHandle::is_finished) {
+                    tokio::task::yield_now().await;
                 }
                 let _ = done.send(());
             }

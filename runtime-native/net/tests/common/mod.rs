@@ -254,3 +254,32 @@ pub fn ask_udp(netns: &Netns, ip: Ipv4Addr, port: u16) -> std::io::Result<String
     let n = socket.recv(&mut buffer)?;
     Ok(String::from_utf8_lossy(&buffer[..n]).trim().to_string())
 }
+
+/// Sends back what it gets.
+pub fn serve_echo(netns: &Netns, port: u16) {
+    let listener = netns
+        .run(|| TcpListener::bind(("0.0.0.0", port)))
+        .unwrap()
+        .unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            std::thread::spawn(move || std::io::copy(&mut &stream, &mut &stream));
+        }
+    });
+}
+
+/// Sends this many bytes to an echo and reads them back.
+pub fn echo_bulk(netns: &Netns, ip: Ipv4Addr, port: u16, bytes: usize) -> std::io::Result<()> {
+    let mut stream = connect(netns, ip, port)?;
+    stream.set_write_timeout(Some(WAIT))?;
+    let mut writer = stream.try_clone()?;
+    let sent = std::thread::spawn(move || writer.write_all(&vec![7u8; bytes]));
+    let mut back = vec![0u8; bytes];
+    stream.read_exact(&mut back)?;
+    sent.join().expect("the writer ends")?;
+    if back.iter().all(|b| *b == 7) {
+        Ok(())
+    } else {
+        Err(std::io::ErrorKind::InvalidData.into())
+    }
+}
