@@ -9,7 +9,7 @@ function count(text: string): number {
   return value;
 }
 
-const program = new Command("tools/lab").description(
+const program = new Command("tools/lab").enablePositionalOptions().description(
   "hosts out of namespaces, each with a real creeld and creel-engine",
 );
 const withDir = (name: string, description: string) =>
