@@ -16,6 +16,7 @@ export function setDesiredState(taskIds: string[], state: TaskState): Action[] {
   }));
 }
 
+/** The list in pieces, each small enough for one action. */
 export function inBatches<T>(all: T[]): T[][] {
   const batches: T[][] = [];
   for (let i = 0; i < all.length; i += BATCH) batches.push(all.slice(i, i + BATCH));

@@ -21,6 +21,7 @@ export interface LoopResult {
  */
 export type Loop = (view: StoreView, changed: ChangeSet, context: LoopContext) => LoopResult;
 
+/** A loop, with the name that logs call it by. */
 export interface NamedLoop {
   readonly name: string;
   readonly run: Loop;

@@ -15,6 +15,8 @@ import { type Draft, deny, type Outcome } from "./draft.ts";
 import { freeze } from "./freeze.ts";
 import { TaskRow } from "./task-row.ts";
 
+const STATES: ReadonlySet<number> = new Set(Object.values(TaskState).filter((s) => s >= 0));
+
 /** A task begins as NEW, with the service's task spec of this moment. */
 export function createTasks(draft: Draft, action: CreateTasks): Outcome {
   const service = draft.tables.services.get(action.serviceId);
@@ -114,6 +116,9 @@ function updateStatus(draft: Draft, nodeId: string, { taskId, status }: TaskStat
   if (!known) return deny("no_such_task", { id: taskId });
   if (!status || known.nodeId !== nodeId || known.state < TaskState.TASK_STATE_ASSIGNED) {
     return deny("permission_denied", { role: `node ${nodeId}`, method: "tell of this task" });
+  }
+  if (!STATES.has(status.state)) {
+    return deny("invalid_parameter", { message: `${status.state} is no state of a task` });
   }
   if (status.state < known.state) {
     return deny("conflict", { message: `task ${taskId} is further than that already` });

@@ -10,6 +10,7 @@ export function parseIp(text: string): number | undefined {
   return n;
 }
 
+/** The address of {@link parseIp} as text. */
 export function formatIp(n: number): string {
   return `${n >>> 24}.${(n >>> 16) & 255}.${(n >>> 8) & 255}.${n & 255}`;
 }
@@ -20,6 +21,7 @@ export interface Cidr {
   size: number;
 }
 
+/** `10.0.0.0/8` as a range; undefined if `text` is none. */
 export function parseCidr(text: string): Cidr | undefined {
   const [address = "", bits = "", more] = text.split("/");
   const ip = parseIp(address);
@@ -29,15 +31,18 @@ export function parseCidr(text: string): Cidr | undefined {
   return { base: ip & maskOf(size), size };
 }
 
+/** The range as text. */
 export function formatCidr({ base, size }: Cidr): string {
   return `${formatIp(base)}/${size}`;
 }
 
+/** Whether two ranges have an address in common. */
 export function overlaps(a: Cidr, b: Cidr): boolean {
   const mask = maskOf(Math.min(a.size, b.size));
   return (a.base & mask) === (b.base & mask);
 }
 
+/** Whether the address lies in the range. */
 export function contains(range: Cidr, ip: number): boolean {
   return (ip & maskOf(range.size)) === range.base;
 }

@@ -24,7 +24,7 @@ export const nodes: Loop = (view, changed, context) => {
   for (const node of view.nodes()) {
     if (isDown(node)) {
       if (touched.has(node.id)) actions.push(...stopAll(view, node.id));
-      const since = node.status?.since ?? 0;
+      const since = node.status?.since || (node.meta?.updatedAt ?? 0);
       if (context.now >= since + ORPHAN_AFTER) actions.push(...orphan(view, node, context.now));
       else wake(since + ORPHAN_AFTER);
     } else if (isDrained(node)) {
