@@ -19,7 +19,7 @@ use crate::error::{EngineError, ErrorCode, Result};
 use crate::events::Events;
 use crate::ids;
 use crate::images::Images;
-use crate::network::Networks;
+use crate::network::{Networks, blocking};
 use crate::volume::{Volumes, storage_error};
 
 /// One node's engine.
@@ -48,13 +48,14 @@ impl Engine {
             creel_storage::open(config.storage_driver.as_deref(), &config.data_root).map_err(storage_error)?.into();
         let images = Images::open(&config.data_root, storage.clone())?;
         let volumes = Arc::new(Volumes::open(&config.data_root)?);
-        let host = Host::open(HostConfig {
+        let host_config = HostConfig {
             exec_root: config.exec_root.join("net"),
             underlay: config.data_path_addr,
             vxlan_port: config.data_path_port,
             resolvers: Vec::new(),
-        })
-        .map_err(|e| EngineError::internal(format!("open the network: {e}")))?;
+        };
+        let opened = || Host::open(host_config).map_err(|e| EngineError::internal(format!("open the network: {e}")));
+        let host = blocking(opened).await?;
         let networks = Networks::open(config.data_root.join("networks"), host).await?;
         let shim = shim_program(&config)?;
         let zygote = Zygote::spawn(&shim)

@@ -20,14 +20,11 @@ impl Engine {
             .iter()
             .map(|mount| {
                 let mut mount = mount.clone();
-                if mount.r#type == "volume" {
-                    mount.subpath = super::mounts::source_path(&mount, &self.volumes)
-                        .map(|p| p.to_string_lossy().into_owned())
-                        .unwrap_or_default();
-                    // A volume's source is its place on the host; its name goes where the caller put it.
-                    std::mem::swap(&mut mount.source, &mut mount.subpath);
-                    mount.volume_options.insert("name".into(), mount.subpath.clone());
-                    mount.subpath.clear();
+                if mount.r#type == "volume"
+                    && let Ok(path) = super::mounts::source_path(&mount, &self.volumes)
+                {
+                    // The volume's name is a part of it: volumes/NAME/_data.
+                    mount.source = path.to_string_lossy().into_owned();
                 }
                 mount
             })
