@@ -97,9 +97,11 @@ export class Dispatcher implements SessionHost {
     if (!this.#serving) return;
     const pictures = this.#endpoints.apply(changes, view);
     if (changes.full) for (const session of this.#sessions.values()) session.tracker.forgetEndpoints();
-    for (const [id, { after }] of changes.nodes) {
+    let all = changes.full || changes.networks.size > 0;
+    for (const [id, { before, after }] of changes.nodes) {
       if (after) this.#mark(id);
       else this.#removed(id);
+      if (before?.manager?.addr !== after?.manager?.addr) all = true;
     }
     for (const { before, after } of changes.tasks.values()) {
       if (before && after && before.nodeId === after.nodeId && before.desiredState === after.desiredState) {
@@ -109,12 +111,9 @@ export class Dispatcher implements SessionHost {
       if (before) this.#mark(before.nodeId);
       if (after) this.#mark(after.nodeId);
     }
-    const ingressChanged = changes.full || changes.networks.size > 0;
-    if (ingressChanged || pictures.size > 0) {
+    if (all || pictures.size > 0) {
       for (const session of this.#sessions.values()) {
-        if (ingressChanged || [...pictures].some((id) => session.tracker.knowsNetwork(id))) {
-          this.#dirty.add(session);
-        }
+        if (all || [...pictures].some((id) => session.tracker.knowsNetwork(id))) this.#dirty.add(session);
       }
     }
     if (this.#dirty.size > 0) this.#schedule();
@@ -183,6 +182,8 @@ export class Dispatcher implements SessionHost {
       const session = new Session(stream, peer, hostOf(stream.getPeer()), this, this.#log);
       const older = this.#sessions.get(peer.nodeId);
       this.#sessions.set(peer.nodeId, session);
+      // A stream that never says Hello ends as one that falls silent.
+      this.#liveness.touch(peer.nodeId);
       older?.close(new CreelError("session_replaced", { id: peer.nodeId }));
     } catch (error) {
       this.refuse(stream, error);
