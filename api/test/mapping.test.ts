@@ -215,12 +215,12 @@ describe("services", () => {
     });
     const task = (state: TaskState) =>
       Task.fromPartial({ status: { state }, desiredState: TaskState.TASK_STATE_RUNNING });
-    const tasks = [task(TaskState.TASK_STATE_RUNNING), task(TaskState.TASK_STATE_STARTING)];
-    assert.deepEqual(toServiceStatus(Service.fromPartial({ spec }), tasks), {
-      RunningTasks: 1,
-      DesiredTasks: 4,
-      CompletedTasks: 0,
-    });
+    const lost = { ...task(TaskState.TASK_STATE_RUNNING), nodeId: "lost" };
+    const tasks = [task(TaskState.TASK_STATE_RUNNING), task(TaskState.TASK_STATE_STARTING), lost];
+    assert.deepEqual(
+      toServiceStatus(Service.fromPartial({ spec }), tasks, (id) => id === "lost"),
+      { RunningTasks: 1, DesiredTasks: 4, CompletedTasks: 0 },
+    );
   });
 
   it("writes a task with its addresses", () => {

@@ -8,6 +8,7 @@ import { isProgram, livePid } from "./pidfile.ts";
 const PROGRAM = "creel-engine";
 const READY_MS = 30_000;
 const LOOK_MS = 1000;
+const SHUTDOWN_MS = 300;
 const FIRST_WAIT_MS = 100;
 const LONGEST_WAIT_MS = 10_000;
 
@@ -110,8 +111,11 @@ export class EngineKeeper {
     const pid = livePid(this.#pidfile, PROGRAM);
     this.#logger.info({ pid }, "creel-engine is started anew for its data path");
     await this.#client.engine.shutdown({}, { timeoutMs: 10_000 }).catch(() => {});
-    const end = this.#clock.now() + READY_MS;
+    const begun = this.#clock.now();
+    const end = begun + READY_MS;
     while (pid === undefined ? await this.#answers() : isProgram(pid, PROGRAM)) {
+      // streams without an end, as of events, would hold it up; it keeps nothing in memory alone
+      if (pid !== undefined && this.#clock.now() > begun + SHUTDOWN_MS) process.kill(pid, "SIGKILL");
       if (this.#clock.now() > end)
         throw new CreelError("timeout", { what: "the end of creel-engine", ms: READY_MS });
       await sleep(this.#clock, 10);

@@ -67,8 +67,8 @@ export function toService(
   };
 }
 
-/** How many of a service's tasks run, and should. */
-export function toServiceStatus(service: Service, tasks: Task[]): Json {
+/** How many of a service's tasks run, and should; nobody knows of those on nodes that are down. */
+export function toServiceStatus(service: Service, tasks: Task[], isDown: (nodeId: string) => boolean): Json {
   const mode = service.spec?.mode;
   const count = (test: (task: Task) => boolean) => tasks.filter(test).length;
   const desired =
@@ -78,7 +78,9 @@ export function toServiceStatus(service: Service, tasks: Task[]): Json {
         ? mode.value.maxConcurrent
         : count((task) => task.desiredState === TaskState.TASK_STATE_RUNNING);
   return {
-    RunningTasks: count((task) => task.status?.state === TaskState.TASK_STATE_RUNNING),
+    RunningTasks: count(
+      (task) => task.status?.state === TaskState.TASK_STATE_RUNNING && !isDown(task.nodeId),
+    ),
     DesiredTasks: desired,
     CompletedTasks: count((task) => task.status?.state === TaskState.TASK_STATE_COMPLETE),
   };

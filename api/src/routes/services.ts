@@ -1,6 +1,6 @@
 import { CreelError } from "@creel/shared";
 import type { FastifyInstance } from "fastify";
-import { ControlRequest, type Service, ServiceSpec } from "../cluster.ts";
+import { ControlRequest, NodeState, type Service, ServiceSpec } from "../cluster.ts";
 import type { ApiContext } from "../context.ts";
 import { bodyOf } from "../http/body.ts";
 import { anyOf, labelsMatch, parseFilters } from "../http/filters.ts";
@@ -29,6 +29,7 @@ export function serviceRoutes(app: FastifyInstance, context: ApiContext): void {
     const filters = parseFilters(text(query, "filters"), ["id", "name", "label", "mode", "runtime"]);
     const view = await fresh();
     const status = flag(query, "status");
+    const isDown = (id: string) => view.node(id)?.status?.state === NodeState.NODE_STATE_DOWN;
     return view
       .services()
       .filter(
@@ -41,7 +42,7 @@ export function serviceRoutes(app: FastifyInstance, context: ApiContext): void {
       )
       .map((service) => ({
         ...toService(service, (id) => view.network(id), flag(query, "insertDefaults")),
-        ServiceStatus: status ? toServiceStatus(service, view.tasksOfService(service.id)) : undefined,
+        ServiceStatus: status ? toServiceStatus(service, view.tasksOfService(service.id), isDown) : undefined,
       }));
   });
 

@@ -9,9 +9,9 @@ function count(text: string): number {
   return value;
 }
 
-const program = new Command("tools/lab").enablePositionalOptions().description(
-  "hosts out of namespaces, each with a real creeld and creel-engine",
-);
+const program = new Command("tools/lab")
+  .enablePositionalOptions()
+  .description("hosts out of namespaces, each with a real creeld and creel-engine");
 const withDir = (name: string, description: string) =>
   program.command(name).description(description).requiredOption("--dir <dir>", "the lab's folder");
 
@@ -46,7 +46,8 @@ withDir("exec", "run a command on a host")
   .argument("<command...>")
   .passThroughOptions()
   .action((node: string, command: string[], o: { dir: string }) => {
-    process.exitCode = Lab.open(o.dir).execHere(node, command);
+    const words = command[0] === "--" ? command.slice(1) : command;
+    process.exitCode = Lab.open(o.dir).execHere(node, words);
   });
 const actions = {
   kill: ["lose a host: all of its processes end at once", (lab: Lab, node: string) => lab.kill(node)],
