@@ -60,7 +60,7 @@ export class TestNode {
       dir: this.dir,
       id: this.peer.id,
       clock: systemClock,
-      tickMs: 20,
+      tickMs: 50,
       minFreeBytes: 0,
       transport: grpc.transport,
       ...options,

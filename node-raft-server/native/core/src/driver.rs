@@ -1,7 +1,7 @@
 //! A node on a thread of its own.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 
 use crate::command::Command;
@@ -83,50 +83,67 @@ impl Driver {
     /// Opens a node and runs it; `sink` is called on the node's thread.
     pub fn start(options: Options, mut sink: impl FnMut(Vec<Event>) + Send + 'static) -> Result<Self> {
         let mailbox = Mailbox::default();
-        let mut node = Node::open(options, Some(mailbox.clone()))?;
         let inbox = mailbox.clone();
+        let (opened, outcome) = mpsc::sync_channel(1);
         let run = move || {
-            let outcome = catch_unwind(AssertUnwindSafe(|| {
-                let mut commands = Vec::new();
-                loop {
-                    let stop = commands.iter().any(|c| matches!(c, Command::Stop));
-                    node.run(commands, &mut sink);
-                    if stop {
-                        break;
-                    }
-                    commands = inbox.take();
+            // On this thread already: the log engine keeps the block it read last for each thread, whichever engine the
+            // block is of, so that a thread must read one log only.
+            let node = catch_unwind(AssertUnwindSafe(|| Node::open(options, Some(inbox.clone()))))
+                .unwrap_or_else(|panic| Err(panicked("the Raft log could not be opened", &*panic)));
+            match node {
+                Err(error) => drop(opened.send(Err(error))),
+                Ok(node) => {
+                    drop(opened.send(Ok(())));
+                    serve(node, &inbox, &mut sink);
                 }
-                node.close();
-                node.flush(&mut sink);
-            }));
-            if let Err(panic) = outcome {
-                let text = panic
-                    .downcast_ref::<String>()
-                    .map(String::as_str)
-                    .or_else(|| panic.downcast_ref::<&str>().copied())
-                    .unwrap_or("a panic");
-                sink(vec![Event::Fatal(Error::new(
-                    Code::Internal,
-                    format!("the Raft node stopped: {text}"),
-                ))]);
             }
-            drop(node);
-            sink(vec![Event::Stopped]);
         };
         let thread = std::thread::Builder::new()
             .name("raft".into())
             .spawn(run)
             .map_err(|e| Error::new(Code::Internal, e.to_string()))?;
-        Ok(Driver {
+        let driver = Driver {
             mailbox,
             thread: Some(thread),
-        })
+        };
+        let gone = Error::new(Code::Internal, "the Raft node's thread ended");
+        outcome.recv().unwrap_or(Err(gone)).map(|()| driver)
     }
 
     /// Where its commands go.
     pub fn mailbox(&self) -> &Mailbox {
         &self.mailbox
     }
+}
+
+fn serve(mut node: Node, inbox: &Mailbox, sink: &mut dyn FnMut(Vec<Event>)) {
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        let mut commands = Vec::new();
+        loop {
+            let stop = commands.iter().any(|c| matches!(c, Command::Stop));
+            node.run(commands, sink);
+            if stop {
+                break;
+            }
+            commands = inbox.take();
+        }
+        node.close();
+        node.flush(sink);
+    }));
+    // A library that panics must not end the process.
+    if let Err(panic) = outcome {
+        sink(vec![Event::Fatal(panicked("the Raft node stopped", &*panic))]);
+    }
+    drop(node);
+    sink(vec![Event::Stopped]);
+}
+
+fn panicked(what: &str, panic: &(dyn std::any::Any + Send)) -> Error {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("a panic");
+    Error::new(Code::Internal, format!("{what}: {text}"))
 }
 
 impl Drop for Driver {

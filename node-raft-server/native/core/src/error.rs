@@ -65,13 +65,18 @@ impl Error {
         )
     }
 
+    /// No space is left where `path` is.
+    pub fn full(path: &std::path::Path) -> Self {
+        Error::new(
+            Code::DiskFull,
+            format!("no space left on device: {}", path.display()),
+        )
+    }
+
     /// An error of the operating system on `path`.
     pub fn io(path: &std::path::Path, error: &io::Error) -> Self {
         if is_full(error) {
-            return Error::new(
-                Code::DiskFull,
-                format!("no space left on device: {}", path.display()),
-            );
+            return Error::full(path);
         }
         Error::new(Code::Internal, format!("{}: {error}", path.display()))
     }
@@ -80,16 +85,25 @@ impl Error {
     pub fn engine(dir: &std::path::Path, error: &raft_engine::Error) -> Self {
         match error {
             raft_engine::Error::Io(e) => Error::io(dir, e),
+            // The engine says so only when no space is left, after it tried another file.
+            raft_engine::Error::TryAgain(_) => Error::full(dir),
             raft_engine::Error::Corruption(_)
             | raft_engine::Error::Codec(_)
             | raft_engine::Error::Protobuf(_) => Error::damaged(dir, error),
+            other if other.to_string().contains("Failed to lock file") => Error::new(
+                Code::Conflict,
+                format!("{} is in use by another process", dir.display()),
+            ),
             _ => Error::new(Code::Internal, format!("{}: {error}", dir.display())),
         }
     }
 }
 
 fn is_full(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::ENOSPC | libc::EDQUOT))
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
 }
 
 impl fmt::Display for Error {

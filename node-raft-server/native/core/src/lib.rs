@@ -17,6 +17,10 @@ mod ready;
 mod snapshot_file;
 mod status;
 mod storage;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
 
 pub use command::{Change, Command};
 pub use driver::{Driver, Mailbox};

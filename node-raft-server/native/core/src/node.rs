@@ -26,6 +26,9 @@ const MAX_COMMITTED_PER_READY: u64 = 16 << 20;
 /// A snapshot whose arrival nobody reported is given up after so many election timeouts.
 const SNAPSHOT_TIMEOUT: u64 = 60;
 
+/// The log engine allocates this much at a time, and a little for a new file.
+const ROOM: u64 = 3 << 20;
+
 /// How a node is opened.
 pub struct Options {
     pub dir: PathBuf,
@@ -57,6 +60,8 @@ pub struct Node {
     pub(crate) events: Vec<Event>,
     /// What could not be written because the disk is full.
     pub(crate) stalled: Option<Ready>,
+    /// A tick passed while the node was stalled: it may try again.
+    pub(crate) ticked: bool,
     pub(crate) disk_full: bool,
     pub(crate) fatal: Option<Error>,
     options: Options,
@@ -66,6 +71,8 @@ pub struct Node {
     helpers: Vec<JoinHandle<()>>,
     ticks: u64,
     snapshots_since: HashMap<u64, u64>,
+    /// The tick at which each node was last heard of.
+    heard: HashMap<u64, u64>,
     boot: [u8; 8],
     status: Status,
 }
@@ -109,6 +116,7 @@ impl Node {
             delivery: Delivery::new(options.window_bytes),
             events: Vec::new(),
             stalled: None,
+            ticked: false,
             disk_full: false,
             fatal: None,
             mailbox,
@@ -116,6 +124,7 @@ impl Node {
             helpers: Vec::new(),
             ticks: 0,
             snapshots_since: HashMap::new(),
+            heard: HashMap::new(),
             boot,
             status: Status::default(),
             options,
@@ -162,7 +171,13 @@ impl Node {
     }
 
     fn note_status(&mut self) {
-        let status = Status::of(&self.raw, &self.members, self.disk_full, self.stalled.is_some());
+        let mut status = Status::of(
+            &self.raw,
+            &self.members,
+            |id| self.active(id),
+            self.stalled.is_some(),
+        );
+        status.disk_full |= self.disk_full;
         let led = self.status.role == Role::Leader;
         if led && status.role != Role::Leader && self.stalled.is_none() {
             self.pending
@@ -195,6 +210,7 @@ impl Node {
                     self.writing = None;
                     self.events.push(Event::Failed { id, error });
                 }
+                Command::Tick => self.ticked = true,
                 _ => {}
             }
             return;
@@ -256,6 +272,12 @@ impl Node {
             z ^ (z >> 31)
         });
         (ticks + mixed % ticks) as usize
+    }
+
+    /// Whether a node was heard of in the last election timeout. (raft-rs's own mark is wiped at each timeout.)
+    fn active(&self, id: u64) -> bool {
+        let since = self.heard.get(&id).map(|tick| self.ticks - tick);
+        id == self.options.id || since.is_some_and(|ticks| ticks <= self.options.election_ticks as u64)
     }
 
     fn lead(&self) -> Result<()> {
@@ -363,6 +385,9 @@ impl Node {
             kind == MessageType::MsgSnapshot && open_envelope(message.get_snapshot()).is_none();
         // A proposal of another node is never forwarded: who proposes waits for the answer at the leader.
         if known && kind != MessageType::MsgPropose && !snapshot_broken {
+            if self.members.address(from).is_some() {
+                self.heard.insert(from, self.ticks);
+            }
             let _ = self.raw.step(message);
         }
     }
@@ -494,7 +519,7 @@ impl Node {
             .raft
             .prs()
             .iter()
-            .filter(|(id, p)| **id != own && voters.contains(id) && p.recent_active)
+            .filter(|(id, _)| **id != own && voters.contains(id) && self.active(**id))
             .max_by_key(|(_, p)| p.matched)
             .map(|(id, _)| *id);
         if let Some(best) = best {
@@ -502,9 +527,15 @@ impl Node {
         }
     }
 
+    /// Whether there is room for what could not be written: each try costs the log engine a file.
+    pub(crate) fn has_room(&self, ready: &Ready) -> bool {
+        let bytes: usize =
+            ready.entries().iter().map(|e| e.data.len()).sum::<usize>() + ready.snapshot().data.len();
+        free_bytes(&self.options.dir).is_none_or(|free| free > 2 * bytes as u64 + ROOM)
+    }
+
     pub(crate) fn full(&self) -> Error {
-        let text = format!("no space left on device: {}", self.options.dir.display());
-        Error::new(Code::DiskFull, text)
+        Error::full(&self.options.dir)
     }
 }
 

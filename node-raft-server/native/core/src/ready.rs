@@ -14,9 +14,14 @@ use crate::storage::open_envelope;
 impl Node {
     /// Persists, sends and applies until nothing is left to do.
     pub(crate) fn process_ready(&mut self, sink: &mut dyn FnMut(Vec<Event>)) {
-        if let Some(ready) = self.stalled.take() {
-            self.settle(ready);
+        if let Some(ready) = self.stalled.take_if(|_| self.ticked) {
+            if self.has_room(&ready) {
+                self.settle(ready);
+            } else {
+                self.stalled = Some(ready);
+            }
         }
+        self.ticked = false;
         while self.fatal.is_none() && self.stalled.is_none() && self.raw.has_ready() {
             let mut ready = self.raw.ready();
             let messages = ready.take_messages();

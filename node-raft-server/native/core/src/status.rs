@@ -62,7 +62,12 @@ pub struct Status {
 
 impl Status {
     /// Looks at a node.
-    pub fn of(raw: &RawNode<LogStorage>, members: &Members, disk_full: bool, stalled: bool) -> Self {
+    pub fn of(
+        raw: &RawNode<LogStorage>,
+        members: &Members,
+        active: impl Fn(u64) -> bool,
+        stalled: bool,
+    ) -> Self {
         let raft = &raw.raft;
         let conf = raft.prs().conf().to_conf_state();
         let mut voters = conf.get_voters().to_vec();
@@ -88,7 +93,7 @@ impl Status {
             progress.extend(raft.prs().iter().map(|(id, p)| Progress {
                 id: *id,
                 matched: p.matched,
-                active: p.recent_active || *id == raft.id,
+                active: active(*id),
                 snapshot: p.state == ProgressState::Snapshot,
             }));
             progress.sort_unstable_by_key(|p| p.id);
@@ -106,7 +111,7 @@ impl Status {
             learners,
             peers: members.peers(),
             progress,
-            disk_full,
+            disk_full: stalled,
             removed: members.was_removed(raft.id),
         }
     }

@@ -120,9 +120,11 @@ impl LogStorage {
                         "a node is one of the peers it begins with",
                     ));
                 }
-                let mut metadata = SnapshotMetadata::default();
-                metadata.index = FIRST_INDEX;
-                metadata.term = 1;
+                let mut metadata = SnapshotMetadata {
+                    index: FIRST_INDEX,
+                    term: 1,
+                    ..SnapshotMetadata::default()
+                };
                 metadata.set_conf_state(ConfState::from((peers.iter().map(|p| p.id), [])));
                 self.snapshot = SnapshotHead {
                     metadata,

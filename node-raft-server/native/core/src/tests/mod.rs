@@ -1,0 +1,4 @@
+//! Tests that cross this crate's files.
+
+mod elections;
+mod storage;
