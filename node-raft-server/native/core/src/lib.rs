@@ -6,6 +6,7 @@ mod cache;
 mod cipher;
 mod command;
 mod delivery;
+mod disk;
 mod driver;
 mod error;
 mod event;
@@ -13,8 +14,10 @@ mod log_check;
 mod members;
 mod node;
 mod pending;
+mod raft_storage;
 mod ready;
 mod snapshot_file;
+mod snapshots;
 mod status;
 mod storage;
 #[cfg(test)]

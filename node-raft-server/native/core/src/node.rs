@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 
 use protobuf::Message as _;
 use raft::eraftpb::{ConfChangeSingle, ConfChangeType, ConfChangeV2, ConfState, Message, MessageType};
-use raft::{ProgressState, RawNode, Ready, SnapshotStatus, StateRole};
+use raft::{RawNode, Ready, SnapshotStatus, StateRole};
 
 use crate::command::{Change, Command};
 use crate::delivery::Delivery;
@@ -15,19 +15,15 @@ use crate::error::{Code, Error, Result};
 use crate::event::Event;
 use crate::members::{Members, Peer, encode_peers};
 use crate::pending::Pending;
-use crate::snapshot_file::{self, SnapshotHead};
+use crate::raft_storage::open_envelope;
+use crate::snapshot_file::SnapshotHead;
 use crate::status::{Role, Status};
-use crate::storage::{FIRST_INDEX, LogStorage, Start, open_envelope};
+use crate::storage::{FIRST_INDEX, LogStorage, Start};
 
 const MAX_SIZE_PER_MSG: u64 = 1 << 20;
 const MAX_INFLIGHT: usize = 256;
 const MAX_UNCOMMITTED: u64 = 256 << 20;
 const MAX_COMMITTED_PER_READY: u64 = 16 << 20;
-/// A snapshot whose arrival nobody reported is given up after so many election timeouts.
-const SNAPSHOT_TIMEOUT: u64 = 60;
-
-/// The log engine allocates this much at a time, and a little for a new file.
-const ROOM: u64 = 3 << 20;
 
 /// How a node is opened.
 pub struct Options {
@@ -64,13 +60,13 @@ pub struct Node {
     pub(crate) ticked: bool,
     pub(crate) disk_full: bool,
     pub(crate) fatal: Option<Error>,
-    options: Options,
+    pub(crate) options: Options,
     /// Where a thread posts that a snapshot is written; without it the node writes snapshots itself.
-    mailbox: Option<Mailbox>,
-    writing: Option<SnapshotHead>,
-    helpers: Vec<JoinHandle<()>>,
-    ticks: u64,
-    snapshots_since: HashMap<u64, u64>,
+    pub(crate) mailbox: Option<Mailbox>,
+    pub(crate) writing: Option<SnapshotHead>,
+    pub(crate) helpers: Vec<JoinHandle<()>>,
+    pub(crate) ticks: u64,
+    pub(crate) snapshots_since: HashMap<u64, u64>,
     /// The tick at which each node was last heard of.
     heard: HashMap<u64, u64>,
     boot: [u8; 8],
@@ -275,7 +271,7 @@ impl Node {
     }
 
     /// Whether a node was heard of in the last election timeout. (raft-rs's own mark is wiped at each timeout.)
-    fn active(&self, id: u64) -> bool {
+    pub(crate) fn active(&self, id: u64) -> bool {
         let since = self.heard.get(&id).map(|tick| self.ticks - tick);
         id == self.options.id || since.is_some_and(|ticks| ticks <= self.options.election_ticks as u64)
     }
@@ -353,7 +349,7 @@ impl Node {
         }
     }
 
-    fn status_voters(&self) -> Vec<u64> {
+    pub(crate) fn status_voters(&self) -> Vec<u64> {
         self.raw.raft.prs().conf().to_conf_state().get_voters().to_vec()
     }
 
@@ -406,137 +402,6 @@ impl Node {
             });
         }
     }
-
-    fn snapshot(&mut self, id: u64, index: u64, data: Vec<u8>) -> Result<()> {
-        if self.writing.is_some() {
-            return Err(Error::new(Code::Conflict, "a snapshot is being written already"));
-        }
-        if index <= self.raw.store().head().metadata.index {
-            self.events.push(Event::Done { id, index });
-            return Ok(());
-        }
-        if index > self.delivery.delivered() {
-            let text = format!("entry {index} was not handed out yet, so it cannot be in a snapshot");
-            return Err(Error::new(Code::InvalidParameter, text));
-        }
-        let term = self
-            .raw
-            .raft
-            .raft_log
-            .term(index)
-            .map_err(|e| Error::new(Code::Internal, e.to_string()))?;
-        let (_, conf, members) = self
-            .history
-            .iter()
-            .rev()
-            .find(|(from, ..)| *from <= index)
-            .expect("the history begins at the snapshot");
-        let mut head = SnapshotHead {
-            members: members.clone(),
-            ..SnapshotHead::default()
-        };
-        head.metadata.index = index;
-        head.metadata.term = term;
-        head.metadata.set_conf_state(conf.clone());
-        self.writing = Some(head.clone());
-        let (dir, cipher) = (self.raw.store().dir().to_path_buf(), self.raw.store().cipher());
-        let write = move || snapshot_file::write(&dir, &head, &data, &cipher);
-        match self.mailbox.clone() {
-            None => self.snapshot_written(id, index, write()),
-            Some(mailbox) => {
-                self.help("raft-snapshot", move || {
-                    let result = write();
-                    mailbox.push(Command::SnapshotWritten { id, index, result });
-                });
-                Ok(())
-            }
-        }
-    }
-
-    fn snapshot_written(&mut self, id: u64, index: u64, result: Result<()>) -> Result<()> {
-        let head = self.writing.take();
-        result?;
-        let newer = self.raw.store().head().metadata.index < index;
-        if let Some(head) = head.filter(|_| newer) {
-            let tail = self.options.log_tail;
-            self.raw.mut_store().compact(head, tail)?;
-            let current = self
-                .history
-                .iter()
-                .rposition(|(from, ..)| *from <= index)
-                .unwrap_or(0);
-            self.history.drain(..current);
-            let purge = self.raw.store().purge();
-            match self.mailbox {
-                None => purge(),
-                Some(_) => self.help("raft-purge", purge),
-            }
-        }
-        self.events.push(Event::Done { id, index });
-        Ok(())
-    }
-
-    fn help(&mut self, name: &str, work: impl FnOnce() + Send + 'static) {
-        self.helpers.retain(|h| !h.is_finished());
-        let thread = std::thread::Builder::new().name(name.into()).spawn(work);
-        self.helpers.extend(thread.ok());
-    }
-
-    fn give_up_snapshots(&mut self) {
-        let sending: Vec<u64> = self
-            .raw
-            .raft
-            .prs()
-            .iter()
-            .filter(|(_, p)| p.state == ProgressState::Snapshot)
-            .map(|(id, _)| *id)
-            .collect();
-        self.snapshots_since.retain(|id, _| sending.contains(id));
-        let limit = SNAPSHOT_TIMEOUT * self.options.election_ticks as u64;
-        for id in sending {
-            let since = *self.snapshots_since.entry(id).or_insert(self.ticks);
-            if self.ticks - since > limit {
-                self.snapshots_since.remove(&id);
-                self.raw.report_snapshot(id, SnapshotStatus::Failure);
-            }
-        }
-    }
-
-    /// With a disk about to be full, the node hands the lead to one that can write.
-    fn look_at_disk(&mut self) {
-        let free = free_bytes(&self.options.dir);
-        self.disk_full = free.is_some_and(|free| free < self.options.min_free_bytes);
-        if !self.disk_full
-            || self.raw.raft.state != StateRole::Leader
-            || self.raw.raft.lead_transferee.is_some()
-        {
-            return;
-        }
-        let own = self.options.id;
-        let voters = self.status_voters();
-        let best = self
-            .raw
-            .raft
-            .prs()
-            .iter()
-            .filter(|(id, _)| **id != own && voters.contains(id) && self.active(**id))
-            .max_by_key(|(_, p)| p.matched)
-            .map(|(id, _)| *id);
-        if let Some(best) = best {
-            self.raw.transfer_leader(best);
-        }
-    }
-
-    /// Whether there is room for what could not be written: each try costs the log engine a file.
-    pub(crate) fn has_room(&self, ready: &Ready) -> bool {
-        let bytes: usize =
-            ready.entries().iter().map(|e| e.data.len()).sum::<usize>() + ready.snapshot().data.len();
-        free_bytes(&self.options.dir).is_none_or(|free| free > 2 * bytes as u64 + ROOM)
-    }
-
-    pub(crate) fn full(&self) -> Error {
-        Error::full(&self.options.dir)
-    }
 }
 
 fn refused(error: &raft::Error, transferring: bool) -> Error {
@@ -548,13 +413,4 @@ fn refused(error: &raft::Error, transferring: bool) -> Error {
         ),
         other => Error::new(Code::Internal, other.to_string()),
     }
-}
-
-fn free_bytes(dir: &std::path::Path) -> Option<u64> {
-    use std::os::unix::ffi::OsStrExt;
-    let path = std::ffi::CString::new(dir.as_os_str().as_bytes()).ok()?;
-    let mut stat = std::mem::MaybeUninit::<libc::statvfs>::uninit();
-    // SAFETY: the path ends in a zero byte and the result is read only when the call filled it.
-    let stat = unsafe { (libc::statvfs(path.as_ptr(), stat.as_mut_ptr()) == 0).then(|| stat.assume_init()) }?;
-    Some(stat.f_bavail * stat.f_frsize)
 }

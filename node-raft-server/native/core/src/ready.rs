@@ -8,8 +8,8 @@ use crate::error::{Code, Error, Result};
 use crate::event::Event;
 use crate::members::decode_peers;
 use crate::node::Node;
+use crate::raft_storage::open_envelope;
 use crate::snapshot_file::SnapshotHead;
-use crate::storage::open_envelope;
 
 impl Node {
     /// Persists, sends and applies until nothing is left to do.
