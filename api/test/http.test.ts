@@ -41,8 +41,10 @@ describe("the API's front door", () => {
     const missing = await api.call("POST", "/v1.40/containers/x/update", "{}");
     assert.equal(missing.status, 501);
     assert.match(missing.json().message!, /POST \/containers\/\{id\}\/update is not implemented/);
-    assert.equal((await api.call("GET", "/plugins/vendor/name/json")).status, 501);
-    assert.equal((await api.call("GET", "/secrets")).status, 501);
+    assert.equal((await api.call("POST", "/plugins/vendor/name/enable")).status, 501);
+    const plugin = await api.call("GET", "/plugins/vendor/name:1/json");
+    assert.deepEqual([plugin.status, plugin.json().message], [404, 'plugin "vendor/name:1" not found']);
+    assert.equal((await api.call("POST", "/secrets/create", "{}")).status, 501);
   });
 
   it("says when the engine is away, and what becomes of it", async () => {

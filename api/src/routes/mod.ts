@@ -1,5 +1,6 @@
 import type { FastifyInstance } from "fastify";
 import type { ApiContext } from "../context.ts";
+import { absentRoutes } from "./absent.ts";
 import { archiveRoutes } from "./archives.ts";
 import { attachRoutes } from "./attach.ts";
 import { containerLifeRoutes } from "./container-life.ts";
@@ -31,4 +32,5 @@ export function registerRoutes(app: FastifyInstance, context: ApiContext): void 
   serviceRoutes(app, context);
   serviceLogRoutes(app, context);
   taskRoutes(app, context);
+  absentRoutes(app, context);
 }

@@ -24,7 +24,8 @@ export function fromGrpc(error: unknown, what: string): CreelError {
   if (grpc.code === status.DEADLINE_EXCEEDED)
     return CreelError.withText("timeout", `${what}: ${text}`, error);
   if (grpc.code === status.UNAVAILABLE) {
-    return new CreelError("remote_unreachable", { addr: what, message: text }, { cause: error });
+    const [, why = text] = /Last error: (?:Error: )?(.*?)\.? Resolution note:/s.exec(text) ?? [];
+    return new CreelError("remote_unreachable", { addr: what, message: why }, { cause: error });
   }
   return new CreelError("internal", { message: `${what}: ${text}` }, { cause: error });
 }
