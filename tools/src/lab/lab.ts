@@ -158,7 +158,7 @@ export class Lab {
       if (error === undefined) return;
       if (Date.now() > until) {
         throw new Error(
-          `${name} does not answer (${error.message}): see ${join(this.dir, name, "creeld.log")}`,
+          `${name} does not answer (${error.message}); the end of its log:\n${this.#logTail(name)}`,
         );
       }
       await delay(50);
@@ -183,6 +183,13 @@ export class Lab {
     }
     if (errors.length > 0) throw new AggregateError(errors, errors.map((error) => error.message).join("; "));
     removeState(this.dir);
+  }
+
+  #logTail(name: string): string {
+    const file = join(this.dir, name, "creeld.log");
+    return existsSync(file)
+      ? readFileSync(file, "utf8").trimEnd().split("\n").slice(-10).join("\n")
+      : "(no log)";
   }
 
   async #make(options: LabOptions): Promise<void> {
