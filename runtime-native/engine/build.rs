@@ -24,7 +24,10 @@ const STORED: [&str; 16] = [
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let root = PathBuf::from(std::env::var("CARGO_MANIFEST_DIR")?).join("../../proto");
-    println!("cargo:rerun-if-changed={}", root.join("creel/engine/v1").display());
+    println!(
+        "cargo:rerun-if-changed={}",
+        root.join("creel/engine/v1").display()
+    );
     println!("cargo:rerun-if-changed=build.rs");
     let files = protox::compile(["creel/engine/v1/engine.proto"], [&root])?;
     let mut builder = tonic_prost_build::configure()

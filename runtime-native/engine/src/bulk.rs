@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
+use tokio::io::AsyncWriteExt;
 use tokio::net::{UnixListener, UnixStream};
 
 use crate::error::{EngineError, Result};
@@ -33,7 +34,9 @@ impl BulkSockets {
         }
         fs::create_dir_all(dir).map_err(failed)?;
         fs::set_permissions(dir, fs::Permissions::from_mode(0o700)).map_err(failed)?;
-        Ok(Self { dir: dir.to_path_buf() })
+        Ok(Self {
+            dir: dir.to_path_buf(),
+        })
     }
 
     /// A new socket with a name that cannot be guessed.
@@ -90,10 +93,36 @@ pub async fn hung_up(stream: &UnixStream) {
 pub async fn closed(stream: &UnixStream) {
     loop {
         let mut poll = [PollFd::new(stream, PollFlags::empty())];
-        let polled = rustix::event::poll(&mut poll, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }));
+        let polled = rustix::event::poll(
+            &mut poll,
+            Some(&Timespec {
+                tv_sec: 0,
+                tv_nsec: 0,
+            }),
+        );
         if polled.is_err() || poll[0].revents().intersects(PollFlags::HUP | PollFlags::ERR) {
             return;
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}
+
+/// Joins a client to the streams of a process. It is over when the process's side ends, or the client is gone; a
+/// client that only stopped sending still reads.
+pub async fn join(mut client: UnixStream, mut process: UnixStream) {
+    let (mut from_client, mut to_client) = client.split();
+    let (mut from_process, mut to_process) = process.split();
+    let input = async {
+        let _ = tokio::io::copy(&mut from_client, &mut to_process).await;
+        let _ = to_process.shutdown().await;
+        closed(from_client.as_ref()).await;
+    };
+    let output = async {
+        let _ = tokio::io::copy(&mut from_process, &mut to_client).await;
+        let _ = to_client.shutdown().await;
+    };
+    tokio::select! {
+        () = input => {}
+        () = output => {}
     }
 }

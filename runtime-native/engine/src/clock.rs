@@ -4,7 +4,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Nanoseconds since the epoch.
 pub fn now_nanos() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos() as i64)
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |d| d.as_nanos() as i64)
 }
 
 /// RFC 3339 in UTC with nine digits of a second, as Docker prints log times.
@@ -58,7 +60,11 @@ fn civil(days: i64) -> (i64, i64, i64) {
     let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted_month = (5 * of_year + 2) / 153;
     let day = of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    let month = if shifted_month < 10 {
+        shifted_month + 3
+    } else {
+        shifted_month - 9
+    };
     (year_of_era + era * 400 + i64::from(month <= 2), month, day)
 }
 
@@ -76,11 +82,23 @@ mod tests {
 
     #[test]
     fn times_go_there_and_back() {
-        for nanos in [0, 1, 951_782_400_000_000_000, 1_795_555_555_123_456_789, 4_102_444_799_999_999_999] {
+        for nanos in [
+            0,
+            1,
+            951_782_400_000_000_000,
+            1_795_555_555_123_456_789,
+            4_102_444_799_999_999_999,
+        ] {
             assert_eq!(parse_rfc3339(&rfc3339_nano(nanos)), Some(nanos));
         }
-        assert_eq!(rfc3339_nano(1_709_210_096_000_000_007), "2024-02-29T12:34:56.000000007Z");
-        assert_eq!(parse_rfc3339("2024-02-29T14:34:56.5+02:00"), Some(1_709_210_096_500_000_000));
+        assert_eq!(
+            rfc3339_nano(1_709_210_096_000_000_007),
+            "2024-02-29T12:34:56.000000007Z"
+        );
+        assert_eq!(
+            parse_rfc3339("2024-02-29T14:34:56.5+02:00"),
+            Some(1_709_210_096_500_000_000)
+        );
         assert_eq!(parse_rfc3339("yesterday"), None);
     }
 }

@@ -3,13 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use creel_net::{Host, HostConfig};
 use creel_shim::client::Zygote;
 use creel_storage::StorageDriver;
 use rustix::fs::{FlockOperation, flock};
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
 use crate::bulk::BulkSockets;
 use crate::config::Config;
@@ -35,8 +34,7 @@ pub struct Engine {
     pub containers: Registry,
     pub execs: Execs,
     pub zygote: Zygote,
-    stopping: AtomicBool,
-    pub stop_requested: Notify,
+    stopping: watch::Sender<bool>,
     _lock: fs::File,
 }
 
@@ -45,7 +43,9 @@ impl Engine {
     pub async fn open(config: Config) -> Result<Arc<Self>> {
         let lock = prepare_roots(&config)?;
         let storage: Arc<dyn StorageDriver> =
-            creel_storage::open(config.storage_driver.as_deref(), &config.data_root).map_err(storage_error)?.into();
+            creel_storage::open(config.storage_driver.as_deref(), &config.data_root)
+                .map_err(storage_error)?
+                .into();
         let images = Images::open(&config.data_root, storage.clone())?;
         let volumes = Arc::new(Volumes::open(&config.data_root)?);
         let host_config = HostConfig {
@@ -54,7 +54,8 @@ impl Engine {
             vxlan_port: config.data_path_port,
             resolvers: Vec::new(),
         };
-        let opened = || Host::open(host_config).map_err(|e| EngineError::internal(format!("open the network: {e}")));
+        let opened =
+            || Host::open(host_config).map_err(|e| EngineError::internal(format!("open the network: {e}")));
         let host = blocking(opened).await?;
         let networks = Networks::open(config.data_root.join("networks"), host).await?;
         let shim = shim_program(&config)?;
@@ -71,8 +72,7 @@ impl Engine {
             containers: Registry::default(),
             execs: Execs::default(),
             zygote,
-            stopping: AtomicBool::new(false),
-            stop_requested: Notify::new(),
+            stopping: watch::Sender::new(false),
             _lock: lock,
             config,
         });
@@ -82,14 +82,19 @@ impl Engine {
 
     /// Asks the engine to end. Containers go on.
     pub fn request_stop(&self) {
-        self.stopping.store(true, Ordering::SeqCst);
-        self.stop_requested.notify_waiters();
-        self.stop_requested.notify_one();
+        self.stopping.send_replace(true);
     }
 
     /// Whether the engine is about to end.
     pub fn is_stopping(&self) -> bool {
-        self.stopping.load(Ordering::SeqCst)
+        *self.stopping.borrow()
+    }
+
+    /// Returns when the engine is asked to end.
+    pub async fn stopped(&self) {
+        let mut stopping = self.stopping.subscribe();
+        // The sender lives in `self`, so this cannot fail.
+        let _ = stopping.wait_for(|stopping| *stopping).await;
     }
 }
 
@@ -101,8 +106,14 @@ fn prepare_roots(config: &Config) -> Result<fs::File> {
         fs::create_dir_all(root).map_err(failed)?;
         fs::set_permissions(root, fs::Permissions::from_mode(mode)).map_err(failed)?;
     }
-    for folder in [config.data_root.join("containers"), config.exec_root.join("containers"), config.exec_root.join("seccomp"), config.exec_root.join("net")] {
-        fs::create_dir_all(&folder).map_err(|e| EngineError::io(format_args!("create {}", folder.display()), e))?;
+    for folder in [
+        config.data_root.join("containers"),
+        config.exec_root.join("containers"),
+        config.exec_root.join("seccomp"),
+        config.exec_root.join("net"),
+    ] {
+        fs::create_dir_all(&folder)
+            .map_err(|e| EngineError::io(format_args!("create {}", folder.display()), e))?;
         fs::set_permissions(&folder, fs::Permissions::from_mode(0o700))
             .map_err(|e| EngineError::io(format_args!("prepare {}", folder.display()), e))?;
     }
@@ -123,7 +134,8 @@ fn shim_program(config: &Config) -> Result<PathBuf> {
     let path = match &config.shim {
         Some(path) => path.clone(),
         None => {
-            let own = std::env::current_exe().map_err(|e| EngineError::io("find the engine's own program", e))?;
+            let own =
+                std::env::current_exe().map_err(|e| EngineError::io("find the engine's own program", e))?;
             own.parent().unwrap_or(Path::new("/")).join("creel-shim")
         }
     };

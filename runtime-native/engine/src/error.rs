@@ -111,7 +111,10 @@ pub type Result<T> = std::result::Result<T, EngineError>;
 impl EngineError {
     /// An error of `code` that says `text`.
     pub fn new(code: ErrorCode, text: impl Into<String>) -> Self {
-        Self { code, text: text.into() }
+        Self {
+            code,
+            text: text.into(),
+        }
     }
 
     /// A request that makes no sense.
@@ -141,16 +144,20 @@ impl EngineError {
 
     /// The same error, with what was being done put in front.
     pub fn context(self, what: impl std::fmt::Display) -> Self {
-        Self { code: self.code, text: format!("{what}: {}", self.text) }
+        Self {
+            code: self.code,
+            text: format!("{what}: {}", self.text),
+        }
     }
 }
 
 impl From<EngineError> for Status {
     fn from(error: EngineError) -> Self {
         let mut status = Status::new(error.code.grpc(), error.text);
-        status
-            .metadata_mut()
-            .insert("creel-code", tonic::metadata::MetadataValue::from_static(error.code.name()));
+        status.metadata_mut().insert(
+            "creel-code",
+            tonic::metadata::MetadataValue::from_static(error.code.name()),
+        );
         status
     }
 }

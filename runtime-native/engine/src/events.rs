@@ -29,14 +29,26 @@ pub struct Reader {
 
 impl Default for Events {
     fn default() -> Self {
-        let ring = Ring { next_seq: 1, events: VecDeque::new() };
-        Self { ring: Mutex::new(ring), newest: watch::Sender::new(0) }
+        let ring = Ring {
+            next_seq: 1,
+            events: VecDeque::new(),
+        };
+        Self {
+            ring: Mutex::new(ring),
+            newest: watch::Sender::new(0),
+        }
     }
 }
 
 impl Events {
     /// Adds an event.
-    pub fn emit(&self, kind: &str, action: &str, id: &str, attributes: impl IntoIterator<Item = (String, String)>) {
+    pub fn emit(
+        &self,
+        kind: &str,
+        action: &str,
+        id: &str,
+        attributes: impl IntoIterator<Item = (String, String)>,
+    ) {
         let attributes: BTreeMap<_, _> = attributes.into_iter().collect();
         let mut ring = self.ring.lock().expect("no panic while locked");
         let seq = ring.next_seq;
@@ -61,7 +73,10 @@ impl Events {
     pub fn reader(&self, since: u64) -> Reader {
         let ring = self.ring.lock().expect("no panic while locked");
         let next = if since == 0 { ring.next_seq } else { since + 1 };
-        Reader { next, newest: self.newest.subscribe() }
+        Reader {
+            next,
+            newest: self.newest.subscribe(),
+        }
     }
 
     /// The events that wait for `reader`; waits for at least one.

@@ -39,11 +39,16 @@ pub fn info(engine: &Engine) -> InfoReply {
 fn memory() -> i64 {
     let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let total = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
-    total.and_then(|t| t.trim().trim_end_matches(" kB").parse::<i64>().ok()).unwrap_or(0) * 1024
+    total
+        .and_then(|t| t.trim().trim_end_matches(" kB").parse::<i64>().ok())
+        .unwrap_or(0)
+        * 1024
 }
 
 fn operating_system() -> String {
-    let text = ["/etc/os-release", "/usr/lib/os-release"].iter().find_map(|p| fs::read_to_string(p).ok());
+    let text = ["/etc/os-release", "/usr/lib/os-release"]
+        .iter()
+        .find_map(|p| fs::read_to_string(p).ok());
     let text = text.unwrap_or_default();
     let name = text.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="));
     name.map_or_else(|| "Linux".to_owned(), |n| n.trim_matches('"').to_owned())

@@ -31,6 +31,9 @@ fn main() -> ExitCode {
         .with_max_level(config.log_level)
         .with_writer(std::io::stderr)
         .init();
+    // Threads that come and go would each leave a heap of their own behind.
+    // SAFETY: a setting of the allocator, before any other thread runs.
+    unsafe { libc::mallopt(libc::M_ARENA_MAX, 2) };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .thread_stack_size(1 << 20)

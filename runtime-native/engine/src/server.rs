@@ -20,8 +20,10 @@ const GRACE: Duration = Duration::from_secs(2);
 
 /// Opens the engine and serves until it is asked to end. Containers go on.
 pub async fn run(config: Config) -> Result<()> {
-    let mut terminate = signal(SignalKind::terminate()).map_err(|e| EngineError::io("watch for signals", e))?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(|e| EngineError::io("watch for signals", e))?;
+    let mut terminate =
+        signal(SignalKind::terminate()).map_err(|e| EngineError::io("watch for signals", e))?;
+    let mut interrupt =
+        signal(SignalKind::interrupt()).map_err(|e| EngineError::io("watch for signals", e))?;
     let engine = Engine::open(config.clone()).await?;
     let listener = listen(&config.socket)?;
     if let Some(pidfile) = &config.pidfile {
@@ -44,12 +46,12 @@ pub async fn run(config: Config) -> Result<()> {
     tokio::select! {
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
-        () = engine.stop_requested.notified() => {}
+        () = engine.stopped() => {}
     }
     engine.request_stop();
     // The answer to the call that asked for it goes out first.
     let _ = quit.send(());
-    // Streams without an end, such as events, are cut.
+    // Whatever still goes on then is cut.
     let _ = tokio::time::timeout(GRACE, serve).await;
     let _ = fs::remove_file(&config.socket);
     if let Some(pidfile) = &config.pidfile {
@@ -66,7 +68,10 @@ fn listen(path: &Path) -> Result<UnixListener> {
     }
     // The lock on the data root says that no other engine is behind it; another's socket is not ours to take.
     if std::os::unix::net::UnixStream::connect(path).is_ok() {
-        return Err(EngineError::conflict(format!("another program listens on {}", path.display())));
+        return Err(EngineError::conflict(format!(
+            "another program listens on {}",
+            path.display()
+        )));
     }
     let _ = fs::remove_file(path);
     let listener = UnixListener::bind(path).map_err(failed)?;

@@ -37,7 +37,9 @@ fn volume_error(error: creel_storage::StorageError) -> EngineError {
 impl Volumes {
     /// Opens the volumes below the data root.
     pub fn open(data_root: &Path) -> Result<Self> {
-        Ok(Self { store: VolumeStore::open(data_root).map_err(volume_error)? })
+        Ok(Self {
+            store: VolumeStore::open(data_root).map_err(volume_error)?,
+        })
     }
 
     /// Makes a volume, or gives the one of that name.

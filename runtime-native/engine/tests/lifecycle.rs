@@ -15,7 +15,10 @@ async fn a_container_lives_and_leaves_nothing() {
     let id = engine.create("web", spec(&["sleep", "600"])).await.unwrap();
     assert_eq!(engine.status("web").await, "created");
     engine.start_container("web").await.unwrap();
-    assert_code(&engine.start_container(&id[..10]).await.unwrap_err(), "not_modified");
+    assert_code(
+        &engine.start_container(&id[..10]).await.unwrap_err(),
+        "not_modified",
+    );
     let shown = engine.inspect("web").await.unwrap();
     assert!(shown.endpoints[0].address.starts_with("172.17.0."), "{shown:?}");
     let error = engine.create("web", spec(&["sleep", "600"])).await.unwrap_err();

@@ -6,33 +6,83 @@ use common::{TestEngine, spec};
 use creel_engine::proto::{self, ContainerSpec, Mount};
 
 fn mount(kind: &str, source: &str, target: &str) -> Mount {
-    Mount { r#type: kind.into(), source: source.into(), target: target.into(), ..Default::default() }
+    Mount {
+        r#type: kind.into(),
+        source: source.into(),
+        target: target.into(),
+        ..Default::default()
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn mounts_of_every_kind() {
     let engine = TestEngine::start().await;
-    let with = |mounts: Vec<Mount>, words: &[&str]| ContainerSpec { mounts, ..spec(words) };
+    let with = |mounts: Vec<Mount>, words: &[&str]| ContainerSpec {
+        mounts,
+        ..spec(words)
+    };
     // An empty volume is filled with what the image has there, and keeps what is written.
-    let (code, output) = engine.run(with(vec![mount("volume", "seeded", "/data")], &["cat", "/data/seed"])).await;
+    let (code, output) = engine
+        .run(with(
+            vec![mount("volume", "seeded", "/data")],
+            &["cat", "/data/seed"],
+        ))
+        .await;
     assert_eq!((code, output.as_str()), (0, "from the image\n"));
-    let write = with(vec![mount("volume", "seeded", "/data")], &["write", "/data/more", "kept"]);
+    let write = with(
+        vec![mount("volume", "seeded", "/data")],
+        &["write", "/data/more", "kept"],
+    );
     assert_eq!(engine.run(write).await.0, 0);
-    let (_, output) = engine.run(with(vec![mount("volume", "seeded", "/v")], &["cat", "/v/seed", "/v/more"])).await;
+    let (_, output) = engine
+        .run(with(
+            vec![mount("volume", "seeded", "/v")],
+            &["cat", "/v/seed", "/v/more"],
+        ))
+        .await;
     assert_eq!(output, "from the image\nkept");
-    let read_only = Mount { read_only: true, ..mount("volume", "seeded", "/v") };
-    assert_ne!(engine.run(with(vec![read_only], &["write", "/v/x", "no"])).await.0, 0);
+    let read_only = Mount {
+        read_only: true,
+        ..mount("volume", "seeded", "/v")
+    };
+    assert_ne!(
+        engine
+            .run(with(vec![read_only], &["write", "/v/x", "no"]))
+            .await
+            .0,
+        0
+    );
 
     let host = engine.dir.path().join("host");
     std::fs::create_dir(&host).unwrap();
     let bind = mount("bind", host.to_str().unwrap(), "/bound");
-    assert_eq!(engine.run(with(vec![bind], &["write", "/bound/out", "seen"])).await.0, 0);
+    assert_eq!(
+        engine
+            .run(with(vec![bind], &["write", "/bound/out", "seen"]))
+            .await
+            .0,
+        0
+    );
     assert_eq!(std::fs::read_to_string(host.join("out")).unwrap(), "seen");
-    let tmpfs = Mount { tmpfs_size: 1 << 20, ..mount("tmpfs", "", "/scratch") };
-    assert_eq!(engine.run(with(vec![tmpfs], &["write", "/scratch/x", "y"])).await.0, 0);
+    let tmpfs = Mount {
+        tmpfs_size: 1 << 20,
+        ..mount("tmpfs", "", "/scratch")
+    };
+    assert_eq!(
+        engine
+            .run(with(vec![tmpfs], &["write", "/scratch/x", "y"]))
+            .await
+            .0,
+        0
+    );
 
-    let (_, output) = engine.run(spec(&["cat", "/etc/hostname", "/etc/resolv.conf", "/etc/hosts"])).await;
-    assert!(output.contains("nameserver") && output.contains("localhost") && output.contains("172.17.0."), "{output}");
+    let (_, output) = engine
+        .run(spec(&["cat", "/etc/hostname", "/etc/resolv.conf", "/etc/hosts"]))
+        .await;
+    assert!(
+        output.contains("nameserver") && output.contains("localhost") && output.contains("172.17.0."),
+        "{output}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -45,7 +95,11 @@ async fn secrets_live_in_memory_alone() {
         gid: 1001,
         mode: 0o400,
     };
-    let with = ContainerSpec { files: vec![file], user: "web".into(), ..spec(&["cat", "/run/secrets/key"]) };
+    let with = ContainerSpec {
+        files: vec![file],
+        user: "web".into(),
+        ..spec(&["cat", "/run/secrets/key"])
+    };
     let id = engine.create("keeper", with).await.unwrap();
     engine.kill();
     engine.spawn().await;
@@ -66,11 +120,22 @@ async fn anonymous_volumes_go_with_their_container() {
     let engine = TestEngine::start().await;
     engine.import(&["VOLUME /cache"]).await;
     let id = engine.create("cached", spec(&["ls", "/cache"])).await.unwrap();
-    let listed = || async { engine.volumes().list(proto::ListVolumesRequest {}).await.unwrap().into_inner().volumes };
+    let listed = || async {
+        engine
+            .volumes()
+            .list(proto::ListVolumesRequest {})
+            .await
+            .unwrap()
+            .into_inner()
+            .volumes
+    };
     assert_eq!(listed().await.len(), 1);
     let name = listed().await[0].name.clone();
     let remove = proto::RemoveVolumeRequest { name, force: false };
-    common::assert_code(&engine.volumes().remove(remove).await.unwrap_err(), "volume_in_use");
+    common::assert_code(
+        &engine.volumes().remove(remove).await.unwrap_err(),
+        "volume_in_use",
+    );
     engine.remove(&id).await.unwrap();
     assert!(listed().await.is_empty());
 }

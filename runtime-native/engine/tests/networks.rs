@@ -6,8 +6,15 @@ use common::{TestEngine, assert_code, fetch, spec};
 use creel_engine::proto::{self, ContainerSpec, Network, NetworkAttachment, PortBinding};
 
 fn published(host_port: u32) -> ContainerSpec {
-    let port = PortBinding { host_port, container_port: 80, ..Default::default() };
-    ContainerSpec { ports: vec![port], ..spec(&["serve", "80"]) }
+    let port = PortBinding {
+        host_port,
+        container_port: 80,
+        ..Default::default()
+    };
+    ContainerSpec {
+        ports: vec![port],
+        ..spec(&["serve", "80"])
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -22,8 +29,16 @@ async fn a_published_port_leads_to_its_container() {
     let error = engine.start_container("second").await.unwrap_err();
     assert_code(&error, "port_taken");
     let text = error.message();
-    assert!(text.starts_with("failed to set up container networking: driver failed programming external connectivity"), "{text}");
-    assert!(text.ends_with("Bind for 0.0.0.0:8080 failed: port is already allocated"), "{text}");
+    assert!(
+        text.starts_with(
+            "failed to set up container networking: driver failed programming external connectivity"
+        ),
+        "{text}"
+    );
+    assert!(
+        text.ends_with("Bind for 0.0.0.0:8080 failed: port is already allocated"),
+        "{text}"
+    );
     // The port is free for another as soon as the first is gone.
     engine.remove("web").await.unwrap();
     engine.start_container("second").await.unwrap();
@@ -39,39 +54,95 @@ async fn a_published_port_leads_to_its_container() {
     engine.start_container(&any).await.unwrap();
     engine.printed(&any, "listening").await;
     let port = engine.inspect(&any).await.unwrap().ports[0].host_port;
-    assert!(engine.in_network(|| fetch(&format!("127.0.0.1:{port}"))).unwrap().starts_with(&any[..12]));
+    assert!(
+        engine
+            .in_network(|| fetch(&format!("127.0.0.1:{port}")))
+            .unwrap()
+            .starts_with(&any[..12])
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn names_resolve_on_networks_of_ones_own() {
     let engine = TestEngine::start().await;
-    let network = Network { name: "inner".into(), subnet: "10.77.0.0/24".into(), ..Default::default() };
-    let made = engine.networks().create(network.clone()).await.unwrap().into_inner();
-    assert_eq!((made.gateway.as_str(), made.driver.as_str()), ("10.77.0.1", "bridge"));
-    assert_code(&engine.networks().create(network).await.unwrap_err(), "network_name_taken");
-    let on = |alias: &str| NetworkAttachment { network: "inner".into(), aliases: vec![alias.into()], ..Default::default() };
-    let served = ContainerSpec { networks: vec![on("db")], ..spec(&["serve", "80"]) };
+    let network = Network {
+        name: "inner".into(),
+        subnet: "10.77.0.0/24".into(),
+        ..Default::default()
+    };
+    let made = engine
+        .networks()
+        .create(network.clone())
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(
+        (made.gateway.as_str(), made.driver.as_str()),
+        ("10.77.0.1", "bridge")
+    );
+    assert_code(
+        &engine.networks().create(network).await.unwrap_err(),
+        "network_name_taken",
+    );
+    let on = |alias: &str| NetworkAttachment {
+        network: "inner".into(),
+        aliases: vec![alias.into()],
+        ..Default::default()
+    };
+    let served = ContainerSpec {
+        networks: vec![on("db")],
+        ..spec(&["serve", "80"])
+    };
     engine.create("server", served).await.unwrap();
     engine.start_container("server").await.unwrap();
-    let address = engine.inspect("server").await.unwrap().endpoints[0].address.clone();
+    let address = engine.inspect("server").await.unwrap().endpoints[0]
+        .address
+        .clone();
     for name in ["server", "db"] {
-        let asking = ContainerSpec { networks: vec![on("asker")], ..spec(&["resolve", name]) };
+        let asking = ContainerSpec {
+            networks: vec![on("asker")],
+            ..spec(&["resolve", name])
+        };
         assert_eq!(engine.run(asking).await, (0, format!("{address}\n")), "{name}");
     }
     // A container on the default bridge joins later.
     engine.create("late", spec(&["sleep", "600"])).await.unwrap();
     engine.start_container("late").await.unwrap();
-    let connect = proto::ConnectRequest { network: "inner".into(), container_id: "late".into(), ..Default::default() };
-    let endpoint = engine.networks().connect(connect.clone()).await.unwrap().into_inner();
+    let connect = proto::ConnectRequest {
+        network: "inner".into(),
+        container_id: "late".into(),
+        ..Default::default()
+    };
+    let endpoint = engine
+        .networks()
+        .connect(connect.clone())
+        .await
+        .unwrap()
+        .into_inner();
     assert!(endpoint.address.starts_with("10.77.0."));
     assert_code(&engine.networks().connect(connect).await.unwrap_err(), "conflict");
-    let asking = ContainerSpec { networks: vec![on("asker")], ..spec(&["resolve", "late"]) };
+    let asking = ContainerSpec {
+        networks: vec![on("asker")],
+        ..spec(&["resolve", "late"])
+    };
     assert_eq!(engine.run(asking).await, (0, format!("{}\n", endpoint.address)));
-    let inspected = engine.networks().inspect(proto::NetworkRef { id: "inner".into() }).await.unwrap().into_inner();
+    let inspected = engine
+        .networks()
+        .inspect(proto::NetworkRef { id: "inner".into() })
+        .await
+        .unwrap()
+        .into_inner();
     assert_eq!(inspected.endpoints.len(), 2);
     let remove = proto::NetworkRef { id: "inner".into() };
-    assert_code(&engine.networks().remove(remove.clone()).await.unwrap_err(), "network_in_use");
-    let disconnect = proto::DisconnectRequest { network: "inner".into(), container_id: "late".into(), force: false };
+    assert_code(
+        &engine.networks().remove(remove.clone()).await.unwrap_err(),
+        "network_in_use",
+    );
+    let disconnect = proto::DisconnectRequest {
+        network: "inner".into(),
+        container_id: "late".into(),
+        force: false,
+    };
     engine.networks().disconnect(disconnect).await.unwrap();
     engine.remove("server").await.unwrap();
     engine.networks().remove(remove).await.unwrap();
@@ -92,15 +163,34 @@ async fn a_container_on_an_overlay_alone_has_a_way_out() {
     };
     engine.networks().create(overlay.clone()).await.unwrap();
     engine.networks().create(overlay).await.unwrap();
-    let on = NetworkAttachment { network: "mesh".into(), address: "10.0.1.5".into(), ..Default::default() };
-    let task = ContainerSpec { networks: vec![on], ..published(9000) };
+    let on = NetworkAttachment {
+        network: "mesh".into(),
+        address: "10.0.1.5".into(),
+        ..Default::default()
+    };
+    let task = ContainerSpec {
+        networks: vec![on],
+        ..published(9000)
+    };
     let id = engine.create("task", task).await.unwrap();
     engine.start_container("task").await.unwrap();
     engine.printed("task", "listening").await;
     let shown = engine.inspect("task").await.unwrap();
-    assert_eq!((shown.endpoints.len(), shown.endpoints[0].address.as_str()), (1, "10.0.1.5"));
+    assert_eq!(
+        (shown.endpoints.len(), shown.endpoints[0].address.as_str()),
+        (1, "10.0.1.5")
+    );
     // A port published on the node itself arrives by the gateway bridge.
-    assert!(engine.in_network(|| fetch("127.0.0.1:9000")).unwrap().starts_with(&id[..12]));
+    assert!(
+        engine
+            .in_network(|| fetch("127.0.0.1:9000"))
+            .unwrap()
+            .starts_with(&id[..12])
+    );
     engine.remove("task").await.unwrap();
-    engine.networks().remove(proto::NetworkRef { id: "mesh".into() }).await.unwrap();
+    engine
+        .networks()
+        .remove(proto::NetworkRef { id: "mesh".into() })
+        .await
+        .unwrap();
 }

@@ -13,38 +13,60 @@ async fn until<F: Future<Output = bool>>(what: &str, mut look: impl FnMut() -> F
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(LIMIT, seen).await.unwrap_or_else(|_| panic!("{what}"));
+    tokio::time::timeout(LIMIT, seen)
+        .await
+        .unwrap_or_else(|_| panic!("{what}"));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn containers_outlive_a_killed_engine() {
     let mut engine = TestEngine::start().await;
-    let port = PortBinding { host_port: 8080, container_port: 80, ..Default::default() };
-    let served = ContainerSpec { ports: vec![port], ..spec(&["serve", "80"]) };
+    let port = PortBinding {
+        host_port: 8080,
+        container_port: 80,
+        ..Default::default()
+    };
+    let served = ContainerSpec {
+        ports: vec![port],
+        ..spec(&["serve", "80"])
+    };
     engine.create("web", served).await.unwrap();
     engine.start_container("web").await.unwrap();
     engine.printed("web", "listening").await;
     engine.create("short", spec(&["sleep", "2"])).await.unwrap();
     engine.start_container("short").await.unwrap();
-    let kept = ContainerSpec { auto_remove: true, ..spec(&["sleep", "2"]) };
+    let kept = ContainerSpec {
+        auto_remove: true,
+        ..spec(&["sleep", "2"])
+    };
     engine.create("gone", kept).await.unwrap();
     engine.start_container("gone").await.unwrap();
     let before = engine.inspect("web").await.unwrap();
     engine.kill();
-    engine.in_network(|| fetch("127.0.0.1:8080")).expect("it answers without the engine");
+    engine
+        .in_network(|| fetch("127.0.0.1:8080"))
+        .expect("it answers without the engine");
     tokio::time::sleep(Duration::from_secs(3)).await;
     engine.spawn().await;
     let after = engine.inspect("web").await.unwrap();
     assert_eq!(after.state, before.state);
     assert_eq!(after.endpoints, before.endpoints);
     assert_eq!(after.ports, before.ports);
-    engine.in_network(|| fetch("127.0.0.1:8080")).expect("it answers after the engine came back");
+    engine
+        .in_network(|| fetch("127.0.0.1:8080"))
+        .expect("it answers after the engine came back");
     let short = engine.inspect("short").await.unwrap().state.unwrap();
     assert_eq!((short.status.as_str(), short.exit_code), ("exited", 0));
-    until("the auto-removed one goes", || async { engine.inspect("gone").await.is_err() }).await;
+    until("the auto-removed one goes", || async {
+        engine.inspect("gone").await.is_err()
+    })
+    .await;
     engine.create("next", spec(&["sleep", "600"])).await.unwrap();
     engine.start_container("next").await.unwrap();
-    assert_ne!(engine.inspect("next").await.unwrap().endpoints[0].address, after.endpoints[0].address);
+    assert_ne!(
+        engine.inspect("next").await.unwrap().endpoints[0].address,
+        after.endpoints[0].address
+    );
     engine.stop("web", 10).await.unwrap();
     assert_eq!(engine.inspect("web").await.unwrap().state.unwrap().exit_code, 7);
     for name in ["web", "short", "next"] {
@@ -71,46 +93,93 @@ async fn a_shutdown_leaves_containers_alone() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn restart_policies_and_timeouts() {
     let engine = TestEngine::start().await;
-    let policy = |name: &str, max_retries| Some(RestartPolicy { name: name.into(), max_retries });
-    let failing = ContainerSpec { restart: policy("on-failure", 2), ..spec(&["exit", "3"]) };
+    let policy = |name: &str, max_retries| {
+        Some(RestartPolicy {
+            name: name.into(),
+            max_retries,
+        })
+    };
+    let failing = ContainerSpec {
+        restart: policy("on-failure", 2),
+        ..spec(&["exit", "3"])
+    };
     engine.create("failing", failing).await.unwrap();
     engine.start_container("failing").await.unwrap();
-    until("it gives up", || async { engine.status("failing").await == "exited" }).await;
+    until("it gives up", || async {
+        engine.status("failing").await == "exited"
+    })
+    .await;
     let shown = engine.inspect("failing").await.unwrap();
     assert_eq!((shown.restart_count, shown.state.unwrap().exit_code), (2, 3));
-    let always = ContainerSpec { restart: policy("always", 0), ..spec(&["exit", "0"]) };
+    let always = ContainerSpec {
+        restart: policy("always", 0),
+        ..spec(&["exit", "0"])
+    };
     engine.create("always", always).await.unwrap();
     engine.start_container("always").await.unwrap();
-    until("it starts again", || async { engine.inspect("always").await.unwrap().restart_count >= 2 }).await;
+    until("it starts again", || async {
+        engine.inspect("always").await.unwrap().restart_count >= 2
+    })
+    .await;
     engine.stop("always", 1).await.unwrap();
     assert_eq!(engine.status("always").await, "exited");
     engine.create("stubborn", spec(&["stubborn"])).await.unwrap();
     engine.start_container("stubborn").await.unwrap();
     engine.printed("stubborn", "ignoring").await;
     engine.stop("stubborn", 1).await.unwrap();
-    assert_eq!(engine.inspect("stubborn").await.unwrap().state.unwrap().exit_code, 137);
+    assert_eq!(
+        engine.inspect("stubborn").await.unwrap().state.unwrap().exit_code,
+        137
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn health_is_checked() {
     let engine = TestEngine::start().await;
     let check = |words: &[&str]| {
-        let test = ["CMD", "/bin/helper"].iter().chain(words).map(|w| (*w).to_owned()).collect();
-        Some(Healthcheck { test, interval_nanos: 50_000_000, retries: 2, ..Default::default() })
+        let test = ["CMD", "/bin/helper"]
+            .iter()
+            .chain(words)
+            .map(|w| (*w).to_owned())
+            .collect();
+        Some(Healthcheck {
+            test,
+            interval_nanos: 50_000_000,
+            retries: 2,
+            ..Default::default()
+        })
     };
     let health = async |name: &str| engine.inspect(name).await.unwrap().state.unwrap().health;
-    let flagged = ContainerSpec { healthcheck: check(&["exists", "/flag"]), ..spec(&["sleep", "600"]) };
+    let flagged = ContainerSpec {
+        healthcheck: check(&["exists", "/flag"]),
+        ..spec(&["sleep", "600"])
+    };
     engine.create("flagged", flagged).await.unwrap();
     engine.start_container("flagged").await.unwrap();
     assert_eq!(health("flagged").await, "starting");
-    until("it is unhealthy", || async { health("flagged").await == "unhealthy" }).await;
+    until("it is unhealthy", || async {
+        health("flagged").await == "unhealthy"
+    })
+    .await;
     let exec = proto::ExecCreateRequest {
         container_id: "flagged".into(),
-        cmd: ["/bin/helper", "write", "/flag", "up"].map(str::to_owned).to_vec(),
+        cmd: ["/bin/helper", "write", "/flag", "up"]
+            .map(str::to_owned)
+            .to_vec(),
         ..Default::default()
     };
-    let id = engine.containers().exec_create(exec).await.unwrap().into_inner().id;
-    let start = proto::ExecStartRequest { id, detach: true, ..Default::default() };
+    let id = engine
+        .containers()
+        .exec_create(exec)
+        .await
+        .unwrap()
+        .into_inner()
+        .id;
+    let start = proto::ExecStartRequest {
+        id,
+        detach: true,
+        ..Default::default()
+    };
     engine.containers().exec_start(start).await.unwrap();
     until("it is healthy", || async { health("flagged").await == "healthy" }).await;
 }

@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use super::Container;
 use super::record::Status;
 use super::stop::shim_error;
+use crate::bulk::{closed, join};
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};
 use crate::logs::{Ending, Selection, copy_log};
@@ -35,15 +36,27 @@ impl Engine {
         };
         let status = container.status();
         if status == Status::Paused {
-            let text = format!("container {} is paused, unpause the container before attach", container.id);
+            let text = format!(
+                "container {} is paused, unpause the container before attach",
+                container.id
+            );
             return Err(EngineError::conflict(text));
         }
-        let shim_side = if request.stream || !request.logs { Some(self.shim_side(&container, wanted).await?) } else { None };
+        let shim_side = if request.stream || !request.logs {
+            Some(self.shim_side(&container, wanted).await?)
+        } else {
+            None
+        };
         let socket = self.bulk.create()?;
-        let reply = StreamReply { socket: socket.path(), raw };
+        let reply = StreamReply {
+            socket: socket.path(),
+            raw,
+        };
         let engine = self.clone();
         tokio::spawn(async move {
-            let Some(mut client) = socket.accept().await else { return };
+            let Some(mut client) = socket.accept().await else {
+                return;
+            };
             if request.logs {
                 let selection = Selection {
                     stdout: request.stdout,
@@ -55,13 +68,16 @@ impl Engine {
                     raw,
                 };
                 let log = &container.definition().log_path;
-                if copy_log(&mut client, log.as_ref(), -1, &selection, Ending::Now).await.is_err() {
+                if copy_log(&mut client, log.as_ref(), -1, &selection, Ending::Now)
+                    .await
+                    .is_err()
+                {
                     return;
                 }
             }
             let Some(shim_side) = shim_side else { return };
             engine.emit_container(&container, "attach", []);
-            let mut stream = match shim_side {
+            let stream = match shim_side {
                 ShimSide::Now(stream) => stream,
                 ShimSide::Later(joined) => {
                     drop(container);
@@ -71,12 +87,11 @@ impl Engine {
                             // The container was removed, or could not be started.
                             Err(_) => return,
                         },
-                        () = crate::bulk::closed(&client) => return,
+                        () = closed(&client) => return,
                     }
                 }
             };
-            // Either side may go at any time; there is nobody to tell.
-            let _ = tokio::io::copy_bidirectional(&mut client, &mut stream).await;
+            join(client, stream).await;
         });
         Ok(reply)
     }
@@ -91,9 +106,14 @@ impl Engine {
         let mut pending = container.pending_attaches.lock().expect("no panic while locked");
         pending.retain(|p| !p.joined.is_closed());
         if pending.len() >= MAX_PENDING {
-            return Err(EngineError::conflict("too many clients wait for the container to start"));
+            return Err(EngineError::conflict(
+                "too many clients wait for the container to start",
+            ));
         }
-        pending.push(PendingAttach { request: wanted, joined });
+        pending.push(PendingAttach {
+            request: wanted,
+            joined,
+        });
         Ok(ShimSide::Later(later))
     }
 
@@ -103,7 +123,9 @@ impl Engine {
         for waiting in pending.into_iter().filter(|p| !p.joined.is_closed()) {
             match shim.attach(waiting.request).await {
                 Ok(stream) => drop(waiting.joined.send(stream)),
-                Err(error) => tracing::warn!(container = container.id, %error, "a client could not be attached"),
+                Err(error) => {
+                    tracing::warn!(container = container.id, %error, "a client could not be attached")
+                }
             }
         }
     }

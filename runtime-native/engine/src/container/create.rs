@@ -4,7 +4,7 @@ use std::fs;
 use std::sync::Arc;
 
 use super::record::{ContainerDir, Definition, State};
-use super::{Container, files, merge, mounts, start};
+use super::{Container, files, log_options, merge, mounts};
 use crate::clock::now_nanos;
 use crate::engine::Engine;
 use crate::error::{EngineError, ErrorCode, Result};
@@ -16,12 +16,16 @@ use crate::proto::{ContainerSpec, CreateContainerRequest, NetworkAttachment};
 impl Engine {
     /// Creates a container and gives its id.
     pub async fn create(self: &Arc<Self>, request: CreateContainerRequest) -> Result<(String, Vec<String>)> {
-        let spec = request.spec.ok_or_else(|| EngineError::invalid("a container needs a spec"))?;
+        let spec = request
+            .spec
+            .ok_or_else(|| EngineError::invalid("a container needs a spec"))?;
         let mut warnings = Vec::new();
         check(&spec, &mut warnings)?;
         let networks = self.attachments(&spec)?;
         let id = ids::new_id();
-        let name = self.containers.reserve(request.name.trim_start_matches('/'), &id)?;
+        let name = self
+            .containers
+            .reserve(request.name.trim_start_matches('/'), &id)?;
         let created = self.create_named(id.clone(), name.clone(), spec, networks).await;
         match created {
             Ok(container) => {
@@ -62,7 +66,10 @@ impl Engine {
                 id,
                 name,
             };
-            let state = State { networks, ..State::default() };
+            let state = State {
+                networks,
+                ..State::default()
+            };
             let container = Arc::new(Container::new(dir, definition, state));
             let made = engine.make_parts(&container, &image);
             if let Err(error) = made {
@@ -81,7 +88,7 @@ impl Engine {
 
     fn make_parts(&self, container: &Container, image: &ResolvedImage) -> Result<()> {
         let definition = container.definition();
-        start::check_log(&definition)?;
+        log_options::read(&definition)?;
         let places = self.places(container);
         let failed = |e| EngineError::io(format_args!("create {}", container.dir.path().display()), e);
         fs::create_dir_all(container.dir.path()).map_err(failed)?;
@@ -90,9 +97,14 @@ impl Engine {
             files::put(&places.files_dir, &definition.spec.files)?;
         }
         if definition.mounts.iter().any(mounts::wants_copy) {
-            let rootfs = self.storage.mount(&container.id).map_err(crate::volume::storage_error)?;
+            let rootfs = self
+                .storage
+                .mount(&container.id)
+                .map_err(crate::volume::storage_error)?;
             let copied = mounts::copy_up(&definition.mounts, &rootfs, &self.volumes);
-            self.storage.release(&container.id).map_err(crate::volume::storage_error)?;
+            self.storage
+                .release(&container.id)
+                .map_err(crate::volume::storage_error)?;
             copied?;
         }
         container.dir.save_state(&container.state())?;
@@ -101,17 +113,24 @@ impl Engine {
 
     /// The networks a container gets, checked.
     fn attachments(&self, spec: &ContainerSpec) -> Result<Vec<NetworkAttachment>> {
-        let on = |network: &str| NetworkAttachment { network: network.into(), ..NetworkAttachment::default() };
+        let on = |network: &str| NetworkAttachment {
+            network: network.into(),
+            ..NetworkAttachment::default()
+        };
         let networks = match spec.network_mode.as_str() {
             "host" => vec![on("host")],
             "none" => vec![on("none")],
             mode if mode.starts_with("container:") => {
                 self.containers.find(&mode["container:".len()..])?;
                 if !spec.networks.is_empty() {
-                    return Err(EngineError::conflict("conflicting options: container type network can't be used with other networks"));
+                    return Err(EngineError::conflict(
+                        "conflicting options: container type network can't be used with other networks",
+                    ));
                 }
                 if !spec.ports.is_empty() {
-                    return Err(EngineError::conflict("conflicting options: port publishing and the container type network mode"));
+                    return Err(EngineError::conflict(
+                        "conflicting options: port publishing and the container type network mode",
+                    ));
                 }
                 Vec::new()
             }
@@ -130,42 +149,79 @@ fn check(spec: &ContainerSpec, warnings: &mut Vec<String>) -> Result<()> {
     if spec.image.is_empty() {
         return Err(EngineError::invalid("no image specified"));
     }
-    if !matches!(spec.runtime.as_str(), "" | "creel" | "io.containerd.runc.v2" | "runc") {
-        return Err(EngineError::invalid(format!("unknown or invalid runtime name: {}", spec.runtime)));
+    if !matches!(
+        spec.runtime.as_str(),
+        "" | "creel" | "io.containerd.runc.v2" | "runc"
+    ) {
+        return Err(EngineError::invalid(format!(
+            "unknown or invalid runtime name: {}",
+            spec.runtime
+        )));
     }
     if spec.runtime == "runc" || spec.runtime == "io.containerd.runc.v2" {
-        warnings.push("The container runs on Creel's own runtime, which the name runc stands for here.".into());
+        warnings
+            .push("The container runs on Creel's own runtime, which the name runc stands for here.".into());
     }
     if !matches!(spec.userns_mode.as_str(), "" | "host") {
-        return Err(EngineError::new(ErrorCode::Unsupported, "user namespaces are not supported by this version of Creel"));
+        return Err(EngineError::new(
+            ErrorCode::Unsupported,
+            "user namespaces are not supported by this version of Creel",
+        ));
     }
     if spec.init {
-        return Err(EngineError::new(ErrorCode::Unsupported, "an init process (--init) is not supported by this version of Creel"));
+        return Err(EngineError::new(
+            ErrorCode::Unsupported,
+            "an init process (--init) is not supported by this version of Creel",
+        ));
     }
     let restart = spec.restart.clone().unwrap_or_default();
-    if !matches!(restart.name.as_str(), "" | "no" | "always" | "on-failure" | "unless-stopped") {
-        return Err(EngineError::invalid(format!("invalid restart policy: unknown policy '{}'; use one of 'no', 'always', 'on-failure', or 'unless-stopped'", restart.name)));
+    if !matches!(
+        restart.name.as_str(),
+        "" | "no" | "always" | "on-failure" | "unless-stopped"
+    ) {
+        return Err(EngineError::invalid(format!(
+            "invalid restart policy: unknown policy '{}'; use one of 'no', 'always', 'on-failure', or 'unless-stopped'",
+            restart.name
+        )));
     }
     if spec.auto_remove && !matches!(restart.name.as_str(), "" | "no") {
-        return Err(EngineError::invalid("can't create 'AutoRemove' container with restart policy"));
+        return Err(EngineError::invalid(
+            "can't create 'AutoRemove' container with restart policy",
+        ));
     }
     let resources = spec.resources.clone().unwrap_or_default();
     if resources.memory != 0 && resources.memory < 6 << 20 {
         return Err(EngineError::invalid("Minimum memory limit allowed is 6MB"));
     }
     if resources.memory_swap > 0 && resources.memory_swap < resources.memory {
-        return Err(EngineError::invalid("Minimum memoryswap limit should be larger than memory limit, see usage"));
+        return Err(EngineError::invalid(
+            "Minimum memoryswap limit should be larger than memory limit, see usage",
+        ));
+    }
+    if resources.blkio_weight != 0 {
+        warnings.push("This version of Creel sets no block I/O weight. It is ignored.".into());
+    }
+    if resources.oom_kill_disable {
+        warnings.push(
+            "This version of Creel cannot disable the OOM killer for a container. It is ignored.".into(),
+        );
     }
     if resources.nano_cpus < 0 {
         return Err(EngineError::invalid("Range of CPUs is from 0.01 and up"));
     }
     for binding in &spec.ports {
         if binding.container_port == 0 || binding.container_port > 65535 || binding.host_port > 65535 {
-            let text = format!("invalid port binding {}:{}", binding.host_port, binding.container_port);
+            let text = format!(
+                "invalid port binding {}:{}",
+                binding.host_port, binding.container_port
+            );
             return Err(EngineError::invalid(text));
         }
         if !matches!(binding.protocol.as_str(), "" | "tcp" | "udp") {
-            return Err(EngineError::invalid(format!("invalid protocol {:?}: tcp or udp", binding.protocol)));
+            return Err(EngineError::invalid(format!(
+                "invalid protocol {:?}: tcp or udp",
+                binding.protocol
+            )));
         }
     }
     Ok(())

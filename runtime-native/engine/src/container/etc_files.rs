@@ -49,23 +49,35 @@ impl EtcFiles<'_> {
     fn hosts(&self) -> String {
         let mut text = match self.host_network {
             true => fs::read_to_string("/etc/hosts").unwrap_or_default(),
-            false => "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::\tip6-localnet\n\
+            false => {
+                "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::\tip6-localnet\n\
                       ff00::\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n"
-                .to_owned(),
+                    .to_owned()
+            }
         };
         if !text.ends_with('\n') && !text.is_empty() {
             text.push('\n');
         }
         for extra in self.extra_hosts {
-            let Some((name, address)) = extra.split_once([':', '=']) else { continue };
-            let address = if address == "host-gateway" { self.host_gateway } else { address };
+            let Some((name, address)) = extra.split_once([':', '=']) else {
+                continue;
+            };
+            let address = if address == "host-gateway" {
+                self.host_gateway
+            } else {
+                address
+            };
             let address = address.trim_start_matches('[').trim_end_matches(']');
             let _ = writeln!(text, "{address}\t{name}");
         }
         for endpoint in self.endpoints.iter().filter(|e| !e.address.is_empty()) {
             let _ = match self.domainname {
                 "" => writeln!(text, "{}\t{}", endpoint.address, self.hostname),
-                domain => writeln!(text, "{}\t{}.{domain} {}", endpoint.address, self.hostname, self.hostname),
+                domain => writeln!(
+                    text,
+                    "{}\t{}.{domain} {}",
+                    endpoint.address, self.hostname, self.hostname
+                ),
             };
         }
         text
@@ -88,8 +100,12 @@ impl EtcFiles<'_> {
             Resolver::Embedded => vec![EMBEDDED.to_owned()],
             Resolver::Host | Resolver::Same => {
                 // The host's loopback is not the container's.
-                let usable = |server: &String| self.host_network || !(server.starts_with("127.") || server == "::1");
-                let servers: Vec<_> = or(dns.servers, words("nameserver")).into_iter().filter(usable).collect();
+                let usable =
+                    |server: &String| self.host_network || !(server.starts_with("127.") || server == "::1");
+                let servers: Vec<_> = or(dns.servers, words("nameserver"))
+                    .into_iter()
+                    .filter(usable)
+                    .collect();
                 or(servers, FALLBACK.map(str::to_owned).to_vec())
             }
         };
@@ -143,24 +159,44 @@ mod tests {
     fn resolvers_by_network() {
         let host = "nameserver 127.0.0.53\nnameserver 10.0.0.2\nsearch corp lan\noptions edns0\n";
         let text = files(None, Resolver::Host).resolv_conf(host);
-        assert!(text.contains("nameserver 10.0.0.2\nsearch corp lan\noptions edns0\n") && !text.contains("127."));
+        assert!(
+            text.contains("nameserver 10.0.0.2\nsearch corp lan\noptions edns0\n") && !text.contains("127.")
+        );
         let text = files(None, Resolver::Embedded).resolv_conf(host);
         assert!(text.contains("nameserver 127.0.0.11\n") && text.contains("options edns0 ndots:0\n"));
-        let dns = Dns { servers: vec!["9.9.9.9".into()], search: vec![".".into()], options: vec![] };
+        let dns = Dns {
+            servers: vec!["9.9.9.9".into()],
+            search: vec![".".into()],
+            options: vec![],
+        };
         let text = files(Some(&dns), Resolver::Host).resolv_conf(host);
         assert!(text.contains("nameserver 9.9.9.9\n") && !text.contains("search"));
-        assert!(files(None, Resolver::Host).resolv_conf("nameserver 127.0.0.53\n").contains("8.8.8.8"));
+        assert!(
+            files(None, Resolver::Host)
+                .resolv_conf("nameserver 127.0.0.53\n")
+                .contains("8.8.8.8")
+        );
     }
 
     #[test]
     fn hosts_name_the_container_itself() {
-        let endpoint = Endpoint { address: "172.17.0.2".into(), ..Endpoint::default() };
-        let extra = ["db:10.0.0.9".to_owned(), "host.docker.internal:host-gateway".to_owned()];
+        let endpoint = Endpoint {
+            address: "172.17.0.2".into(),
+            ..Endpoint::default()
+        };
+        let extra = [
+            "db:10.0.0.9".to_owned(),
+            "host.docker.internal:host-gateway".to_owned(),
+        ];
         let mut files = files(None, Resolver::Host);
         let endpoints = [endpoint];
         files.endpoints = &endpoints;
         files.extra_hosts = &extra;
         let text = files.hosts();
-        assert!(text.ends_with("10.0.0.9\tdb\n172.17.0.1\thost.docker.internal\n172.17.0.2\tweb.example.org web\n"));
+        assert!(
+            text.ends_with(
+                "10.0.0.9\tdb\n172.17.0.1\thost.docker.internal\n172.17.0.2\tweb.example.org web\n"
+            )
+        );
     }
 }

@@ -13,6 +13,7 @@ use super::attach::detach_keys;
 use super::record::Status;
 use super::runtime_spec::runtime_error;
 use super::stop::shim_error;
+use crate::bulk::join;
 use crate::engine::Engine;
 use crate::error::{EngineError, ErrorCode, Result};
 use crate::ids;
@@ -54,7 +55,10 @@ impl Execs {
 
     /// Forgets the execs of a container that is removed.
     pub fn forget_container(&self, container_id: &str) {
-        self.known.lock().expect("no panic while locked").retain(|_, e| e.container_id != container_id);
+        self.known
+            .lock()
+            .expect("no panic while locked")
+            .retain(|_, e| e.container_id != container_id);
     }
 }
 
@@ -80,7 +84,11 @@ impl Engine {
         };
         known.insert(id.clone(), exec);
         drop(known);
-        self.emit_container(&container, &format!("exec_create: {}", request.cmd.join(" ")), [("execID".to_owned(), id.clone())]);
+        self.emit_container(
+            &container,
+            &format!("exec_create: {}", request.cmd.join(" ")),
+            [("execID".to_owned(), id.clone())],
+        );
         Ok(id)
     }
 
@@ -91,7 +99,10 @@ impl Engine {
         let container = self.containers.find(&exec.container_id)?;
         let shim = check_running(&container)?;
         if exec.pid != 0 || exec.running {
-            return Err(EngineError::conflict(format!("exec {} has already been started", exec.id)));
+            return Err(EngineError::conflict(format!(
+                "exec {} has already been started",
+                exec.id
+            )));
         }
         let process = self.exec_process(&container, &spec)?;
         let attach = (!request.detach).then_some(AttachRequest {
@@ -101,7 +112,13 @@ impl Engine {
             detach_keys: detach_keys(&spec.detach_keys)?,
         });
         self.execs.change(&exec.id, |e| e.running = true);
-        let started = shim.exec(ExecSpec { id: exec.id.clone(), process, attach }).await;
+        let started = shim
+            .exec(ExecSpec {
+                id: exec.id.clone(),
+                process,
+                attach,
+            })
+            .await;
         let (pid, stream) = match started {
             Ok(started) => started,
             Err(error) => {
@@ -111,16 +128,30 @@ impl Engine {
         };
         self.execs.change(&exec.id, |e| e.pid = pid);
         if spec.tty && request.width > 0 && request.height > 0 {
-            let _ = shim.resize_exec(&exec.id, request.width as u16, request.height as u16).await;
+            let _ = shim
+                .resize_exec(&exec.id, request.width as u16, request.height as u16)
+                .await;
         }
-        self.emit_container(&container, &format!("exec_start: {}", spec.cmd.join(" ")), [("execID".to_owned(), exec.id.clone())]);
+        self.emit_container(
+            &container,
+            &format!("exec_start: {}", spec.cmd.join(" ")),
+            [("execID".to_owned(), exec.id.clone())],
+        );
         self.watch_exec(&container, shim, exec.id.clone());
-        let Some(mut stream) = stream else { return Ok(StreamReply { socket: String::new(), raw: spec.tty }) };
+        let Some(stream) = stream else {
+            return Ok(StreamReply {
+                socket: String::new(),
+                raw: spec.tty,
+            });
+        };
         let socket = self.bulk.create()?;
-        let reply = StreamReply { socket: socket.path(), raw: spec.tty };
+        let reply = StreamReply {
+            socket: socket.path(),
+            raw: spec.tty,
+        };
         tokio::spawn(async move {
-            if let Some(mut client) = socket.accept().await {
-                let _ = tokio::io::copy_bidirectional(&mut client, &mut stream).await;
+            if let Some(client) = socket.accept().await {
+                join(client, stream).await;
             }
         });
         Ok(reply)
@@ -137,7 +168,11 @@ impl Engine {
         });
     }
 
-    fn exec_process(&self, container: &Container, spec: &ExecCreateRequest) -> Result<creel_runtime::oci::Process> {
+    fn exec_process(
+        &self,
+        container: &Container,
+        spec: &ExecCreateRequest,
+    ) -> Result<creel_runtime::oci::Process> {
         let failed = |e| EngineError::io(format_args!("read the spec of {}", container.id), e);
         let json = std::fs::read(container.dir.file("input.json")).map_err(failed)?;
         let input: SpecInput = serde_json::from_slice(&json)
@@ -156,7 +191,11 @@ impl Engine {
         let process = ProcessInput {
             args: spec.cmd.clone(),
             env,
-            cwd: if spec.working_dir.is_empty() { input.process.cwd.clone() } else { spec.working_dir.clone() },
+            cwd: if spec.working_dir.is_empty() {
+                input.process.cwd.clone()
+            } else {
+                spec.working_dir.clone()
+            },
             user,
             terminal: spec.tty,
         };
@@ -178,7 +217,10 @@ impl Engine {
             engine.emit_container(
                 &container,
                 "exec_die",
-                [("execID".to_owned(), id.clone()), ("exitCode".to_owned(), code.to_string())],
+                [
+                    ("execID".to_owned(), id.clone()),
+                    ("exitCode".to_owned(), code.to_string()),
+                ],
             );
             drop(container);
             tokio::time::sleep(KEPT).await;
@@ -190,7 +232,9 @@ impl Engine {
     pub async fn exec_resize(&self, id: &str, width: u32, height: u32) -> Result<()> {
         let exec = self.execs.get(id)?;
         let shim = check_running(&*self.containers.find(&exec.container_id)?)?;
-        shim.resize_exec(&exec.id, width as u16, height as u16).await.map_err(shim_error)
+        shim.resize_exec(&exec.id, width as u16, height as u16)
+            .await
+            .map_err(shim_error)
     }
 
     /// What is known of an exec.
@@ -208,11 +252,23 @@ impl Engine {
         most: usize,
     ) -> Result<Option<(i32, Vec<u8>)>> {
         let shim = check_running(container)?;
-        let spec = ExecCreateRequest { cmd, ..ExecCreateRequest::default() };
+        let spec = ExecCreateRequest {
+            cmd,
+            ..ExecCreateRequest::default()
+        };
         let process = self.exec_process(container, &spec)?;
-        let attach = AttachRequest { stdin: false, stdout: true, stderr: true, detach_keys: Vec::new() };
+        let attach = AttachRequest {
+            stdin: false,
+            stdout: true,
+            stderr: true,
+            detach_keys: Vec::new(),
+        };
         let id = ids::random_hex(16);
-        let exec = ExecSpec { id: id.clone(), process, attach: Some(attach) };
+        let exec = ExecSpec {
+            id: id.clone(),
+            process,
+            attach: Some(attach),
+        };
         let (_, stream) = shim.exec(exec).await.map_err(exec_error)?;
         let output = async {
             let Some(stream) = stream else { return Vec::new() };
@@ -252,7 +308,10 @@ fn check_running(container: &Container) -> Result<Arc<Shim>> {
             "container {} is paused, unpause the container before exec",
             container.id
         ))),
-        _ => Err(EngineError::conflict(format!("container {} is not running", container.id))),
+        _ => Err(EngineError::conflict(format!(
+            "container {} is not running",
+            container.id
+        ))),
     }
 }
 

@@ -34,7 +34,10 @@ impl Engine {
             match shim.wait().await {
                 Ok(exit) | Err(ShimError::Gone(Some(exit))) => return exit,
                 Err(ShimError::Gone(None)) => {
-                    tracing::error!(container = container.id, "its shim was killed; what it left is removed");
+                    tracing::error!(
+                        container = container.id,
+                        "its shim was killed; what it left is removed"
+                    );
                     return lost(137);
                 }
                 Err(error) => {
@@ -106,7 +109,9 @@ impl Engine {
         let state = container.state();
         if !state.sandbox.is_empty() {
             let endpoints = state.endpoints.iter().chain(&state.gateway_endpoint);
-            let addresses = endpoints.filter_map(|e| Some((e.network_id.clone(), e.address.parse().ok()?))).collect();
+            let addresses = endpoints
+                .filter_map(|e| Some((e.network_id.clone(), e.address.parse().ok()?)))
+                .collect();
             self.networks.detach(&state.sandbox, addresses);
         }
         let (storage, id) = (self.storage.clone(), container.id.clone());
@@ -157,7 +162,12 @@ impl Engine {
 
 /// The exit of a process of which nothing else is known.
 pub(super) fn lost(code: i32) -> ExitStatus {
-    ExitStatus { code, signal: None, oom_killed: false, finished_at: rfc3339_nano(now_nanos()) }
+    ExitStatus {
+        code,
+        signal: None,
+        oom_killed: false,
+        finished_at: rfc3339_nano(now_nanos()),
+    }
 }
 
 /// Docker's rules for when a container starts again.
@@ -193,8 +203,15 @@ mod tests {
 
     #[test]
     fn policies() {
-        let policy = |name: &str, max_retries| RestartPolicy { name: name.into(), max_retries };
-        let state = |restart_count, manually_stopped| State { restart_count, manually_stopped, ..State::default() };
+        let policy = |name: &str, max_retries| RestartPolicy {
+            name: name.into(),
+            max_retries,
+        };
+        let state = |restart_count, manually_stopped| State {
+            restart_count,
+            manually_stopped,
+            ..State::default()
+        };
         assert!(!wants_restart(&policy("", 0), &state(0, false), 1));
         assert!(!wants_restart(&policy("no", 0), &state(0, false), 1));
         assert!(wants_restart(&policy("always", 0), &state(9, false), 0));

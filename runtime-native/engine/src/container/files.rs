@@ -15,18 +15,31 @@ pub fn put(dir: &Path, files: &[File]) -> Result<()> {
     let failed = |e: std::io::Error| EngineError::io(format_args!("put files into {}", dir.display()), e);
     fs::create_dir_all(dir).map_err(failed)?;
     let bytes: usize = files.iter().map(|f| f.data.len().next_multiple_of(4096)).sum();
-    let options = format!("mode=0700,size={},nr_inodes={}", bytes + (64 << 10), files.len() + 16);
+    let options = format!(
+        "mode=0700,size={},nr_inodes={}",
+        bytes + (64 << 10),
+        files.len() + 16
+    );
     let options = std::ffi::CString::new(options).expect("no zero byte");
     let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
-    rustix::mount::mount("tmpfs", dir, "tmpfs", flags, Some(options.as_c_str())).map_err(|e| failed(e.into()))?;
+    rustix::mount::mount("tmpfs", dir, "tmpfs", flags, Some(options.as_c_str()))
+        .map_err(|e| failed(e.into()))?;
     for (index, file) in files.iter().enumerate() {
         if !file.target.starts_with('/') {
-            let text = format!("invalid target {:?} of a file: it needs to be an absolute path", file.target);
+            let text = format!(
+                "invalid target {:?} of a file: it needs to be an absolute path",
+                file.target
+            );
             return Err(EngineError::invalid(text));
         }
         let path = dir.join(index.to_string());
         let mode = if file.mode == 0 { 0o444 } else { file.mode & 0o7777 };
-        let mut open = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path).map_err(failed)?;
+        let mut open = fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(failed)?;
         std::io::Write::write_all(&mut open, &file.data).map_err(failed)?;
         chown(&path, Some(file.uid), Some(file.gid)).map_err(failed)?;
         fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(mode)).map_err(failed)?;
@@ -39,14 +52,19 @@ pub fn inputs(dir: &Path, files: &[File]) -> Result<Vec<MountInput>> {
     let one = |(index, file): (usize, &File)| -> Result<MountInput> {
         let source: PathBuf = dir.join(index.to_string());
         if !source.exists() {
-            let text = format!("the content of {} is gone: it lived in memory, and the machine was started since", file.target);
+            let text = format!(
+                "the content of {} is gone: it lived in memory, and the machine was started since",
+                file.target
+            );
             return Err(EngineError::internal(text));
         }
         Ok(MountInput {
             destination: (&file.target).into(),
             kind: "bind".into(),
             source,
-            options: ["bind", "rprivate", "ro", "nosuid", "nodev", "noexec"].map(str::to_owned).to_vec(),
+            options: ["bind", "rprivate", "ro", "nosuid", "nodev", "noexec"]
+                .map(str::to_owned)
+                .to_vec(),
         })
     };
     files.iter().enumerate().map(one).collect()

@@ -46,7 +46,11 @@ impl Engine {
                 oom_killed: state.oom_killed,
                 started_nanos: state.started_nanos,
                 finished_nanos: state.finished_nanos,
-                health: if state.status == Status::Running { health.0 } else { String::new() },
+                health: if state.status == Status::Running {
+                    health.0
+                } else {
+                    String::new()
+                },
                 health_failing_streak: health.1,
                 health_log: health.2,
             }),
@@ -78,11 +82,20 @@ impl Engine {
             }
             let definition = container.definition();
             request.labels.iter().all(|(key, value)| {
-                definition.merged.labels.get(key).is_some_and(|own| value.is_empty() || own == value)
+                definition
+                    .merged
+                    .labels
+                    .get(key)
+                    .is_some_and(|own| value.is_empty() || own == value)
             })
         };
-        let mut containers: Vec<_> =
-            self.containers.all().iter().filter(|c| wanted(c)).map(|c| self.describe(c)).collect();
+        let mut containers: Vec<_> = self
+            .containers
+            .all()
+            .iter()
+            .filter(|c| wanted(c))
+            .map(|c| self.describe(c))
+            .collect();
         containers.sort_by_key(|c| std::cmp::Reverse(c.created_nanos));
         containers
     }

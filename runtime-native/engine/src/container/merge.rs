@@ -11,9 +11,17 @@ use crate::proto::{ContainerSpec, Healthcheck, ImageConfig};
 /// Merges a spec with the image's configuration, by Docker's rules.
 pub fn merge(id: &str, spec: &ContainerSpec, image: &ImageConfig) -> Result<Merged> {
     let own_entrypoint = !spec.entrypoint.is_empty() || spec.clear_entrypoint;
-    let entrypoint = if own_entrypoint { &spec.entrypoint } else { &image.entrypoint };
+    let entrypoint = if own_entrypoint {
+        &spec.entrypoint
+    } else {
+        &image.entrypoint
+    };
     // An image's command belongs to its own entrypoint, so another entrypoint drops it.
-    let cmd = if spec.cmd.is_empty() && !own_entrypoint { &image.cmd } else { &spec.cmd };
+    let cmd = if spec.cmd.is_empty() && !own_entrypoint {
+        &image.cmd
+    } else {
+        &spec.cmd
+    };
     let first = entrypoint.iter().chain(cmd).next();
     if first.is_none_or(|word| word.is_empty() && entrypoint.len() + cmd.len() == 1) {
         return Err(EngineError::invalid("no command specified"));
@@ -22,16 +30,30 @@ pub fn merge(id: &str, spec: &ContainerSpec, image: &ImageConfig) -> Result<Merg
     labels.extend(spec.labels.clone());
     let mut exposed: Vec<String> = image.exposed_ports.clone();
     exposed.extend(spec.exposed_ports.iter().cloned());
-    exposed.extend(spec.ports.iter().map(|p| format!("{}/{}", p.container_port, protocol(&p.protocol))));
+    exposed.extend(
+        spec.ports
+            .iter()
+            .map(|p| format!("{}/{}", p.container_port, protocol(&p.protocol))),
+    );
     exposed.sort();
     exposed.dedup();
-    let stop_signal = if spec.stop_signal.is_empty() { &image.stop_signal } else { &spec.stop_signal };
+    let stop_signal = if spec.stop_signal.is_empty() {
+        &image.stop_signal
+    } else {
+        &spec.stop_signal
+    };
     let working_dir = or(&spec.working_dir, &image.working_dir);
     if !working_dir.is_empty() && !working_dir.starts_with('/') {
-        let text = format!("the working directory '{working_dir}' is invalid, it needs to be an absolute path");
+        let text =
+            format!("the working directory '{working_dir}' is invalid, it needs to be an absolute path");
         return Err(EngineError::invalid(text));
     }
-    let hostname = if spec.hostname.is_empty() { ids::short(id).to_owned() } else { spec.hostname.clone() };
+    let hosts_own = spec.uts_mode == "host" || spec.network_mode == "host" || on_host_network(spec);
+    let hostname = match spec.hostname.as_str() {
+        "" if hosts_own => rustix::system::uname().nodename().to_string_lossy().into_owned(),
+        "" => ids::short(id).to_owned(),
+        own => own.to_owned(),
+    };
     Ok(Merged {
         entrypoint: entrypoint.clone(),
         cmd: cmd.clone(),
@@ -44,6 +66,10 @@ pub fn merge(id: &str, spec: &ContainerSpec, image: &ImageConfig) -> Result<Merg
         hostname,
         exposed_ports: exposed,
     })
+}
+
+fn on_host_network(spec: &ContainerSpec) -> bool {
+    spec.networks.first().is_some_and(|n| n.network == "host")
 }
 
 /// The protocol of a port, `tcp` when nothing is said.
@@ -70,7 +96,10 @@ fn merge_env(image: &[String], own: &[String], tty: bool, hostname: &str) -> Vec
     }
     let has = |env: &[String], key: &str| env.iter().any(|e| name(e) == key);
     let removed = |key: &str| own.iter().any(|e| e == key);
-    let mut defaults = vec![("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")];
+    let mut defaults = vec![(
+        "PATH",
+        "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    )];
     defaults.push(("HOSTNAME", hostname));
     if tty {
         defaults.push(("TERM", "xterm"));
@@ -125,7 +154,9 @@ fn merge_health(own: Option<&Healthcheck>, image: Option<&Healthcheck>) -> Resul
             }
             Ok(Some(merged))
         }
-        Some(other) => Err(EngineError::invalid(format!("Unknown healthcheck type in health check: {other:?}"))),
+        Some(other) => Err(EngineError::invalid(format!(
+            "Unknown healthcheck type in health check: {other:?}"
+        ))),
     }
 }
 
@@ -146,7 +177,10 @@ mod tests {
             user: "web".into(),
             ..ImageConfig::default()
         };
-        let spec = ContainerSpec { env: words("B C=3"), ..ContainerSpec::default() };
+        let spec = ContainerSpec {
+            env: words("B C=3"),
+            ..ContainerSpec::default()
+        };
         let merged = merge(&"ab".repeat(32), &spec, &image).unwrap();
         assert_eq!(merged.argv(), words("/bin/app --help"));
         assert_eq!(merged.user, "web");
@@ -154,11 +188,21 @@ mod tests {
         assert!(merged.env.ends_with(&words("A=1 C=3")));
         assert_eq!(merged.stop_signal, libc::SIGTERM);
 
-        let spec = ContainerSpec { entrypoint: words("/bin/sh"), ..ContainerSpec::default() };
+        let spec = ContainerSpec {
+            entrypoint: words("/bin/sh"),
+            ..ContainerSpec::default()
+        };
         assert_eq!(merge("x", &spec, &image).unwrap().argv(), words("/bin/sh"));
-        let spec = ContainerSpec { cmd: words("serve"), ..ContainerSpec::default() };
+        let spec = ContainerSpec {
+            cmd: words("serve"),
+            ..ContainerSpec::default()
+        };
         assert_eq!(merge("x", &spec, &image).unwrap().argv(), words("/bin/app serve"));
-        let spec = ContainerSpec { clear_entrypoint: true, cmd: words("ls"), ..ContainerSpec::default() };
+        let spec = ContainerSpec {
+            clear_entrypoint: true,
+            cmd: words("ls"),
+            ..ContainerSpec::default()
+        };
         assert_eq!(merge("x", &spec, &image).unwrap().argv(), words("ls"));
         assert!(merge("x", &ContainerSpec::default(), &ImageConfig::default()).is_err());
     }

@@ -8,6 +8,7 @@ pub mod exit;
 pub mod files;
 pub mod health;
 pub mod inspect;
+pub mod log_options;
 pub mod merge;
 pub mod mounts;
 pub mod networking;

@@ -39,13 +39,21 @@ pub fn undo(resolved: &Resolved, volumes: &Volumes) {
     }
 }
 
-fn resolve_into(resolved: &mut Resolved, spec: &ContainerSpec, image: &ImageConfig, volumes: &Volumes) -> Result<()> {
+fn resolve_into(
+    resolved: &mut Resolved,
+    spec: &ContainerSpec,
+    image: &ImageConfig,
+    volumes: &Volumes,
+) -> Result<()> {
     for mount in &spec.mounts {
         let target = clean_target(&mount.target)?;
         if resolved.mounts.iter().any(|m| m.target == target) {
             return Err(EngineError::invalid(format!("Duplicate mount point: {target}")));
         }
-        let mut mount = Mount { target, ..mount.clone() };
+        let mut mount = Mount {
+            target,
+            ..mount.clone()
+        };
         match mount.r#type.as_str() {
             "bind" => resolve_bind(&mut mount)?,
             "volume" => resolve_volume(&mut mount, resolved, volumes)?,
@@ -62,7 +70,11 @@ fn resolve_into(resolved: &mut Resolved, spec: &ContainerSpec, image: &ImageConf
         if resolved.mounts.iter().any(|m| m.target == target) {
             continue;
         }
-        let mut mount = Mount { r#type: "volume".into(), target, ..Mount::default() };
+        let mut mount = Mount {
+            r#type: "volume".into(),
+            target,
+            ..Mount::default()
+        };
         resolve_volume(&mut mount, resolved, volumes)?;
         resolved.mounts.push(mount);
     }
@@ -92,7 +104,10 @@ fn clean_target(target: &str) -> Result<String> {
 fn resolve_bind(mount: &mut Mount) -> Result<()> {
     let prefix = "invalid mount config for type \"bind\"";
     if !mount.source.starts_with('/') {
-        let text = format!("{prefix}: invalid mount path: '{}' mount path must be absolute", mount.source);
+        let text = format!(
+            "{prefix}: invalid mount path: '{}' mount path must be absolute",
+            mount.source
+        );
         return Err(EngineError::invalid(text));
     }
     if !Path::new(&mount.source).exists() {
@@ -108,7 +123,11 @@ fn resolve_bind(mount: &mut Mount) -> Result<()> {
 
 fn resolve_volume(mount: &mut Mount, resolved: &mut Resolved, volumes: &Volumes) -> Result<()> {
     let anonymous = mount.source.is_empty();
-    let name = if anonymous { ids::new_id() } else { mount.source.clone() };
+    let name = if anonymous {
+        ids::new_id()
+    } else {
+        mount.source.clone()
+    };
     let labels: BTreeMap<_, _> = mount.volume_labels.clone().into_iter().collect();
     let options: BTreeMap<_, _> = mount.volume_options.clone().into_iter().collect();
     if !volumes.exists(&name) {
@@ -132,7 +151,10 @@ pub fn source_path(mount: &Mount, volumes: &Volumes) -> Result<PathBuf> {
             }
             // Followed inside the volume, wherever its links point.
             let failed = |e| {
-                let text = format!("cannot access the subpath {:?} of the volume {}: {e}", mount.subpath, mount.source);
+                let text = format!(
+                    "cannot access the subpath {:?} of the volume {}: {e}",
+                    mount.subpath, mount.source
+                );
                 EngineError::invalid(text)
             };
             let base = fs::File::open(&root).map_err(failed)?;
@@ -199,7 +221,12 @@ pub fn copy_up(mounts: &[Mount], rootfs: &Path, volumes: &Volumes) -> Result<()>
         if !empty {
             continue;
         }
-        let failed = |e| EngineError::io(format_args!("copy the image's {} into its volume", mount.target), e);
+        let failed = |e| {
+            EngineError::io(
+                format_args!("copy the image's {} into its volume", mount.target),
+                e,
+            )
+        };
         let root = fs::File::open(rootfs).map_err(failed)?;
         let inside = match creel_runtime::rootfs::open_in_root(
             &root,

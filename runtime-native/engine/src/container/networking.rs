@@ -60,10 +60,17 @@ impl Engine {
             let text = format!("container cannot be connected to the network {}", record.name);
             return Err(EngineError::conflict(text));
         }
-        let known = state.networks.iter().any(|n| self.networks.find(&n.network).is_ok_and(|e| e.record.id == record.id));
+        let known = state.networks.iter().any(|n| {
+            self.networks
+                .find(&n.network)
+                .is_ok_and(|e| e.record.id == record.id)
+        });
         if known {
-            let text =
-                format!("endpoint with name {} already exists in network {}", container.name(), record.name);
+            let text = format!(
+                "endpoint with name {} already exists in network {}",
+                container.name(),
+                record.name
+            );
             return Err(EngineError::new(ErrorCode::Conflict, text));
         }
         let attachment = NetworkAttachment {
@@ -97,7 +104,11 @@ impl Engine {
         if !endpoint.address.is_empty() {
             self.write_etc(&container, false)?;
         }
-        self.emit_network(record, "connect", [("container".to_owned(), container.id.clone())]);
+        self.emit_network(
+            record,
+            "connect",
+            [("container".to_owned(), container.id.clone())],
+        );
         Ok(endpoint)
     }
 
@@ -111,9 +122,16 @@ impl Engine {
         };
         let _operation = container.operation.lock().await;
         let state = container.state();
-        let same = |n: &NetworkAttachment| self.networks.find(&n.network).is_ok_and(|e| e.record.id == record.id);
+        let same = |n: &NetworkAttachment| {
+            self.networks
+                .find(&n.network)
+                .is_ok_and(|e| e.record.id == record.id)
+        };
         if !state.networks.iter().any(same) {
-            let text = format!("container {} is not connected to the network {}", container.id, record.name);
+            let text = format!(
+                "container {} is not connected to the network {}",
+                container.id, record.name
+            );
             return Err(EngineError::conflict(text));
         }
         if let Some(endpoint) = state.endpoints.iter().find(|e| e.network_id == record.id) {
@@ -126,13 +144,25 @@ impl Engine {
         if container.status() == Status::Running {
             self.write_etc(&container, false)?;
         }
-        self.emit_network(record, "disconnect", [("container".to_owned(), container.id.clone())]);
+        self.emit_network(
+            record,
+            "disconnect",
+            [("container".to_owned(), container.id.clone())],
+        );
         Ok(())
     }
 
-    fn emit_network(&self, network: &Network, action: &str, more: impl IntoIterator<Item = (String, String)>) {
-        let attributes =
-            [("name".to_owned(), network.name.clone()), ("type".to_owned(), network.driver.clone())];
-        self.events.emit("network", action, &network.id, attributes.into_iter().chain(more));
+    fn emit_network(
+        &self,
+        network: &Network,
+        action: &str,
+        more: impl IntoIterator<Item = (String, String)>,
+    ) {
+        let attributes = [
+            ("name".to_owned(), network.name.clone()),
+            ("type".to_owned(), network.driver.clone()),
+        ];
+        self.events
+            .emit("network", action, &network.id, attributes.into_iter().chain(more));
     }
 }

@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use crate::error::{EngineError, Result};
 use crate::proto::{BoundPort, ContainerSpec, Endpoint, Healthcheck, Mount, NetworkAttachment};
@@ -140,13 +140,16 @@ impl ContainerDir {
     }
 
     fn save(&self, name: &str, value: &impl Serialize, durable: bool) -> Result<()> {
-        let text = serde_json::to_vec(value).map_err(|e| EngineError::internal(format!("encode {name}: {e}")))?;
+        let text =
+            serde_json::to_vec(value).map_err(|e| EngineError::internal(format!("encode {name}: {e}")))?;
         write_file(&self.0.join(name), &text, durable)
     }
 
     /// Reads both records; `None` for a container whose creation was never finished.
     pub fn load(&self) -> Result<Option<(Definition, State)>> {
-        let Some(definition) = read::<Definition>(&self.file("container.json"))? else { return Ok(None) };
+        let Some(definition) = read::<Definition>(&self.file("container.json"))? else {
+            return Ok(None);
+        };
         if definition.format > FORMAT {
             let found = definition.format;
             let text = format!(
@@ -186,7 +189,9 @@ pub fn write_file(path: &Path, bytes: &[u8], durable: bool) -> Result<()> {
     }
     fs::rename(&temporary, path).map_err(failed)?;
     if durable && let Some(parent) = path.parent() {
-        fs::File::open(parent).and_then(|d| d.sync_all()).map_err(failed)?;
+        fs::File::open(parent)
+            .and_then(|d| d.sync_all())
+            .map_err(failed)?;
     }
     Ok(())
 }

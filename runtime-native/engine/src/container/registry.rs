@@ -52,7 +52,11 @@ impl Registry {
 
     /// Makes a container visible.
     pub fn insert(&self, container: Arc<Container>) {
-        self.inner.write().expect("no panic while locked").by_id.insert(container.id.clone(), container);
+        self.inner
+            .write()
+            .expect("no panic while locked")
+            .by_id
+            .insert(container.id.clone(), container);
     }
 
     /// Forgets a container and its name.
@@ -72,8 +76,12 @@ impl Registry {
         if let Some(container) = inner.by_id.get(reference) {
             return Ok(container.clone());
         }
-        let missing =
-            || EngineError::new(ErrorCode::NoSuchContainer, format!("No such container: {reference}"));
+        let missing = || {
+            EngineError::new(
+                ErrorCode::NoSuchContainer,
+                format!("No such container: {reference}"),
+            )
+        };
         let name = reference.strip_prefix('/').unwrap_or(reference);
         if let Some(id) = inner.names.get(name) {
             return inner.by_id.get(id).cloned().ok_or_else(missing);
@@ -81,9 +89,13 @@ impl Registry {
         if reference.is_empty() {
             return Err(missing());
         }
-        let mut matching =
-            inner.by_id.range(reference.to_owned()..).take_while(|(id, _)| id.starts_with(reference));
-        let Some((_, first)) = matching.next() else { return Err(missing()) };
+        let mut matching = inner
+            .by_id
+            .range(reference.to_owned()..)
+            .take_while(|(id, _)| id.starts_with(reference));
+        let Some((_, first)) = matching.next() else {
+            return Err(missing());
+        };
         if matching.next().is_some() {
             let text = format!("multiple IDs found with provided prefix: {reference}");
             return Err(EngineError::new(ErrorCode::AmbiguousId, text));
@@ -93,7 +105,13 @@ impl Registry {
 
     /// All containers.
     pub fn all(&self) -> Vec<Arc<Container>> {
-        self.inner.read().expect("no panic while locked").by_id.values().cloned().collect()
+        self.inner
+            .read()
+            .expect("no panic while locked")
+            .by_id
+            .values()
+            .cloned()
+            .collect()
     }
 }
 

@@ -18,7 +18,12 @@ impl Engine {
         self.remove_one(&container, force, volumes).await
     }
 
-    async fn remove_one(self: &Arc<Self>, container: &Arc<Container>, force: bool, volumes: bool) -> Result<()> {
+    async fn remove_one(
+        self: &Arc<Self>,
+        container: &Arc<Container>,
+        force: bool,
+        volumes: bool,
+    ) -> Result<()> {
         if container.status() == Status::Removing {
             return Err(in_progress(container));
         }
@@ -41,7 +46,8 @@ impl Engine {
             }
             container.update(|state| state.manually_stopped = true)?;
             self.cancel_restart(container)?;
-            self.end(container, libc::SIGKILL, Duration::from_secs(10)).await?;
+            self.end(container, libc::SIGKILL, Duration::from_secs(10))
+                .await?;
         }
         container.update(|state| state.status = Status::Removing)?;
         let removed = self.remove_parts(container, volumes).await;
@@ -59,13 +65,25 @@ impl Engine {
     }
 
     /// Removes everything of a container but its entry in the registry. May be done again after a failure.
-    pub(super) async fn remove_parts(self: &Arc<Self>, container: &Arc<Container>, volumes: bool) -> Result<()> {
-        container.pending_attaches.lock().expect("no panic while locked").clear();
+    pub(super) async fn remove_parts(
+        self: &Arc<Self>,
+        container: &Arc<Container>,
+        volumes: bool,
+    ) -> Result<()> {
+        container
+            .pending_attaches
+            .lock()
+            .expect("no panic while locked")
+            .clear();
         self.execs.forget_container(&container.id);
         let places = self.places(container);
         let storage = self.storage.clone();
         let (id, dir) = (container.id.clone(), container.dir.clone());
-        let anonymous = if volumes { container.definition().anonymous_volumes.clone() } else { Vec::new() };
+        let anonymous = if volumes {
+            container.definition().anonymous_volumes.clone()
+        } else {
+            Vec::new()
+        };
         let all_volumes = self.volumes.clone();
         blocking(move || {
             storage.remove(&id).map_err(storage_error)?;
@@ -108,7 +126,9 @@ impl Engine {
         let _operation = container.operation.lock().await;
         let old = container.name();
         if old == name {
-            return Err(EngineError::invalid("Renaming a container with the same name as its current name"));
+            return Err(EngineError::invalid(
+                "Renaming a container with the same name as its current name",
+            ));
         }
         self.containers.reserve(name, &container.id)?;
         if let Err(error) = container.set_name(name) {
@@ -129,7 +149,10 @@ impl Engine {
 }
 
 fn in_progress(container: &Container) -> EngineError {
-    EngineError::conflict(format!("removal of container {} is already in progress", container.id))
+    EngineError::conflict(format!(
+        "removal of container {} is already in progress",
+        container.id
+    ))
 }
 
 fn remove_dir(dir: &std::path::Path) -> Result<()> {

@@ -26,7 +26,8 @@ impl Engine {
         for container in &containers {
             // Before anything new can take their addresses or names.
             let state = container.state();
-            self.networks.keep(state.endpoints.iter().chain(&state.gateway_endpoint));
+            self.networks
+                .keep(state.endpoints.iter().chain(&state.gateway_endpoint));
             self.containers.insert(container.clone());
         }
         self.sweep(&containers).await?;
@@ -61,10 +62,15 @@ impl Engine {
                     containers.push(Arc::new(Container::new(dir, definition, state)));
                 }
                 Ok(_) => {
-                    tracing::info!(container = id, "sweeping what is left of an unfinished creation or removal");
+                    tracing::info!(
+                        container = id,
+                        "sweeping what is left of an unfinished creation or removal"
+                    );
                     let _ = fs::remove_dir_all(dir.path());
                 }
-                Err(error) => tracing::error!(container = id, %error, "its record cannot be read; it is left alone"),
+                Err(error) => {
+                    tracing::error!(container = id, %error, "its record cannot be read; it is left alone")
+                }
             }
         }
         Ok(containers)
@@ -81,6 +87,7 @@ impl Engine {
             }
         }
         let (storage, exec_root) = (self.storage.clone(), self.config.exec_root.join("containers"));
+        let cgroup_parent = self.config.cgroup_parent.trim_end_matches('/').to_owned();
         blocking(move || {
             // A damaged record keeps what belongs to it.
             let unknown = |id: &String| !known.contains(id) && !records.join(id).exists();
@@ -90,6 +97,10 @@ impl Engine {
             for entry in fs::read_dir(&exec_root).into_iter().flatten().flatten() {
                 let id = entry.file_name().to_string_lossy().into_owned();
                 if unknown(&id) {
+                    let cgroup = format!("{cgroup_parent}/{id}");
+                    if let Err(error) = creel_shim::cleanup(&entry.path().join("shim"), &cgroup) {
+                        tracing::warn!(container = id, %error, "what is left of it stays");
+                    }
                     files::drop_all(&entry.path().join("files"));
                     let _ = fs::remove_dir_all(entry.path());
                 }
@@ -115,7 +126,11 @@ impl Engine {
                 self.tear_down(&container).await;
                 let policy = container.definition().spec.restart.clone().unwrap_or_default();
                 let was_up = state.started_nanos != 0;
-                if was_up && policy.name == "always" && state.status == Status::Exited && state.manually_stopped {
+                if was_up
+                    && policy.name == "always"
+                    && state.status == Status::Exited
+                    && state.manually_stopped
+                {
                     let _ = container.update(|s| s.status = Status::Restarting);
                     self.restart_after(container, Duration::ZERO);
                 } else if container.definition().spec.auto_remove && state.status == Status::Exited {
@@ -137,7 +152,11 @@ impl Engine {
             Err(ShimError::Gone(exit)) => {
                 self.clean_up_after_shim(&container).await;
                 let exit = exit.unwrap_or_else(|| lost(UNKNOWN_EXIT));
-                tracing::info!(container = container.id, code = exit.code, "it ended while the engine was away");
+                tracing::info!(
+                    container = container.id,
+                    code = exit.code,
+                    "it ended while the engine was away"
+                );
                 self.ended(container, exit).await;
             }
             Err(error) => {
@@ -162,7 +181,8 @@ impl Engine {
     async fn finish_removal(self: &Arc<Self>, container: &Arc<Container>) -> Result<()> {
         self.adopt_for_tear_down(container).await;
         self.tear_down(container).await;
-        self.remove_parts(container, container.definition().spec.auto_remove).await?;
+        self.remove_parts(container, container.definition().spec.auto_remove)
+            .await?;
         self.containers.remove(&container.id);
         Ok(())
     }

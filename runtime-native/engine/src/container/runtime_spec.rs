@@ -3,8 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use creel_runtime::spec::{
-    DeviceInput, MountInput, NamespaceMode, Namespaces, ProcessInput, ResourcesInput, SeccompInput, SpecInput, Ulimit,
-    resolve_user,
+    DeviceInput, MountInput, NamespaceMode, Namespaces, ProcessInput, ResourcesInput, SeccompInput,
+    SpecInput, Ulimit, resolve_user,
 };
 
 use super::record::{ContainerDir, Definition};
@@ -61,13 +61,21 @@ pub fn build(definition: &Definition, around: &Surroundings<'_>, volumes: &Volum
         "" => Namespaces::default().cgroup,
         "private" => NamespaceMode::New,
         "host" => NamespaceMode::Host,
-        other => return Err(EngineError::invalid(format!("invalid cgroup namespace mode: {other}"))),
+        other => {
+            return Err(EngineError::invalid(format!(
+                "invalid cgroup namespace mode: {other}"
+            )));
+        }
     };
     let mut all_mounts = etc_mounts(definition, around.etc, around.dir);
     all_mounts.extend(mounts::inputs(&definition.mounts, volumes)?);
     all_mounts.extend(files::inputs(around.files_dir, &spec.files)?);
     if let Some(pid) = around.shm_of {
-        all_mounts.push(bind(Path::new(&format!("/proc/{pid}/root/dev/shm")), "/dev/shm", &["rbind", "rprivate"]));
+        all_mounts.push(bind(
+            Path::new(&format!("/proc/{pid}/root/dev/shm")),
+            "/dev/shm",
+            &["rbind", "rprivate"],
+        ));
     }
     Ok(SpecInput {
         process: ProcessInput {
@@ -81,7 +89,11 @@ pub fn build(definition: &Definition, around: &Surroundings<'_>, volumes: &Volum
         readonly_rootfs: spec.read_only,
         hostname: Some(merged.hostname.clone()),
         domainname: (!spec.domainname.is_empty()).then(|| spec.domainname.clone()),
-        shm_size: if spec.shm_size > 0 { spec.shm_size as u64 } else { 64 << 20 },
+        shm_size: if spec.shm_size > 0 {
+            spec.shm_size as u64
+        } else {
+            64 << 20
+        },
         mounts: all_mounts,
         masked_paths: paths(&security, &security.masked_paths),
         readonly_paths: paths(&security, &security.readonly_paths),
@@ -93,8 +105,17 @@ pub fn build(definition: &Definition, around: &Surroundings<'_>, volumes: &Volum
             .iter()
             .map(|d| DeviceInput {
                 host_path: (&d.host_path).into(),
-                container_path: if d.container_path.is_empty() { &d.host_path } else { &d.container_path }.into(),
-                access: if d.permissions.is_empty() { "rwm".into() } else { d.permissions.clone() },
+                container_path: if d.container_path.is_empty() {
+                    &d.host_path
+                } else {
+                    &d.container_path
+                }
+                .into(),
+                access: if d.permissions.is_empty() {
+                    "rwm".into()
+                } else {
+                    d.permissions.clone()
+                },
             })
             .collect(),
         namespaces: Namespaces {
@@ -109,7 +130,11 @@ pub fn build(definition: &Definition, around: &Surroundings<'_>, volumes: &Volum
         ulimits: resources
             .ulimits
             .iter()
-            .map(|u| Ulimit { name: u.name.clone(), soft: u.soft as u64, hard: u.hard as u64 })
+            .map(|u| Ulimit {
+                name: u.name.clone(),
+                soft: u.soft as u64,
+                hard: u.hard as u64,
+            })
             .collect(),
         sysctls: spec.sysctls.clone().into_iter().collect(),
         no_new_privileges: security.no_new_privileges,
@@ -125,7 +150,11 @@ pub fn build(definition: &Definition, around: &Surroundings<'_>, volumes: &Volum
 
 /// Docker's own masked and read-only paths unless the caller gave a list.
 fn paths(security: &Security, own: &[String]) -> Option<Vec<String>> {
-    if security.default_paths || own.is_empty() { None } else { Some(own.to_vec()) }
+    if security.default_paths || own.is_empty() {
+        None
+    } else {
+        Some(own.to_vec())
+    }
 }
 
 fn limits(resources: &Resources) -> ResourcesInput {
@@ -155,14 +184,21 @@ fn bind(source: &Path, destination: &str, options: &[&str]) -> MountInput {
 
 /// The engine's three files, except where the caller mounts something of its own.
 fn etc_mounts(definition: &Definition, etc: &ContainerDir, own: &ContainerDir) -> Vec<MountInput> {
-    let files = [("/etc/hosts", etc.file("hosts")), ("/etc/resolv.conf", etc.file("resolv.conf")), ("/etc/hostname", own.file("hostname"))];
+    let files = [
+        ("/etc/hosts", etc.file("hosts")),
+        ("/etc/resolv.conf", etc.file("resolv.conf")),
+        ("/etc/hostname", own.file("hostname")),
+    ];
     let free = |target: &str| !definition.mounts.iter().any(|m| m.target == target);
-    let one = |(target, source): (&str, PathBuf)| free(target).then(|| bind(&source, target, &["rbind", "rprivate", "rw"]));
+    let one = |(target, source): (&str, PathBuf)| {
+        free(target).then(|| bind(&source, target, &["rbind", "rprivate", "rw"]))
+    };
     files.into_iter().filter_map(one).collect()
 }
 
 fn home_of(rootfs: &Path, uid: u32) -> String {
-    let passwd = creel_runtime::rootfs::read_in_root(rootfs, Path::new("/etc/passwd"), 1 << 20).unwrap_or_default();
+    let passwd =
+        creel_runtime::rootfs::read_in_root(rootfs, Path::new("/etc/passwd"), 1 << 20).unwrap_or_default();
     let home = passwd.lines().find_map(|line| {
         let fields: Vec<_> = line.split(':').collect();
         (fields.len() >= 6 && fields[2].parse() == Ok(uid)).then(|| fields[5].to_owned())

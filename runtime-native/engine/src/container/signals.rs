@@ -49,7 +49,11 @@ pub fn parse(text: &str, default: i32) -> Result<i32> {
     }
     let invalid = || EngineError::invalid(format!("invalid signal: {text}"));
     if let Ok(number) = text.parse::<i32>() {
-        return if (1..=RTMAX).contains(&number) { Ok(number) } else { Err(invalid()) };
+        return if (1..=RTMAX).contains(&number) {
+            Ok(number)
+        } else {
+            Err(invalid())
+        };
     }
     let upper = text.to_ascii_uppercase();
     let name = upper.strip_prefix("SIG").unwrap_or(&upper);

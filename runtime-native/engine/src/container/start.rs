@@ -4,15 +4,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use creel_runtime::spec::{NamespaceMode, SpecInput};
 use creel_runtime::Bundle;
+use creel_runtime::spec::{NamespaceMode, SpecInput};
 use creel_shim::client::ShimError;
-use creel_shim::protocol::{CreateRequest, FailureKind, LogConfig, LogDriver};
+use creel_shim::protocol::{CreateRequest, FailureKind};
 
 use super::etc_files::{EtcFiles, Resolver};
 use super::record::{ContainerDir, Status};
 use super::runtime_spec::{self, Surroundings, runtime_error};
-use super::Container;
+use super::{Container, log_options};
 use crate::clock::now_nanos;
 use crate::engine::Engine;
 use crate::error::{EngineError, ErrorCode, Result};
@@ -63,10 +63,14 @@ impl Engine {
                 return Err(EngineError::new(ErrorCode::NotModified, text));
             }
             Status::Paused => {
-                return Err(EngineError::conflict("cannot start a paused container, try unpause instead"));
+                return Err(EngineError::conflict(
+                    "cannot start a paused container, try unpause instead",
+                ));
             }
             Status::Removing | Status::Dead => {
-                return Err(EngineError::conflict("container is marked for removal and cannot be started"));
+                return Err(EngineError::conflict(
+                    "container is marked for removal and cannot be started",
+                ));
             }
             Status::Created | Status::Exited | Status::Restarting => {}
         }
@@ -77,7 +81,11 @@ impl Engine {
     pub(super) async fn start_held(self: &Arc<Self>, container: &Arc<Container>, again: bool) -> Result<()> {
         let started = self.bring_up(container).await;
         let Err(error) = started else {
-            let restarts = if again { container.state().restart_count + 1 } else { 0 };
+            let restarts = if again {
+                container.state().restart_count + 1
+            } else {
+                0
+            };
             container.update(|state| state.restart_count = restarts)?;
             return Ok(());
         };
@@ -113,7 +121,9 @@ impl Engine {
             (Ok(joined), Err(_)) => {
                 let addresses = crate::network::addresses(&joined.attachment);
                 self.networks.detach(&joined.attachment.sandbox, addresses);
-                return Err(rootfs.err().unwrap_or_else(|| EngineError::internal("no root file system")));
+                return Err(rootfs
+                    .err()
+                    .unwrap_or_else(|| EngineError::internal("no root file system")));
             }
             (Err(error), _) => return Err(error.context("failed to set up container networking")),
         };
@@ -132,7 +142,7 @@ impl Engine {
         self.write_etc(container, joined.of.is_some())?;
         let (pid, _) = self.namespace_of(&definition.spec.pid_mode, "pid")?;
         let (ipc, ipc_of) = self.namespace_of(&definition.spec.ipc_mode, "ipc")?;
-        
+
         let around = Surroundings {
             dir: &container.dir,
             rootfs: &rootfs,
@@ -171,7 +181,7 @@ impl Engine {
             terminal: definition.spec.tty,
             open_stdin: definition.spec.open_stdin,
             stdin_once: definition.spec.stdin_once,
-            log: log_config(definition)?,
+            log: log_options::read(definition)?,
         };
         let (shim, pid) = self.zygote.create(&request).await.map_err(create_error)?;
         let shim = Arc::new(shim);
@@ -206,7 +216,11 @@ impl Engine {
 
     async fn join_network(&self, container: &Arc<Container>) -> Result<Joined> {
         let definition = container.definition();
-        let none = |mode, of| Joined { attachment: Attachment::default(), mode, of };
+        let none = |mode, of| Joined {
+            attachment: Attachment::default(),
+            mode,
+            of,
+        };
         match definition.spec.network_mode.as_str() {
             "host" => return Ok(none(NamespaceMode::Host, None)),
             mode if mode.starts_with("container:") => {
@@ -224,7 +238,11 @@ impl Engine {
         }
         let attachment = self.networks.attach(wish).await?;
         let mode = NamespaceMode::Path(attachment.path.clone());
-        Ok(Joined { attachment, mode, of: None })
+        Ok(Joined {
+            attachment,
+            mode,
+            of: None,
+        })
     }
 
     /// What a container wants of the network.
@@ -234,20 +252,34 @@ impl Engine {
         if definition.spec.publish_all {
             for exposed in &definition.merged.exposed_ports {
                 let (port, protocol) = exposed.split_once('/').unwrap_or((exposed, "tcp"));
-                let Ok(container_port) = port.parse() else { continue };
+                let Ok(container_port) = port.parse() else {
+                    continue;
+                };
                 let known = |p: &crate::proto::PortBinding| {
                     p.container_port == container_port && super::merge::protocol(&p.protocol) == protocol
                 };
                 if !ports.iter().any(known) {
                     let protocol = protocol.to_owned();
-                    ports.push(crate::proto::PortBinding { container_port, protocol, ..Default::default() });
+                    ports.push(crate::proto::PortBinding {
+                        container_port,
+                        protocol,
+                        ..Default::default()
+                    });
                 }
             }
         }
-        let servers = definition.spec.dns.as_ref().map(|d| d.servers.clone()).unwrap_or_default();
+        let servers = definition
+            .spec
+            .dns
+            .as_ref()
+            .map(|d| d.servers.clone())
+            .unwrap_or_default();
         let dns_servers = servers
             .iter()
-            .map(|s| s.parse().map_err(|_| EngineError::invalid(format!("IP address is not correctly formatted: {s}"))))
+            .map(|s| {
+                s.parse()
+                    .map_err(|_| EngineError::invalid(format!("IP address is not correctly formatted: {s}")))
+            })
             .collect::<Result<_>>()?;
         Ok(Wish {
             container_id: container.id.clone(),
@@ -263,15 +295,31 @@ impl Engine {
         let definition = container.definition();
         let state = container.state();
         let host_network = definition.spec.network_mode == "host"
-            || state.networks.iter().any(|n| self.networks.find(&n.network).is_ok_and(|e| e.record.driver == "host"));
-        let named = state.endpoints.iter().any(|e| self.networks.find(&e.network_id).is_ok_and(|n| n.has_names()));
+            || state.networks.iter().any(|n| {
+                self.networks
+                    .find(&n.network)
+                    .is_ok_and(|e| e.record.driver == "host")
+            });
+        let named = state
+            .endpoints
+            .iter()
+            .any(|e| self.networks.find(&e.network_id).is_ok_and(|n| n.has_names()));
         let gateway = state
             .endpoints
             .iter()
             .chain(&state.gateway_endpoint)
-            .find(|e| self.networks.find(&e.network_id).is_ok_and(|n| n.record.driver == "bridge"))
+            .find(|e| {
+                self.networks
+                    .find(&e.network_id)
+                    .is_ok_and(|n| n.record.driver == "bridge")
+            })
             .map(|e| e.gateway.clone())
-            .or_else(|| self.networks.find(DEFAULT_BRIDGE).ok().map(|n| n.record.gateway.clone()));
+            .or_else(|| {
+                self.networks
+                    .find(DEFAULT_BRIDGE)
+                    .ok()
+                    .map(|n| n.record.gateway.clone())
+            });
         let files = EtcFiles {
             hostname: &definition.merged.hostname,
             domainname: &definition.spec.domainname,
@@ -300,7 +348,10 @@ impl Engine {
                     return Err(EngineError::invalid(format!("invalid {file} mode: {other}")));
                 };
                 let pid = self.running(reference)?.state().pid;
-                Ok((NamespaceMode::Path(format!("/proc/{pid}/ns/{file}").into()), Some(pid)))
+                Ok((
+                    NamespaceMode::Path(format!("/proc/{pid}/ns/{file}").into()),
+                    Some(pid),
+                ))
             }
         }
     }
@@ -310,10 +361,13 @@ impl Engine {
         let other = self.containers.find(reference)?;
         match other.status() {
             Status::Running => Ok(other),
-            Status::Restarting => {
-                Err(EngineError::conflict(format!("container {} is restarting, wait until the container is running", other.id)))
-            }
-            _ => Err(EngineError::conflict(format!("cannot join network namespace of a non running container: {reference}"))),
+            Status::Restarting => Err(EngineError::conflict(format!(
+                "container {} is restarting, wait until the container is running",
+                other.id
+            ))),
+            _ => Err(EngineError::conflict(format!(
+                "cannot join network namespace of a non running container: {reference}"
+            ))),
         }
     }
 }
@@ -326,7 +380,8 @@ fn write_bundle(dir: &ContainerDir, input: &SpecInput) -> Result<()> {
 }
 
 fn put_json(path: &Path, value: &impl serde::Serialize) -> Result<()> {
-    let json = serde_json::to_vec(value).map_err(|e| EngineError::internal(format!("encode the spec: {e}")))?;
+    let json =
+        serde_json::to_vec(value).map_err(|e| EngineError::internal(format!("encode the spec: {e}")))?;
     super::record::write_file(path, &json, false)
 }
 
@@ -342,47 +397,4 @@ fn create_error(error: ShimError) -> EngineError {
         _ => ErrorCode::ContainerFailed,
     };
     EngineError::new(code, text)
-}
-
-fn log_config(definition: &super::record::Definition) -> Result<LogConfig> {
-    let log = definition.spec.log.clone().unwrap_or_default();
-    let driver = match log.driver.as_str() {
-        "" | "json-file" | "local" => LogDriver::JsonFile,
-        "none" => LogDriver::None,
-        other => {
-            let text = format!("logger: no log driver named '{other}' is registered");
-            return Err(EngineError::invalid(text));
-        }
-    };
-    let max_file = match log.options.get("max-file") {
-        None => 1,
-        Some(text) => text
-            .parse()
-            .ok()
-            .filter(|n| *n > 0)
-            .ok_or_else(|| EngineError::invalid(format!("invalid value for max-file: {text}")))?,
-    };
-    let max_size = log.options.get("max-size").map_or(Ok(0), |text| parse_size(text))?;
-    Ok(LogConfig { driver, path: (&definition.log_path).into(), max_size, max_file })
-}
-
-/// Checks what can be wrong in a container's log options before it is created.
-pub fn check_log(definition: &super::record::Definition) -> Result<()> {
-    log_config(definition).map(|_| ())
-}
-
-fn parse_size(text: &str) -> Result<u64> {
-    let invalid = || EngineError::invalid(format!("invalid value for max-size: {text}"));
-    let lower = text.to_ascii_lowercase();
-    if lower == "-1" {
-        return Ok(0);
-    }
-    let lower = lower.trim_end_matches('b').trim_end_matches('i');
-    let (digits, factor) = match lower.chars().last() {
-        Some('k') => (&lower[..lower.len() - 1], 1u64 << 10),
-        Some('m') => (&lower[..lower.len() - 1], 1 << 20),
-        Some('g') => (&lower[..lower.len() - 1], 1 << 30),
-        _ => (lower, 1),
-    };
-    digits.parse::<u64>().ok().and_then(|n| n.checked_mul(factor)).ok_or_else(invalid)
 }

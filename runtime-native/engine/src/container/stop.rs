@@ -6,9 +6,9 @@ use std::time::Duration;
 use creel_shim::client::{Shim, ShimError};
 use tokio::sync::watch;
 
-use super::{Container, Life};
 use super::record::Status;
 use super::signals;
+use super::{Container, Life};
 use crate::clock::now_nanos;
 use crate::engine::Engine;
 use crate::error::{EngineError, ErrorCode, Result};
@@ -38,7 +38,11 @@ impl Engine {
             (true, 0) => 10,
             (true, own) => own,
         };
-        let patience = if seconds < 0 { FOR_EVER } else { Duration::from_secs(seconds as u64) };
+        let patience = if seconds < 0 {
+            FOR_EVER
+        } else {
+            Duration::from_secs(seconds as u64)
+        };
         container.update(|state| state.manually_stopped = true)?;
         self.end(&container, signal, patience).await?;
         self.emit_container(&container, "stop", []);
@@ -46,11 +50,21 @@ impl Engine {
     }
 
     /// Ends the process of a container whose operation lock the caller holds.
-    pub(super) async fn end(&self, container: &Arc<Container>, signal: i32, patience: Duration) -> Result<()> {
+    pub(super) async fn end(
+        &self,
+        container: &Arc<Container>,
+        signal: i32,
+        patience: Duration,
+    ) -> Result<()> {
         let mut life = container.watch();
-        let Some(shim) = container.shim() else { return Ok(()) };
+        let Some(shim) = container.shim() else {
+            return Ok(());
+        };
         self.send(container, &shim, signal).await?;
-        if tokio::time::timeout(patience, life.wait_for(|life| !life.has_process)).await.is_ok() {
+        if tokio::time::timeout(patience, life.wait_for(|life| !life.has_process))
+            .await
+            .is_ok()
+        {
             return Ok(());
         }
         self.send(container, &shim, libc::SIGKILL).await?;
@@ -62,7 +76,11 @@ impl Engine {
             Ok(_) => Ok(()),
             Err(_) => Err(EngineError::new(
                 ErrorCode::ContainerFailed,
-                format!("container {} did not end {} s after SIGKILL", container.id, AFTER_KILL.as_secs()),
+                format!(
+                    "container {} did not end {} s after SIGKILL",
+                    container.id,
+                    AFTER_KILL.as_secs()
+                ),
             )),
         }
     }
@@ -73,7 +91,8 @@ impl Engine {
             // It ended just now: that is what was wanted.
             Ok(()) | Err(ShimError::Gone(_)) => {}
             Err(ShimError::Failed(_)) if !container.status().has_process() => {}
-            Err(ShimError::Failed(failure)) if failure.kind == creel_shim::protocol::FailureKind::Conflict => {}
+            Err(ShimError::Failed(failure))
+                if failure.kind == creel_shim::protocol::FailureKind::Conflict => {}
             Err(error) => return Err(shim_error(error)),
         }
         self.emit_container(container, "kill", [("signal".to_owned(), signal.to_string())]);
@@ -167,12 +186,18 @@ impl Engine {
     pub async fn resize(&self, reference: &str, width: u32, height: u32) -> Result<()> {
         let container = self.containers.find(reference)?;
         let shim = self.shim_in(&container, Status::Running)?;
-        let size = |n: u32| u16::try_from(n).map_err(|_| EngineError::invalid(format!("invalid terminal size {n}")));
-        shim.resize(size(width)?, size(height)?).await.map_err(shim_error)?;
+        let size =
+            |n: u32| u16::try_from(n).map_err(|_| EngineError::invalid(format!("invalid terminal size {n}")));
+        shim.resize(size(width)?, size(height)?)
+            .await
+            .map_err(shim_error)?;
         self.emit_container(
             &container,
             "resize",
-            [("height".to_owned(), height.to_string()), ("width".to_owned(), width.to_string())],
+            [
+                ("height".to_owned(), height.to_string()),
+                ("width".to_owned(), width.to_string()),
+            ],
         );
         Ok(())
     }
@@ -181,13 +206,18 @@ impl Engine {
         let status = container.status();
         match container.shim() {
             Some(shim) if status == wanted => Ok(shim),
-            _ if status == Status::Paused => {
-                Err(EngineError::conflict(format!("container {} is already paused", container.id)))
-            }
-            _ if wanted == Status::Paused => {
-                Err(EngineError::conflict(format!("Container {} is not paused", container.id)))
-            }
-            _ => Err(EngineError::conflict(format!("container {} is not running", container.id))),
+            _ if status == Status::Paused => Err(EngineError::conflict(format!(
+                "container {} is already paused",
+                container.id
+            ))),
+            _ if wanted == Status::Paused => Err(EngineError::conflict(format!(
+                "Container {} is not paused",
+                container.id
+            ))),
+            _ => Err(EngineError::conflict(format!(
+                "container {} is not running",
+                container.id
+            ))),
         }
     }
 }

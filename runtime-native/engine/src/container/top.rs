@@ -18,7 +18,10 @@ impl Engine {
     pub async fn top(&self, reference: &str, ps_args: &str) -> Result<TopReply> {
         let container = self.containers.find(reference)?;
         if !matches!(container.status(), Status::Running | Status::Paused) {
-            return Err(EngineError::conflict(format!("container {} is not running", container.id)));
+            return Err(EngineError::conflict(format!(
+                "container {} is not running",
+                container.id
+            )));
         }
         let cgroup = self.places(&container).cgroup;
         let arguments = ps_args.to_owned();
@@ -34,7 +37,9 @@ impl Engine {
 }
 
 fn from_proc(pids: &BTreeSet<i32>) -> TopReply {
-    let titles = ["UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD"].map(str::to_owned).to_vec();
+    let titles = ["UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD"]
+        .map(str::to_owned)
+        .to_vec();
     let users = user_names();
     let processes = pids.iter().filter_map(|pid| one(*pid, &users)).collect();
     TopReply { titles, processes }
@@ -52,8 +57,16 @@ fn one(pid: i32, users: &HashMap<u32, String>) -> Option<TopProcess> {
     let ticks = rustix::param::clock_ticks_per_second().max(1);
     let cpu_seconds = (number(11) + number(12)) / ticks;
     let cmdline = fs::read(format!("{folder}/cmdline")).unwrap_or_default();
-    let words: Vec<_> = cmdline.split(|b| *b == 0).filter(|w| !w.is_empty()).map(String::from_utf8_lossy).collect();
-    let command = if words.is_empty() { format!("[{name}]") } else { words.join(" ") };
+    let words: Vec<_> = cmdline
+        .split(|b| *b == 0)
+        .filter(|w| !w.is_empty())
+        .map(String::from_utf8_lossy)
+        .collect();
+    let command = if words.is_empty() {
+        format!("[{name}]")
+    } else {
+        words.join(" ")
+    };
     let tty = match number(4) {
         0 => "?".to_owned(),
         device => format!("pts/{}", (device & 0xff) | ((device >> 12) & 0xfff00)),
@@ -66,7 +79,12 @@ fn one(pid: i32, users: &HashMap<u32, String>) -> Option<TopProcess> {
             "0".into(),
             start_time(number(19), ticks),
             tty,
-            format!("{:02}:{:02}:{:02}", cpu_seconds / 3600, cpu_seconds / 60 % 60, cpu_seconds % 60),
+            format!(
+                "{:02}:{:02}:{:02}",
+                cpu_seconds / 3600,
+                cpu_seconds / 60 % 60,
+                cpu_seconds % 60
+            ),
             command,
         ],
     })
@@ -74,7 +92,9 @@ fn one(pid: i32, users: &HashMap<u32, String>) -> Option<TopProcess> {
 
 fn start_time(start_ticks: u64, ticks: u64) -> String {
     let booted = fs::read_to_string("/proc/stat").ok().and_then(|stat| {
-        stat.lines().find_map(|line| line.strip_prefix("btime ")).and_then(|t| t.trim().parse::<i64>().ok())
+        stat.lines()
+            .find_map(|line| line.strip_prefix("btime "))
+            .and_then(|t| t.trim().parse::<i64>().ok())
     });
     let seconds = booted.unwrap_or(0) + (start_ticks / ticks) as i64;
     let text = crate::clock::rfc3339_nano(seconds * 1_000_000_000);
@@ -97,14 +117,24 @@ fn from_ps(pids: &BTreeSet<i32>, arguments: &str) -> Result<TopReply> {
     let output = std::process::Command::new("ps")
         .args(arguments.split_whitespace())
         .output()
-        .map_err(|e| EngineError::new(ErrorCode::Unsupported, format!("`ps {arguments}` needs the program ps: {e}")))?;
+        .map_err(|e| {
+            EngineError::new(
+                ErrorCode::Unsupported,
+                format!("`ps {arguments}` needs the program ps: {e}"),
+            )
+        })?;
     if !output.status.success() {
         let text = String::from_utf8_lossy(&output.stderr).trim().to_owned();
         return Err(EngineError::invalid(format!("ps: {text}")));
     }
     let text = String::from_utf8_lossy(&output.stdout);
     let mut lines = text.lines();
-    let titles: Vec<String> = lines.next().unwrap_or_default().split_whitespace().map(str::to_owned).collect();
+    let titles: Vec<String> = lines
+        .next()
+        .unwrap_or_default()
+        .split_whitespace()
+        .map(str::to_owned)
+        .collect();
     let column = titles
         .iter()
         .position(|t| t == "PID")
@@ -116,7 +146,10 @@ fn from_ps(pids: &BTreeSet<i32>, arguments: &str) -> Result<TopReply> {
             if !pids.contains(&pid) || words.len() < titles.len() {
                 return None;
             }
-            let mut fields: Vec<String> = words[..titles.len() - 1].iter().map(|w| (*w).to_owned()).collect();
+            let mut fields: Vec<String> = words[..titles.len() - 1]
+                .iter()
+                .map(|w| (*w).to_owned())
+                .collect();
             fields.push(words[titles.len() - 1..].join(" "));
             Some(TopProcess { fields })
         })

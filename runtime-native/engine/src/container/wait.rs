@@ -1,9 +1,12 @@
 //! Waiting for a container to end or to be removed.
 
+use std::sync::Arc;
+
 use tokio::sync::mpsc;
 
 use super::Container;
-use crate::error::{EngineError, Result};
+use crate::engine::Engine;
+use crate::error::{EngineError, ErrorCode, Result};
 use crate::proto::{WaitReply, WaitResult, wait_reply::Kind};
 
 /// What a caller waits for.
@@ -27,28 +30,46 @@ impl Condition {
 }
 
 /// Says `armed` as soon as nothing can be missed any more, and later the result. Ends early when nobody listens.
-pub fn wait(container: &Container, condition: Condition) -> mpsc::Receiver<std::result::Result<WaitReply, tonic::Status>> {
+pub fn wait(
+    engine: Arc<Engine>,
+    container: &Container,
+    condition: Condition,
+) -> mpsc::Receiver<std::result::Result<WaitReply, tonic::Status>> {
     let (sender, receiver) = mpsc::channel(2);
     let mut life = container.watch();
     let exits = life.borrow().exits;
     tokio::spawn(async move {
-        if sender.send(Ok(WaitReply { kind: Some(Kind::Armed(true)) })).await.is_err() {
+        if sender
+            .send(Ok(WaitReply {
+                kind: Some(Kind::Armed(true)),
+            }))
+            .await
+            .is_err()
+        {
             return;
         }
         let over = life.wait_for(|life| match condition {
-            Condition::NotRunning => !(life.has_process || life.restarting) || life.exits > exits || life.removed,
+            Condition::NotRunning => {
+                !(life.has_process || life.restarting) || life.exits > exits || life.removed
+            }
             Condition::NextExit => life.exits > exits || life.removed,
             Condition::Removed => life.removed,
         });
+        let stopping = || Err(EngineError::new(ErrorCode::Stopped, "creel-engine is stopping").into());
         let result = tokio::select! {
             over = over => match over {
-                Ok(life) => WaitResult { exit_code: life.exit_code, error: life.error.clone() },
+                Ok(life) => Ok(WaitResult { exit_code: life.exit_code, error: life.error.clone() }),
                 // The container is gone with its last handle: so it was removed.
-                Err(_) => WaitResult::default(),
+                Err(_) => Ok(WaitResult::default()),
             },
             () = sender.closed() => return,
+            () = engine.stopped() => stopping(),
         };
-        let _ = sender.send(Ok(WaitReply { kind: Some(Kind::Result(result)) })).await;
+        let _ = sender
+            .send(result.map(|result| WaitReply {
+                kind: Some(Kind::Result(result)),
+            }))
+            .await;
     });
     receiver
 }

@@ -10,7 +10,10 @@ use crate::proto::{self, containers_server};
 
 #[tonic::async_trait]
 impl containers_server::Containers for Door {
-    async fn create(&self, request: Request<proto::CreateContainerRequest>) -> Reply<proto::CreateContainerReply> {
+    async fn create(
+        &self,
+        request: Request<proto::CreateContainerRequest>,
+    ) -> Reply<proto::CreateContainerReply> {
         let (id, warnings) = self.0.create(request.into_inner()).await?;
         Ok(Response::new(proto::CreateContainerReply { id, warnings }))
     }
@@ -61,7 +64,10 @@ impl containers_server::Containers for Door {
         Ok(Response::new(self.0.describe(&container)))
     }
 
-    async fn list(&self, request: Request<proto::ListContainersRequest>) -> Reply<proto::ListContainersReply> {
+    async fn list(
+        &self,
+        request: Request<proto::ListContainersRequest>,
+    ) -> Reply<proto::ListContainersReply> {
         let containers = self.0.list(&request.into_inner());
         Ok(Response::new(proto::ListContainersReply { containers }))
     }
@@ -72,7 +78,11 @@ impl containers_server::Containers for Door {
         let request = request.into_inner();
         let condition = Condition::parse(&request.condition)?;
         let container = self.0.containers.find(&request.id)?;
-        Ok(Response::new(ReceiverStream::new(wait(&container, condition))))
+        Ok(Response::new(ReceiverStream::new(wait(
+            self.0.clone(),
+            &container,
+            condition,
+        ))))
     }
 
     async fn attach(&self, request: Request<proto::AttachRequest>) -> Reply<proto::StreamReply> {
@@ -100,15 +110,30 @@ impl containers_server::Containers for Door {
         let raw = definition.spec.tty;
         let selection = Selection::new(&request, raw);
         let socket = self.0.bulk.create()?;
-        let reply = proto::StreamReply { socket: socket.path(), raw };
+        let reply = proto::StreamReply {
+            socket: socket.path(),
+            raw,
+        };
         let life = container.watch();
         let ended = !life.borrow().has_process && !life.borrow().restarting;
-        let ending = if request.follow && !ended { Ending::WithContainer(life) } else { Ending::Now };
+        let ending = if request.follow && !ended {
+            Ending::WithContainer(life)
+        } else {
+            Ending::Now
+        };
         drop(container);
         tokio::spawn(async move {
-            let Some(mut stream) = socket.accept().await else { return };
-            if let Err(error) =
-                copy_log(&mut stream, definition.log_path.as_ref(), request.tail, &selection, ending).await
+            let Some(mut stream) = socket.accept().await else {
+                return;
+            };
+            if let Err(error) = copy_log(
+                &mut stream,
+                definition.log_path.as_ref(),
+                request.tail,
+                &selection,
+                ending,
+            )
+            .await
                 && error.kind() != std::io::ErrorKind::BrokenPipe
             {
                 tracing::warn!(container = definition.id, %error, "its log could not be read");
@@ -133,7 +158,9 @@ impl containers_server::Containers for Door {
 
     async fn exec_resize(&self, request: Request<proto::ResizeRequest>) -> Reply<proto::Empty> {
         let request = request.into_inner();
-        self.0.exec_resize(&request.id, request.width, request.height).await?;
+        self.0
+            .exec_resize(&request.id, request.width, request.height)
+            .await?;
         empty()
     }
 
@@ -147,6 +174,9 @@ async fn run<T: Send + 'static>(
 ) -> Result<T, tonic::Status> {
     match tokio::spawn(work).await {
         Ok(result) => Ok(result?),
-        Err(error) => Err(crate::error::EngineError::internal(format!("an operation ended unexpectedly: {error}")).into()),
+        Err(error) => Err(crate::error::EngineError::internal(format!(
+            "an operation ended unexpectedly: {error}"
+        ))
+        .into()),
     }
 }

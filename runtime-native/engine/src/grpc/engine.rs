@@ -25,6 +25,7 @@ impl engine_server::Engine for Door {
                 let batch = tokio::select! {
                     batch = engine.events.next(&mut reader) => batch,
                     () = sender.closed() => return,
+                    () = engine.stopped() => return,
                 };
                 for event in batch {
                     if sender.send(Ok(event)).await.is_err() {

@@ -12,19 +12,25 @@ impl images_server::Images for Door {
     type LoadStream = Answers<proto::Progress>;
 
     async fn load(&self, request: Request<proto::LoadRequest>) -> Reply<Self::LoadStream> {
-        Ok(Response::new(ReceiverStream::new(self.0.load(request.into_inner().quiet)?)))
+        Ok(Response::new(ReceiverStream::new(
+            self.0.load(request.into_inner().quiet)?,
+        )))
     }
 
     type ImportStream = Answers<proto::Progress>;
 
     async fn import(&self, request: Request<proto::ImportRequest>) -> Reply<Self::ImportStream> {
-        Ok(Response::new(ReceiverStream::new(self.0.import(request.into_inner())?)))
+        Ok(Response::new(ReceiverStream::new(
+            self.0.import(request.into_inner())?,
+        )))
     }
 
     type SaveStream = Answers<proto::Progress>;
 
     async fn save(&self, request: Request<proto::SaveRequest>) -> Reply<Self::SaveStream> {
-        Ok(Response::new(ReceiverStream::new(self.0.save(request.into_inner().refs)?)))
+        Ok(Response::new(ReceiverStream::new(
+            self.0.save(request.into_inner().refs)?,
+        )))
     }
 
     async fn list(&self, request: Request<proto::ListImagesRequest>) -> Reply<proto::ListImagesReply> {

@@ -35,7 +35,9 @@ pub fn routes(engine: Arc<Engine>) -> Routes {
                 .max_decoding_message_size(LARGEST)
                 .max_encoding_message_size(4 * LARGEST),
         )
-        .add_service(proto::networks_server::NetworksServer::new(door.clone()).max_decoding_message_size(LARGEST))
+        .add_service(
+            proto::networks_server::NetworksServer::new(door.clone()).max_decoding_message_size(LARGEST),
+        )
         .add_service(proto::volumes_server::VolumesServer::new(door))
 }
 

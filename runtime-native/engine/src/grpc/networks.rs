@@ -17,7 +17,13 @@ impl networks_server::Networks for Door {
     }
 
     async fn list(&self, _: Request<proto::ListNetworksRequest>) -> Reply<proto::ListNetworksReply> {
-        let networks = self.0.networks.all().iter().map(|e| self.0.describe_network(&e.record)).collect();
+        let networks = self
+            .0
+            .networks
+            .all()
+            .iter()
+            .map(|e| self.0.describe_network(&e.record))
+            .collect();
         Ok(Response::new(proto::ListNetworksReply { networks }))
     }
 

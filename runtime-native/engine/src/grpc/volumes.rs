@@ -14,12 +14,19 @@ impl volumes_server::Volumes for Door {
     async fn create(&self, request: Request<proto::Volume>) -> Reply<proto::Volume> {
         let wanted = request.into_inner();
         if !matches!(wanted.driver.as_str(), "" | "local") {
-            let text = format!("error looking up volume plugin {}: plugin \"{0}\" not found", wanted.driver);
+            let text = format!(
+                "error looking up volume plugin {}: plugin \"{0}\" not found",
+                wanted.driver
+            );
             return Err(EngineError::new(ErrorCode::NoSuchVolume, text).into());
         }
         let engine = self.0.clone();
         let volume = blocking(move || {
-            let name = if wanted.name.is_empty() { ids::new_id() } else { wanted.name };
+            let name = if wanted.name.is_empty() {
+                ids::new_id()
+            } else {
+                wanted.name
+            };
             let known = engine.volumes.exists(&name);
             let volume = engine.volumes.create(
                 &name,
@@ -27,7 +34,12 @@ impl volumes_server::Volumes for Door {
                 wanted.options.into_iter().collect(),
             )?;
             if !known {
-                engine.events.emit("volume", "create", &name, [("driver".to_owned(), "local".to_owned())]);
+                engine.events.emit(
+                    "volume",
+                    "create",
+                    &name,
+                    [("driver".to_owned(), "local".to_owned())],
+                );
             }
             Ok(volume)
         })
@@ -48,14 +60,23 @@ impl volumes_server::Volumes for Door {
                 .map(|c| c.id.clone())
                 .collect();
             if !users.is_empty() {
-                let text = format!("remove {}: volume is in use - [{}]", request.name, users.join(", "));
+                let text = format!(
+                    "remove {}: volume is in use - [{}]",
+                    request.name,
+                    users.join(", ")
+                );
                 return Err(EngineError::new(ErrorCode::VolumeInUse, text));
             }
             match engine.volumes.remove(&request.name) {
                 Err(error) if error.code == ErrorCode::NoSuchVolume && request.force => return Ok(()),
                 other => other?,
             }
-            engine.events.emit("volume", "destroy", &request.name, [("driver".to_owned(), "local".to_owned())]);
+            engine.events.emit(
+                "volume",
+                "destroy",
+                &request.name,
+                [("driver".to_owned(), "local".to_owned())],
+            );
             Ok(())
         })
         .await?;
@@ -65,10 +86,14 @@ impl volumes_server::Volumes for Door {
     async fn list(&self, _: Request<proto::ListVolumesRequest>) -> Reply<proto::ListVolumesReply> {
         let engine = self.0.clone();
         let volumes = blocking(move || engine.volumes.list()).await?;
-        Ok(Response::new(proto::ListVolumesReply { volumes: volumes.into_iter().map(describe).collect() }))
+        Ok(Response::new(proto::ListVolumesReply {
+            volumes: volumes.into_iter().map(describe).collect(),
+        }))
     }
 
     async fn inspect(&self, request: Request<proto::VolumeRef>) -> Reply<proto::Volume> {
-        Ok(Response::new(describe(self.0.volumes.inspect(&request.into_inner().name)?)))
+        Ok(Response::new(describe(
+            self.0.volumes.inspect(&request.into_inner().name)?,
+        )))
     }
 }

@@ -25,7 +25,10 @@ fn message(kind: Kind) -> std::result::Result<Progress, tonic::Status> {
 }
 
 fn text(stream: String) -> Kind {
-    Kind::Line(ProgressLine { stream, ..ProgressLine::default() })
+    Kind::Line(ProgressLine {
+        stream,
+        ..ProgressLine::default()
+    })
 }
 
 impl Engine {
@@ -76,9 +79,17 @@ impl Engine {
         };
         let (sender, receiver) = mpsc::channel(QUEUE);
         self.with_socket(sender, move |engine, stream, _| {
-            let id = engine.images.store.import(stream, &options, |_| {}).map_err(image_error)?.to_string();
+            let id = engine
+                .images
+                .store
+                .import(stream, &options, |_| {})
+                .map_err(image_error)?
+                .to_string();
             engine.emit_image("import", &id, reference.as_deref().unwrap_or(&id));
-            let done = ProgressDone { ids: vec![id.clone()], refs: reference.into_iter().collect() };
+            let done = ProgressDone {
+                ids: vec![id.clone()],
+                refs: reference.into_iter().collect(),
+            };
             Ok((vec![format!("{id}\n")], done))
         })?;
         Ok(receiver)
@@ -95,7 +106,13 @@ impl Engine {
             let mut out = BufWriter::with_capacity(256 << 10, stream);
             engine.images.store.save(&refs, &mut out).map_err(image_error)?;
             out.flush().map_err(failed)?;
-            Ok((Vec::new(), ProgressDone { ids: Vec::new(), refs }))
+            Ok((
+                Vec::new(),
+                ProgressDone {
+                    ids: Vec::new(),
+                    refs,
+                },
+            ))
         })?;
         Ok(receiver)
     }
@@ -104,7 +121,9 @@ impl Engine {
     fn with_socket(
         self: &Arc<Self>,
         sender: ProgressSender,
-        work: impl FnOnce(&Arc<Self>, UnixStream, &ProgressSender) -> Result<(Vec<String>, ProgressDone)> + Send + 'static,
+        work: impl FnOnce(&Arc<Self>, UnixStream, &ProgressSender) -> Result<(Vec<String>, ProgressDone)>
+        + Send
+        + 'static,
     ) -> Result<()> {
         let socket = self.bulk.create()?;
         let first = message(Kind::Socket(socket.path()));
@@ -124,8 +143,12 @@ impl Engine {
             };
             let worker = sender.clone();
             let done = blocking(move || {
-                let stream = stream.into_std().map_err(|e| EngineError::io("use the socket", e))?;
-                stream.set_nonblocking(false).map_err(|e| EngineError::io("use the socket", e))?;
+                let stream = stream
+                    .into_std()
+                    .map_err(|e| EngineError::io("use the socket", e))?;
+                stream
+                    .set_nonblocking(false)
+                    .map_err(|e| EngineError::io("use the socket", e))?;
                 work(&engine, stream, &worker)
             })
             .await;
@@ -146,7 +169,11 @@ impl Engine {
 fn line(step: &Step) -> Option<ProgressLine> {
     match step {
         Step::Reading { .. } => None,
-        Step::Unpacking { diff_id, bytes, total } => Some(ProgressLine {
+        Step::Unpacking {
+            diff_id,
+            bytes,
+            total,
+        } => Some(ProgressLine {
             id: short(&diff_id.to_string()),
             status: "Loading layer".into(),
             current: *bytes as i64,

@@ -39,7 +39,12 @@ pub fn describe(detail: &ImageDetail, containers: i64) -> proto::Image {
         id: image.id.to_string(),
         repo_tags: detail.repo_tags.clone(),
         repo_digests: detail.repo_digests.clone(),
-        parent: image.record.parent.as_ref().map(ToString::to_string).unwrap_or_default(),
+        parent: image
+            .record
+            .parent
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default(),
         created_nanos: created(&config.created),
         size: image.record.size as i64,
         architecture: config.architecture.clone(),

@@ -49,7 +49,9 @@ pub fn image_error(error: ImageError) -> EngineError {
 impl Images {
     /// Opens the images below the data root.
     pub fn open(data_root: &Path, storage: Arc<dyn StorageDriver>) -> Result<Self> {
-        Ok(Self { store: Arc::new(ImageStore::open(data_root, storage).map_err(image_error)?) })
+        Ok(Self {
+            store: Arc::new(ImageStore::open(data_root, storage).map_err(image_error)?),
+        })
     }
 
     /// The image that a container names.
@@ -64,7 +66,9 @@ impl Images {
 
     /// Makes a container's own layer on top of the image's.
     pub fn prepare_rootfs(&self, storage: &dyn StorageDriver, id: &str, image: &ResolvedImage) -> Result<()> {
-        storage.create(id, image.top_layer.as_ref(), &PrepareOptions::default()).map_err(storage_error)
+        storage
+            .create(id, image.top_layer.as_ref(), &PrepareOptions::default())
+            .map_err(storage_error)
     }
 
     /// Finds an image by reference, id, or the beginning of one.

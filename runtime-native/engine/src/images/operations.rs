@@ -36,7 +36,12 @@ impl Engine {
     pub fn image_inspect(&self, reference: &str) -> Result<proto::Image> {
         let detail = self.images.store.inspect(reference).map_err(image_error)?;
         let id = detail.image.id.to_string();
-        let users = self.containers.all().iter().filter(|c| c.definition().image_id == id).count();
+        let users = self
+            .containers
+            .all()
+            .iter()
+            .filter(|c| c.definition().image_id == id)
+            .count();
         Ok(describe(&detail, users as i64))
     }
 
@@ -50,10 +55,17 @@ impl Engine {
 
     /// Removes a name of an image, and with its last one the image.
     pub fn image_remove(&self, request: &proto::RemoveImageRequest) -> Result<proto::RemoveImageReply> {
-        let options = RemoveOptions { force: request.force, prune_parents: !request.no_prune };
+        let options = RemoveOptions {
+            force: request.force,
+            prune_parents: !request.no_prune,
+        };
         let id = self.images.find(&request.r#ref)?.id.to_string();
         let before = self.images.store.layers_size();
-        let steps = self.images.store.remove(&request.r#ref, options, &|id| self.image_use(id)).map_err(image_error)?;
+        let steps = self
+            .images
+            .store
+            .remove(&request.r#ref, options, &|id| self.image_use(id))
+            .map_err(image_error)?;
         let mut reply = self.removed(&id, steps);
         reply.freed_bytes = before.saturating_sub(self.images.store.layers_size()) as i64;
         Ok(reply)
@@ -62,10 +74,19 @@ impl Engine {
     /// Removes images that nobody needs.
     pub fn image_prune(&self, request: &proto::PruneImagesRequest) -> Result<proto::RemoveImageReply> {
         let filter = filters::parse(&request.filters)?;
-        let pruned = self.images.store.prune(&filter, request.all, &|id| self.image_use(id)).map_err(image_error)?;
+        let pruned = self
+            .images
+            .store
+            .prune(&filter, request.all, &|id| self.image_use(id))
+            .map_err(image_error)?;
         let mut reply = self.removed("", pruned.removed);
         reply.freed_bytes = pruned.reclaimed as i64;
-        self.events.emit("image", "prune", "", [("reclaimed".to_owned(), reply.freed_bytes.to_string())]);
+        self.events.emit(
+            "image",
+            "prune",
+            "",
+            [("reclaimed".to_owned(), reply.freed_bytes.to_string())],
+        );
         Ok(reply)
     }
 
@@ -95,10 +116,14 @@ impl Engine {
         let mut users: Vec<_> = all.iter().filter(|c| c.definition().image_id == id).collect();
         users.sort_by_key(|c| !c.status().has_process());
         let first = users.first()?;
-        Some(ImageUse { container: first.id.clone(), running: first.status().has_process() })
+        Some(ImageUse {
+            container: first.id.clone(),
+            running: first.status().has_process(),
+        })
     }
 
     pub(super) fn emit_image(&self, action: &str, id: &str, name: &str) {
-        self.events.emit("image", action, id, [("name".to_owned(), name.to_owned())]);
+        self.events
+            .emit("image", action, id, [("name".to_owned(), name.to_owned())]);
     }
 }

@@ -57,7 +57,9 @@ impl Selection {
 
     /// Appends the wire form of one line of the file to `out`, if it is wanted. A damaged line is passed over.
     pub fn render(&self, line: &[u8], out: &mut Vec<u8>) -> Verdict {
-        let Ok(entry) = serde_json::from_slice::<Entry>(line) else { return Verdict::Skip };
+        let Ok(entry) = serde_json::from_slice::<Entry>(line) else {
+            return Verdict::Skip;
+        };
         if self.since_nanos != 0 || self.until_nanos != 0 {
             let time = parse_rfc3339(&entry.time).unwrap_or(0);
             if self.until_nanos != 0 && time > self.until_nanos {
@@ -77,7 +79,11 @@ impl Selection {
             text.push(' ');
         }
         if self.details {
-            let pairs: Vec<_> = entry.attrs.iter().map(|(k, v)| format!("{}={}", escape(k), escape(v))).collect();
+            let pairs: Vec<_> = entry
+                .attrs
+                .iter()
+                .map(|(k, v)| format!("{}={}", escape(k), escape(v)))
+                .collect();
             text.push_str(&pairs.join(","));
             text.push(' ');
         }

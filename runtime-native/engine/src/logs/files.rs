@@ -10,7 +10,9 @@ const MAX_ROTATED: usize = 1000;
 /// The files that are there, newest first.
 pub fn newest_first(log: &Path) -> Vec<PathBuf> {
     let rotated = (1..MAX_ROTATED).map(|n| PathBuf::from(format!("{}.{n}", log.display())));
-    std::iter::once(log.to_path_buf()).chain(rotated.take_while(|p| p.exists())).collect()
+    std::iter::once(log.to_path_buf())
+        .chain(rotated.take_while(|p| p.exists()))
+        .collect()
 }
 
 /// A place in a log. Survives rotations: the open file is found again by its inode.
@@ -31,10 +33,18 @@ impl Cursor {
                 Err(e) if e.kind() == io::ErrorKind::NotFound => break,
                 Err(e) => return Err(e),
             };
-            let (offset, found) = if wanted == u64::MAX { (0, 0) } else { lines_back(&mut file, wanted)? };
+            let (offset, found) = if wanted == u64::MAX {
+                (0, 0)
+            } else {
+                lines_back(&mut file, wanted)?
+            };
             file.seek(SeekFrom::Start(offset))?;
             let inode = file.metadata()?.ino();
-            place = Some(Self { log: log.to_path_buf(), file, inode });
+            place = Some(Self {
+                log: log.to_path_buf(),
+                file,
+                inode,
+            });
             if wanted != u64::MAX {
                 wanted -= found;
                 if wanted == 0 {

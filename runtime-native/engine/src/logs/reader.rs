@@ -36,12 +36,19 @@ pub async fn copy_log(
     ending: Ending,
 ) -> std::io::Result<()> {
     let watch = matches!(ending, Ending::WithContainer(_)).then(|| LogWatch::new(log));
-    let mut copy = Copy { log: log.to_path_buf(), cursor: None, rest: Vec::new(), selection };
+    let mut copy = Copy {
+        log: log.to_path_buf(),
+        cursor: None,
+        rest: Vec::new(),
+        selection,
+    };
     copy.cursor = Cursor::at_tail(log, tail)?;
     if !copy.drain(stream).await? {
         return Ok(());
     }
-    let (Ending::WithContainer(mut life), Some(watch)) = (ending, watch) else { return Ok(()) };
+    let (Ending::WithContainer(mut life), Some(watch)) = (ending, watch) else {
+        return Ok(());
+    };
     let deadline = match selection.until_nanos {
         0 => Duration::from_secs(u64::from(u32::MAX)),
         until => Duration::from_nanos(until.saturating_sub(now_nanos()).max(0) as u64),
@@ -75,7 +82,9 @@ impl Copy<'_> {
         if self.cursor.is_none() {
             self.cursor = Cursor::at_tail(&self.log, -1)?;
         }
-        let Some(cursor) = &mut self.cursor else { return Ok(true) };
+        let Some(cursor) = &mut self.cursor else {
+            return Ok(true);
+        };
         let mut chunk = vec![0u8; CHUNK];
         let mut out = Vec::new();
         loop {
@@ -123,7 +132,10 @@ mod tests {
     use super::*;
 
     fn line(n: usize) -> String {
-        format!("{{\"log\":\"line {n}\\n\",\"stream\":\"stdout\",\"time\":\"2026-01-01T00:00:{:02}.000000000Z\"}}\n", n % 60)
+        format!(
+            "{{\"log\":\"line {n}\\n\",\"stream\":\"stdout\",\"time\":\"2026-01-01T00:00:{:02}.000000000Z\"}}\n",
+            n % 60
+        )
     }
 
     fn selection() -> Selection {
@@ -141,7 +153,9 @@ mod tests {
     async fn read_all(log: &Path, tail: i64, selection: &Selection) -> String {
         let (mut near, mut far) = UnixStream::pair().unwrap();
         let copy = async {
-            copy_log(&mut near, log, tail, selection, Ending::Now).await.unwrap();
+            copy_log(&mut near, log, tail, selection, Ending::Now)
+                .await
+                .unwrap();
             drop(near);
         };
         let mut text = String::new();
@@ -154,14 +168,24 @@ mod tests {
     async fn tails_across_rotated_files() {
         let dir = tempfile::tempdir().unwrap();
         let log = dir.path().join("json.log");
-        fs::write(dir.path().join("json.log.1"), (0..1000).map(line).collect::<String>()).unwrap();
+        fs::write(
+            dir.path().join("json.log.1"),
+            (0..1000).map(line).collect::<String>(),
+        )
+        .unwrap();
         fs::write(&log, (1000..1002).map(line).collect::<String>()).unwrap();
         assert_eq!(read_all(&log, 0, &selection()).await, "");
         assert_eq!(read_all(&log, 1, &selection()).await, "line 1001\n");
-        assert_eq!(read_all(&log, 3, &selection()).await, "line 999\nline 1000\nline 1001\n");
+        assert_eq!(
+            read_all(&log, 3, &selection()).await,
+            "line 999\nline 1000\nline 1001\n"
+        );
         assert_eq!(read_all(&log, -1, &selection()).await.lines().count(), 1002);
         assert_eq!(read_all(&log, 5000, &selection()).await.lines().count(), 1002);
-        let until = Selection { until_nanos: crate::clock::parse_rfc3339("2026-01-01T00:00:02Z").unwrap(), ..selection() };
+        let until = Selection {
+            until_nanos: crate::clock::parse_rfc3339("2026-01-01T00:00:02Z").unwrap(),
+            ..selection()
+        };
         assert_eq!(read_all(&log, -1, &until).await, "line 0\nline 1\nline 2\n");
     }
 
@@ -170,7 +194,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let log = dir.path().join("json.log");
         fs::write(&log, line(0)).unwrap();
-        let life = watch::Sender::new(Life { has_process: true, ..Life::default() });
+        let life = watch::Sender::new(Life {
+            has_process: true,
+            ..Life::default()
+        });
         let (mut near, mut far) = UnixStream::pair().unwrap();
         let (path, ending) = (log.clone(), Ending::WithContainer(life.subscribe()));
         let copy = tokio::spawn(async move { copy_log(&mut near, &path, -1, &selection(), ending).await });

@@ -15,7 +15,11 @@ impl Networks {
             set: request.set.into_iter().map(balancer).collect::<Result<_>>()?,
             remove: request.remove,
             set_peers: request.set_peers.iter().map(peer).collect::<Result<_>>()?,
-            remove_peers: request.remove_peers.iter().map(|a| parse_address(a)).collect::<Result<_>>()?,
+            remove_peers: request
+                .remove_peers
+                .iter()
+                .map(|a| parse_address(a))
+                .collect::<Result<_>>()?,
         };
         let host = self.host.clone();
         blocking(move || host.apply(&entry.record.id, update).map_err(net_error)).await
@@ -23,10 +27,19 @@ impl Networks {
 }
 
 fn balancer(given: proto::Balancer) -> Result<Balancer> {
-    let backend = |b: proto::Backend| Ok(Backend { address: parse_address(&b.address)?, names: b.names });
+    let backend = |b: proto::Backend| {
+        Ok(Backend {
+            address: parse_address(&b.address)?,
+            names: b.names,
+        })
+    };
     Ok(Balancer {
         id: given.id,
-        vip: if given.vip.is_empty() { None } else { Some(parse_address(&given.vip)?) },
+        vip: if given.vip.is_empty() {
+            None
+        } else {
+            Some(parse_address(&given.vip)?)
+        },
         names: given.names,
         backends: given.backends.into_iter().map(backend).collect::<Result<_>>()?,
         ports: given.ports.iter().map(ingress_port).collect::<Result<_>>()?,
@@ -47,7 +60,12 @@ fn peer(given: &proto::Peer) -> Result<Peer> {
         "" => creel_net::Mac::derived(address),
         text => text.parse().map_err(net_error)?,
     };
-    Ok(Peer { address, mac, vtep: parse_address(&given.vtep)?, node: given.node })
+    Ok(Peer {
+        address,
+        mac,
+        vtep: parse_address(&given.vtep)?,
+        node: given.node,
+    })
 }
 
 /// A port number out of a message.
@@ -60,6 +78,8 @@ pub(super) fn protocol(text: &str) -> Result<Protocol> {
     match text {
         "" | "tcp" => Ok(Protocol::Tcp),
         "udp" => Ok(Protocol::Udp),
-        other => Err(EngineError::invalid(format!("invalid protocol {other:?}: tcp or udp"))),
+        other => Err(EngineError::invalid(format!(
+            "invalid protocol {other:?}: tcp or udp"
+        ))),
     }
 }

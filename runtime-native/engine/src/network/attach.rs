@@ -63,7 +63,11 @@ impl Networks {
         let plans = self.plan(&wish).await?;
         let (host, id, servers) = (self.host.clone(), sandbox.clone(), wish.dns_servers.clone());
         let path = blocking(move || host.create_sandbox(&id, &servers).map_err(net_error)).await?;
-        let mut attachment = Attachment { sandbox, path, ..Attachment::default() };
+        let mut attachment = Attachment {
+            sandbox,
+            path,
+            ..Attachment::default()
+        };
         for (index, plan) in plans.iter().enumerate() {
             if let Err(error) = self.attach_one(&wish, &mut attachment, index, plan).await {
                 self.detach(&attachment.sandbox, addresses(&attachment));
@@ -80,15 +84,32 @@ impl Networks {
             if matches!(entry.record.driver.as_str(), "host" | "null") {
                 continue;
             }
-            plans.push(Plan { entry, wanted: wanted.clone(), default_route: false, published: false, hidden: false });
+            plans.push(Plan {
+                entry,
+                wanted: wanted.clone(),
+                default_route: false,
+                published: false,
+                hidden: false,
+            });
         }
         let outward = |plan: &Plan| plan.entry.is_bridge() && !plan.entry.record.internal;
-        let needs_gateway = plans.iter().any(|p| p.entry.record.driver == "overlay" && !p.entry.record.internal)
+        let needs_gateway = plans
+            .iter()
+            .any(|p| p.entry.record.driver == "overlay" && !p.entry.record.internal)
             && !plans.iter().any(outward);
         if needs_gateway {
             let entry = self.gateway_bridge().await?;
-            let wanted = NetworkAttachment { network: entry.record.id.clone(), ..NetworkAttachment::default() };
-            plans.push(Plan { entry, wanted, default_route: false, published: false, hidden: true });
+            let wanted = NetworkAttachment {
+                network: entry.record.id.clone(),
+                ..NetworkAttachment::default()
+            };
+            plans.push(Plan {
+                entry,
+                wanted,
+                default_route: false,
+                published: false,
+                hidden: true,
+            });
         }
         let chosen = plans.iter().position(|p| outward(p) && p.wanted.default_route);
         if let Some(first) = chosen.or_else(|| plans.iter().position(outward)) {
@@ -108,7 +129,11 @@ impl Networks {
             name: GATEWAY_BRIDGE.into(),
             driver: "bridge".into(),
             predefined: true,
-            options: [("com.docker.network.bridge.enable_icc".to_owned(), "false".to_owned())].into(),
+            options: [(
+                "com.docker.network.bridge.enable_icc".to_owned(),
+                "false".to_owned(),
+            )]
+            .into(),
             ..Network::default()
         };
         match self.create(record).await {
@@ -121,14 +146,22 @@ impl Networks {
 
     async fn attach_one(&self, wish: &Wish, got: &mut Attachment, index: usize, plan: &Plan) -> Result<()> {
         let address = self.address_for(plan).await?;
-        let published = if plan.published { published(&wish.ports)? } else { Vec::new() };
+        let published = if plan.published {
+            published(&wish.ports)?
+        } else {
+            Vec::new()
+        };
         let names = names(wish, plan);
         let endpoint = creel_net::Endpoint {
             sandbox: got.sandbox.clone(),
             network_id: plan.entry.record.id.clone(),
             ifname: format!("eth{index}"),
             address,
-            mac: if plan.wanted.mac.is_empty() { None } else { Some(plan.wanted.mac.parse().map_err(net_error)?) },
+            mac: if plan.wanted.mac.is_empty() {
+                None
+            } else {
+                Some(plan.wanted.mac.parse().map_err(net_error)?)
+            },
             default_route: plan.default_route,
             published,
             dns_names: names,
@@ -189,7 +222,10 @@ impl Networks {
         match taken {
             Err(error) if error.code == ErrorCode::Conflict => {
                 self.reaper.flush().await;
-                pool.lock().expect("no panic while locked").take_this(address).map(|()| address)
+                pool.lock()
+                    .expect("no panic while locked")
+                    .take_this(address)
+                    .map(|()| address)
             }
             other => other.map(|()| address),
         }
@@ -206,7 +242,10 @@ impl Networks {
         if sandbox.is_empty() {
             return;
         }
-        let entries: Vec<_> = addresses.iter().filter_map(|(id, a)| Some((self.find(id).ok()?, *a))).collect();
+        let entries: Vec<_> = addresses
+            .iter()
+            .filter_map(|(id, a)| Some((self.find(id).ok()?, *a)))
+            .collect();
         self.reaper.delete(sandbox.into(), move || {
             for (entry, address) in entries {
                 if let Some(pool) = &entry.pool {
@@ -219,7 +258,9 @@ impl Networks {
     /// Remembers the addresses of a container that runs since before the engine started.
     pub fn keep<'a>(&self, endpoints: impl Iterator<Item = &'a Endpoint>) {
         for endpoint in endpoints {
-            let Ok(entry) = self.find(&endpoint.network_id) else { continue };
+            let Ok(entry) = self.find(&endpoint.network_id) else {
+                continue;
+            };
             if let (Some(pool), Ok(address)) = (&entry.pool, endpoint.address.parse()) {
                 pool.lock().expect("no panic while locked").keep(address);
             }
@@ -230,10 +271,21 @@ impl Networks {
     pub async fn connect(&self, wish: &Wish, sandbox: &str, index: usize) -> Result<Endpoint> {
         let wanted = wish.networks.last().cloned().unwrap_or_default();
         let entry = self.find(&wanted.network)?;
-        let plan = Plan { entry, wanted, default_route: false, published: false, hidden: false };
-        let mut got = Attachment { sandbox: sandbox.into(), ..Attachment::default() };
+        let plan = Plan {
+            entry,
+            wanted,
+            default_route: false,
+            published: false,
+            hidden: false,
+        };
+        let mut got = Attachment {
+            sandbox: sandbox.into(),
+            ..Attachment::default()
+        };
         self.attach_one(wish, &mut got, index, &plan).await?;
-        got.endpoints.pop().ok_or_else(|| EngineError::internal("the endpoint was not made"))
+        got.endpoints
+            .pop()
+            .ok_or_else(|| EngineError::internal("the endpoint was not made"))
     }
 
     /// Takes an endpoint out of the sandbox of a running container.
@@ -249,24 +301,44 @@ impl Networks {
     /// Gives an endpoint other names, after its container was renamed.
     pub async fn rename(&self, wish: &Wish, sandbox: &str, endpoint: &Endpoint) -> Result<()> {
         let entry = self.find(&endpoint.network_id)?;
-        let wanted = NetworkAttachment { aliases: endpoint.aliases.clone(), ..NetworkAttachment::default() };
-        let names = names(wish, &Plan { entry, wanted, default_route: false, published: false, hidden: false });
+        let wanted = NetworkAttachment {
+            aliases: endpoint.aliases.clone(),
+            ..NetworkAttachment::default()
+        };
+        let names = names(
+            wish,
+            &Plan {
+                entry,
+                wanted,
+                default_route: false,
+                published: false,
+                hidden: false,
+            },
+        );
         let (host, sandbox, network) = (self.host.clone(), sandbox.to_owned(), endpoint.network_id.clone());
-        blocking(move || host.set_endpoint_names(&sandbox, &network, names).map_err(net_error)).await
+        blocking(move || {
+            host.set_endpoint_names(&sandbox, &network, names)
+                .map_err(net_error)
+        })
+        .await
     }
 }
 
 /// The addresses of an attachment, by network.
 pub fn addresses(attachment: &Attachment) -> Vec<(String, Ipv4Addr)> {
     let all = attachment.endpoints.iter().chain(&attachment.gateway_endpoint);
-    all.filter_map(|e| Some((e.network_id.clone(), e.address.parse().ok()?))).collect()
+    all.filter_map(|e| Some((e.network_id.clone(), e.address.parse().ok()?)))
+        .collect()
 }
 
 fn names(wish: &Wish, plan: &Plan) -> Vec<String> {
     if plan.hidden || !plan.entry.has_names() {
         return Vec::new();
     }
-    let mut names = vec![wish.container_name.clone(), ids::short(&wish.container_id).to_owned()];
+    let mut names = vec![
+        wish.container_name.clone(),
+        ids::short(&wish.container_id).to_owned(),
+    ];
     names.extend(plan.wanted.aliases.iter().cloned());
     let mut seen = std::collections::HashSet::new();
     names.retain(|name| seen.insert(name.clone()));
@@ -278,7 +350,8 @@ fn published(ports: &[PortBinding]) -> Result<Vec<PublishedPort>> {
         let host_ip = match binding.host_ip.as_str() {
             "" => None,
             text => Some(
-                text.parse().map_err(|_| EngineError::invalid(format!("invalid IP address: {text}")))?,
+                text.parse()
+                    .map_err(|_| EngineError::invalid(format!("invalid IP address: {text}")))?,
             ),
         };
         Ok(PublishedPort {
@@ -293,7 +366,9 @@ fn published(ports: &[PortBinding]) -> Result<Vec<PublishedPort>> {
 
 fn bound(port: &PublishedPort) -> BoundPort {
     BoundPort {
-        host_ip: port.host_ip.map_or_else(|| "0.0.0.0".to_owned(), |ip| ip.to_string()),
+        host_ip: port
+            .host_ip
+            .map_or_else(|| "0.0.0.0".to_owned(), |ip| ip.to_string()),
         host_port: port.host_port.into(),
         container_port: port.container_port.into(),
         protocol: match port.protocol {
@@ -304,7 +379,11 @@ fn bound(port: &PublishedPort) -> BoundPort {
 }
 
 fn describe(id: String, network: &Network, endpoint: &creel_net::Endpoint, aliases: &[String]) -> Endpoint {
-    let prefix = network.subnet.split_once('/').and_then(|(_, p)| p.parse().ok()).unwrap_or(0);
+    let prefix = network
+        .subnet
+        .split_once('/')
+        .and_then(|(_, p)| p.parse().ok())
+        .unwrap_or(0);
     Endpoint {
         id,
         network_id: network.id.clone(),

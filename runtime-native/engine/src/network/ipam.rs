@@ -19,12 +19,15 @@ pub fn parse_subnet(text: &str) -> Result<Subnet> {
 pub fn free_subnet(taken: &[Subnet]) -> Result<Subnet> {
     let large = (17..=31).map(|n| Subnet::new(Ipv4Addr::new(172, n, 0, 0), 16));
     let small = (0..16).map(|n| Subnet::new(Ipv4Addr::new(192, 168, n * 16, 0), 20));
-    large.chain(small).find(|pool| !taken.iter().any(|t| t.overlaps(pool))).ok_or_else(|| {
-        EngineError::new(
-            ErrorCode::AddressPoolExhausted,
-            "all predefined address pools have been fully subnetted: remove networks or name a subnet",
-        )
-    })
+    large
+        .chain(small)
+        .find(|pool| !taken.iter().any(|t| t.overlaps(pool)))
+        .ok_or_else(|| {
+            EngineError::new(
+                ErrorCode::AddressPoolExhausted,
+                "all predefined address pools have been fully subnetted: remove networks or name a subnet",
+            )
+        })
 }
 
 /// The addresses of one network.
@@ -56,7 +59,10 @@ impl Pool {
         if candidate > last {
             return Err(EngineError::new(
                 ErrorCode::AddressPoolExhausted,
-                format!("no available IPv4 addresses on this network's address pools: {}", self.range),
+                format!(
+                    "no available IPv4 addresses on this network's address pools: {}",
+                    self.range
+                ),
             ));
         }
         self.used.insert(candidate);
@@ -72,7 +78,9 @@ impl Pool {
             )));
         }
         if !self.used.insert(address.into()) {
-            return Err(EngineError::conflict(format!("Address already in use: {address}")));
+            return Err(EngineError::conflict(format!(
+                "Address already in use: {address}"
+            )));
         }
         Ok(())
     }
@@ -116,7 +124,10 @@ mod tests {
 
     #[test]
     fn a_new_network_avoids_what_is_taken() {
-        let taken = [parse_subnet("172.17.3.0/24").unwrap(), parse_subnet("172.18.0.0/15").unwrap()];
+        let taken = [
+            parse_subnet("172.17.3.0/24").unwrap(),
+            parse_subnet("172.18.0.0/15").unwrap(),
+        ];
         assert_eq!(free_subnet(&taken).unwrap().to_string(), "172.20.0.0/16");
         assert!(free_subnet(&[parse_subnet("128.0.0.0/1").unwrap()]).is_err());
     }

@@ -17,8 +17,8 @@ use crate::clock::now_nanos;
 use crate::error::{EngineError, ErrorCode, Result};
 use crate::ids;
 use crate::proto::Network;
-use ipam::{Pool, free_subnet, parse_subnet};
 pub use attach::{Attachment, Wish, addresses};
+use ipam::{Pool, free_subnet, parse_subnet};
 use reaper::Reaper;
 
 /// The network that containers without another one get.
@@ -46,7 +46,8 @@ pub struct Entry {
 impl Entry {
     /// Whether names of containers resolve on it.
     pub fn has_names(&self) -> bool {
-        self.record.driver == "overlay" || (self.record.driver == "bridge" && self.record.name != DEFAULT_BRIDGE)
+        self.record.driver == "overlay"
+            || (self.record.driver == "bridge" && self.record.name != DEFAULT_BRIDGE)
     }
 
     fn is_bridge(&self) -> bool {
@@ -69,10 +70,14 @@ fn net_error(error: creel_net::Error) -> EngineError {
 }
 
 /// Runs a call that blocks for a moment on a thread that may.
-pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
-        Err(error) => Err(EngineError::internal(format!("an operation ended unexpectedly: {error}"))),
+        Err(error) => Err(EngineError::internal(format!(
+            "an operation ended unexpectedly: {error}"
+        ))),
     }
 }
 
@@ -81,7 +86,9 @@ impl Networks {
     pub async fn open(dir: PathBuf, host: Host) -> Result<Self> {
         let host = Arc::new(host);
         let reaper = Reaper::start(host.clone());
-        let known = store::load(&dir)?.into_iter().map(|record| (record.id.clone(), Arc::new(entry(record))));
+        let known = store::load(&dir)?
+            .into_iter()
+            .map(|record| (record.id.clone(), Arc::new(entry(record))));
         let networks = Self {
             dir,
             host,
@@ -110,11 +117,21 @@ impl Networks {
 
     /// All networks.
     pub fn all(&self) -> Vec<Arc<Entry>> {
-        self.known.read().expect("no panic while locked").values().cloned().collect()
+        self.known
+            .read()
+            .expect("no panic while locked")
+            .values()
+            .cloned()
+            .collect()
     }
 
     fn by_name(&self, name: &str) -> Option<Arc<Entry>> {
-        self.known.read().expect("no panic while locked").values().find(|e| e.record.name == name).cloned()
+        self.known
+            .read()
+            .expect("no panic while locked")
+            .values()
+            .find(|e| e.record.name == name)
+            .cloned()
     }
 
     /// The network that `reference` means: an id, a name, or a unique prefix of an id.
@@ -124,16 +141,20 @@ impl Networks {
             return Ok(entry.clone());
         }
         let mut named = known.values().filter(|e| e.record.name == reference);
-        let missing =
-            || EngineError::new(ErrorCode::NoSuchNetwork, format!("network {reference} not found"));
+        let missing = || EngineError::new(ErrorCode::NoSuchNetwork, format!("network {reference} not found"));
         if let Some(entry) = named.next() {
             if named.next().is_some() {
-                let text = format!("network {reference} is ambiguous ({} matches found on name)", 2 + named.count());
+                let text = format!(
+                    "network {reference} is ambiguous ({} matches found on name)",
+                    2 + named.count()
+                );
                 return Err(EngineError::new(ErrorCode::AmbiguousId, text));
             }
             return Ok(entry.clone());
         }
-        let mut prefixed = known.values().filter(|e| !reference.is_empty() && e.record.id.starts_with(reference));
+        let mut prefixed = known
+            .values()
+            .filter(|e| !reference.is_empty() && e.record.id.starts_with(reference));
         let first = prefixed.next().ok_or_else(missing)?;
         if prefixed.next().is_some() {
             let text = format!("multiple IDs found with provided prefix: {reference}");
@@ -146,7 +167,10 @@ impl Networks {
     pub async fn create(&self, mut wanted: Network) -> Result<Network> {
         let _changing = self.changing.lock().await;
         if wanted.name.is_empty() || wanted.name.contains(['/', ' ']) {
-            let text = format!("invalid name {:?}: a network's name has no slash and no blank", wanted.name);
+            let text = format!(
+                "invalid name {:?}: a network's name has no slash and no blank",
+                wanted.name
+            );
             return Err(EngineError::new(ErrorCode::InvalidName, text));
         }
         if wanted.driver.is_empty() {
@@ -169,7 +193,12 @@ impl Networks {
             wanted.id = ids::new_id();
         }
         if wanted.scope.is_empty() {
-            wanted.scope = if wanted.driver == "overlay" { "swarm" } else { "local" }.into();
+            wanted.scope = if wanted.driver == "overlay" {
+                "swarm"
+            } else {
+                "local"
+            }
+            .into();
         }
         wanted.created_nanos = now_nanos();
         wanted.endpoints.clear();
@@ -183,7 +212,10 @@ impl Networks {
             return Err(error);
         }
         let made = Arc::new(entry(wanted.clone()));
-        self.known.write().expect("no panic while locked").insert(wanted.id.clone(), made);
+        self.known
+            .write()
+            .expect("no panic while locked")
+            .insert(wanted.id.clone(), made);
         Ok(wanted)
     }
 
@@ -204,22 +236,29 @@ impl Networks {
     fn complete(&self, network: &mut Network) -> Result<()> {
         match network.driver.as_str() {
             "bridge" => {
-                let mut taken: Vec<Subnet> =
-                    self.all().iter().filter_map(|e| parse_subnet(&e.record.subnet).ok()).collect();
+                let mut taken: Vec<Subnet> = self
+                    .all()
+                    .iter()
+                    .filter_map(|e| parse_subnet(&e.record.subnet).ok())
+                    .collect();
                 let subnet = if network.subnet.is_empty() {
                     taken.extend(self.host.routed_subnets().map_err(net_error)?);
                     free_subnet(&taken)?
                 } else {
                     let subnet = parse_subnet(&network.subnet)?;
                     if let Some(other) = taken.iter().find(|t| t.overlaps(&subnet)) {
-                        let text = format!("invalid pool request: Pool overlaps with other one on this address space: {other}");
+                        let text = format!(
+                            "invalid pool request: Pool overlaps with other one on this address space: {other}"
+                        );
                         return Err(EngineError::new(ErrorCode::PredefinedNetwork, text));
                     }
                     subnet
                 };
                 network.subnet = subnet.to_string();
                 if network.gateway.is_empty() {
-                    let range = (!network.ip_range.is_empty()).then(|| parse_subnet(&network.ip_range)).transpose()?;
+                    let range = (!network.ip_range.is_empty())
+                        .then(|| parse_subnet(&network.ip_range))
+                        .transpose()?;
                     let first = range.unwrap_or(subnet).nth(1).or(subnet.nth(1));
                     network.gateway = first.unwrap_or(subnet.network).to_string();
                 }
@@ -254,7 +293,9 @@ impl Networks {
                 };
                 let spec = BridgeSpec {
                     network_id: network.id.clone(),
-                    name: option("com.docker.network.bridge.name").unwrap_or(default_name).into(),
+                    name: option("com.docker.network.bridge.name")
+                        .unwrap_or(default_name)
+                        .into(),
                     subnet: parse_subnet(&network.subnet)?,
                     gateway: parse_address(&network.gateway)?,
                     mtu: network.mtu,
@@ -305,7 +346,10 @@ impl Networks {
         let (host, id) = (self.host.clone(), record.id.clone());
         blocking(move || host.remove_network(&id).map_err(net_error)).await?;
         store::delete(&self.dir, &record.id)?;
-        self.known.write().expect("no panic while locked").remove(&record.id);
+        self.known
+            .write()
+            .expect("no panic while locked")
+            .remove(&record.id);
         Ok(record.clone())
     }
 }
@@ -323,5 +367,6 @@ fn entry(record: Network) -> Entry {
 
 /// Reads an IPv4 address.
 pub(crate) fn parse_address(text: &str) -> Result<Ipv4Addr> {
-    text.parse().map_err(|_| EngineError::invalid(format!("invalid IPv4 address: {text:?}")))
+    text.parse()
+        .map_err(|_| EngineError::invalid(format!("invalid IPv4 address: {text:?}")))
 }

@@ -44,7 +44,9 @@ impl Reaper {
                     }
                 }
                 after.into_iter().for_each(|then| then());
-                flushed.into_iter().for_each(|done| { let _ = done.send(()); });
+                flushed.into_iter().for_each(|done| {
+                    let _ = done.send(());
+                });
             }
         });
         Self { orders }

@@ -30,7 +30,8 @@ pub(super) fn load(dir: &Path) -> Result<Vec<Network>> {
 
 /// Writes a record so that it outlives a power cut.
 pub(super) fn save(dir: &Path, network: &Network) -> Result<()> {
-    let text = serde_json::to_vec(network).map_err(|e| EngineError::internal(format!("encode a network: {e}")))?;
+    let text =
+        serde_json::to_vec(network).map_err(|e| EngineError::internal(format!("encode a network: {e}")))?;
     write_file(&dir.join(format!("{}.json", network.id)), &text, true)
 }
 

@@ -37,14 +37,23 @@ pub struct TestEngine {
 impl TestEngine {
     /// Starts an engine and gives it the tests' image.
     pub async fn start() -> Self {
-        let dir = tempfile::Builder::new().prefix("creel-engine-test-").tempdir().unwrap();
+        let dir = tempfile::Builder::new()
+            .prefix("creel-engine-test-")
+            .tempdir()
+            .unwrap();
         let name = dir.path().file_name().unwrap().to_string_lossy().into_owned();
         let mut keeper = Command::new("sleep");
         keeper.arg("infinity");
         // SAFETY: only system calls, between fork and exec.
         unsafe { keeper.pre_exec(own_namespaces) };
         let keeper = keeper.spawn().unwrap();
-        let mut engine = Self { dir, cgroup: format!("/{name}"), child: None, keeper, channel: None };
+        let mut engine = Self {
+            dir,
+            cgroup: format!("/{name}"),
+            child: None,
+            keeper,
+            channel: None,
+        };
         engine.spawn().await;
         engine.import(&[]).await;
         engine
@@ -53,14 +62,20 @@ impl TestEngine {
     /// Starts the engine, again after `kill`.
     pub async fn spawn(&mut self) {
         let keeper = self.keeper.id();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_creel-engine"));
+        let mut command = Command::new(program());
         command
-            .arg("--data-root").arg(self.dir.path().join("data"))
-            .arg("--exec-root").arg(self.dir.path().join("exec"))
-            .arg("--cgroup-parent").arg(&self.cgroup)
-            .arg("--data-path-addr").arg("127.0.0.1")
-            .arg("--shim").arg(shim())
-            .arg("--log-level").arg(std::env::var("CREEL_TEST_LOG").unwrap_or("warn".into()));
+            .arg("--data-root")
+            .arg(self.dir.path().join("data"))
+            .arg("--exec-root")
+            .arg(self.dir.path().join("exec"))
+            .arg("--cgroup-parent")
+            .arg(&self.cgroup)
+            .arg("--data-path-addr")
+            .arg("127.0.0.1")
+            .arg("--shim")
+            .arg(shim())
+            .arg("--log-level")
+            .arg(std::env::var("CREEL_TEST_LOG").unwrap_or("warn".into()));
         // SAFETY: only system calls, between fork and exec.
         unsafe { command.pre_exec(move || join_namespaces(keeper)) };
         self.child = Some(command.spawn().unwrap());
@@ -72,13 +87,20 @@ impl TestEngine {
                     let socket = socket.clone();
                     async move { UnixStream::connect(socket).await.map(TokioIo::new) }
                 });
-                match Endpoint::from_static("http://engine").connect_with_connector(connector).await {
+                match Endpoint::from_static("http://engine")
+                    .connect_with_connector(connector)
+                    .await
+                {
                     Ok(channel) => return channel,
                     Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
                 }
             }
         };
-        self.channel = Some(tokio::time::timeout(LIMIT, connect).await.expect("the engine answers"));
+        self.channel = Some(
+            tokio::time::timeout(LIMIT, connect)
+                .await
+                .expect("the engine answers"),
+        );
     }
 
     /// Ends the engine as a crash does.
@@ -125,8 +147,16 @@ impl TestEngine {
 
     /// Imports the tests' image, with further `--change`s.
     pub async fn import(&self, changes: &[&str]) -> String {
-        let changes = changes.iter().chain(&["ENTRYPOINT [\"/bin/helper\"]"]).map(|c| (*c).to_owned()).collect();
-        let request = proto::ImportRequest { repo: "helper".into(), changes, ..Default::default() };
+        let changes = changes
+            .iter()
+            .chain(&["ENTRYPOINT [\"/bin/helper\"]"])
+            .map(|c| (*c).to_owned())
+            .collect();
+        let request = proto::ImportRequest {
+            repo: "helper".into(),
+            changes,
+            ..Default::default()
+        };
         let mut progress = self.images().import(request).await.unwrap().into_inner();
         let archive = archive();
         let mut id = String::new();
@@ -145,16 +175,26 @@ impl TestEngine {
     }
 
     pub async fn create(&self, name: &str, spec: ContainerSpec) -> Result<String, Status> {
-        let request = proto::CreateContainerRequest { name: name.into(), spec: Some(spec) };
+        let request = proto::CreateContainerRequest {
+            name: name.into(),
+            spec: Some(spec),
+        };
         Ok(self.containers().create(request).await?.into_inner().id)
     }
 
     pub async fn start_container(&self, id: &str) -> Result<(), Status> {
-        self.containers().start(ContainerRef { id: id.into() }).await.map(|_| ())
+        self.containers()
+            .start(ContainerRef { id: id.into() })
+            .await
+            .map(|_| ())
     }
 
     pub async fn inspect(&self, id: &str) -> Result<proto::Container, Status> {
-        Ok(self.containers().inspect(ContainerRef { id: id.into() }).await?.into_inner())
+        Ok(self
+            .containers()
+            .inspect(ContainerRef { id: id.into() })
+            .await?
+            .into_inner())
     }
 
     pub async fn status(&self, id: &str) -> String {
@@ -162,21 +202,35 @@ impl TestEngine {
     }
 
     pub async fn remove(&self, id: &str) -> Result<(), Status> {
-        let request = proto::RemoveContainerRequest { id: id.into(), force: true, volumes: true };
+        let request = proto::RemoveContainerRequest {
+            id: id.into(),
+            force: true,
+            volumes: true,
+        };
         self.containers().remove(request).await.map(|_| ())
     }
 
     pub async fn stop(&self, id: &str, timeout_seconds: i32) -> Result<(), Status> {
-        let request = proto::StopRequest { id: id.into(), timeout_seconds, ..Default::default() };
+        let request = proto::StopRequest {
+            id: id.into(),
+            timeout_seconds,
+            ..Default::default()
+        };
         self.containers().stop(request).await.map(|_| ())
     }
 
     /// Waits for the container to end and gives its exit status.
     pub async fn wait_for(&self, id: &str) -> i32 {
-        let request = proto::WaitRequest { id: id.into(), condition: String::new() };
+        let request = proto::WaitRequest {
+            id: id.into(),
+            condition: String::new(),
+        };
         let mut stream = self.containers().wait(request).await.unwrap().into_inner();
         loop {
-            let message = tokio::time::timeout(LIMIT, stream.message()).await.expect("it ends").unwrap();
+            let message = tokio::time::timeout(LIMIT, stream.message())
+                .await
+                .expect("it ends")
+                .unwrap();
             if let Some(proto::wait_reply::Kind::Result(result)) = message.unwrap().kind {
                 return result.exit_code;
             }
@@ -213,29 +267,56 @@ impl TestEngine {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        tokio::time::timeout(LIMIT, look).await.unwrap_or_else(|_| panic!("{id} never printed {wanted:?}"));
+        tokio::time::timeout(LIMIT, look)
+            .await
+            .unwrap_or_else(|_| panic!("{id} never printed {wanted:?}"));
     }
 
     /// Runs `work` in the engine's network namespace.
     pub fn in_network<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
         let path = format!("/proc/{}/ns/net", self.keeper.id());
-        creel_net::netns::Netns::open(Path::new(&path)).unwrap().run(work).unwrap()
+        creel_net::netns::Netns::open(Path::new(&path))
+            .unwrap()
+            .run(work)
+            .unwrap()
     }
 
     /// What the engine's namespaces and folders still hold of containers.
     pub fn leftovers(&self) -> Vec<String> {
         let mut found = Vec::new();
         let mounts = std::fs::read_to_string(format!("/proc/{}/mounts", self.keeper.id())).unwrap();
-        let inside = |m: &str| m.contains("/containers/") || m.contains("/overlay2/") || m.contains("/netns/");
+        let inside =
+            |m: &str| m.contains("/containers/") || m.contains("/overlay2/") || m.contains("/netns/");
         let own = self.dir.path().to_string_lossy().into_owned();
-        found.extend(mounts.lines().filter(|m| m.contains(&own) && inside(m)).map(str::to_owned));
-        for folder in ["data/containers", "exec/containers", "exec/streams", "data/overlay2/containers"] {
-            let entries = std::fs::read_dir(self.dir.path().join(folder)).into_iter().flatten().flatten();
+        found.extend(
+            mounts
+                .lines()
+                .filter(|m| m.contains(&own) && inside(m))
+                .map(str::to_owned),
+        );
+        for folder in [
+            "data/containers",
+            "exec/containers",
+            "exec/streams",
+            "data/overlay2/containers",
+        ] {
+            let entries = std::fs::read_dir(self.dir.path().join(folder))
+                .into_iter()
+                .flatten()
+                .flatten();
             found.extend(entries.map(|e| e.path().to_string_lossy().into_owned()));
         }
-        found.extend(self.cgroups().into_iter().map(|p| p.to_string_lossy().into_owned()));
+        found.extend(
+            self.cgroups()
+                .into_iter()
+                .map(|p| p.to_string_lossy().into_owned()),
+        );
         let links = self.in_network(|| std::fs::read_to_string("/proc/thread-self/net/dev").unwrap());
-        let names = links.lines().skip(2).filter_map(|l| l.split(':').next()).map(str::trim);
+        let names = links
+            .lines()
+            .skip(2)
+            .filter_map(|l| l.split(':').next())
+            .map(str::trim);
         found.extend(names.filter(|n| n.starts_with("ve")).map(str::to_owned));
         found
     }
@@ -276,7 +357,11 @@ impl Drop for TestEngine {
 }
 
 fn check(code: libc::c_int) -> std::io::Result<()> {
-    if code < 0 { Err(std::io::Error::last_os_error()) } else { Ok(()) }
+    if code < 0 {
+        Err(std::io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
 }
 
 fn own_namespaces() -> std::io::Result<()> {
@@ -285,7 +370,13 @@ fn own_namespaces() -> std::io::Result<()> {
         check(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL))?;
         check(libc::unshare(libc::CLONE_NEWNS | libc::CLONE_NEWNET))?;
         let slave = libc::MS_REC | libc::MS_PRIVATE;
-        check(libc::mount(std::ptr::null(), c"/".as_ptr(), std::ptr::null(), slave, std::ptr::null()))?;
+        check(libc::mount(
+            std::ptr::null(),
+            c"/".as_ptr(),
+            std::ptr::null(),
+            slave,
+            std::ptr::null(),
+        ))?;
         let socket = libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0);
         check(socket)?;
         let mut request: libc::ifreq = std::mem::zeroed();
@@ -324,7 +415,10 @@ pub fn spec(words: &[&str]) -> ContainerSpec {
 pub async fn read_all(path: &str) -> Vec<u8> {
     let mut socket = UnixStream::connect(path).await.unwrap();
     let mut bytes = Vec::new();
-    tokio::time::timeout(LIMIT, socket.read_to_end(&mut bytes)).await.expect("it ends").unwrap();
+    tokio::time::timeout(LIMIT, socket.read_to_end(&mut bytes))
+        .await
+        .expect("it ends")
+        .unwrap();
     bytes
 }
 
@@ -352,7 +446,10 @@ pub fn assert_code(error: &Status, code: &str) {
 fn archive() -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());
     let mut program = Vec::new();
-    std::fs::File::open(helper()).unwrap().read_to_end(&mut program).unwrap();
+    std::fs::File::open(helper())
+        .unwrap()
+        .read_to_end(&mut program)
+        .unwrap();
     let mut add = |path: &str, mode: u32, content: &[u8]| {
         let mut header = tar::Header::new_gnu();
         header.set_mode(mode);
@@ -362,7 +459,11 @@ fn archive() -> Vec<u8> {
     };
     add("bin/helper", 0o755, &program);
     add("data/seed", 0o640, b"from the image\n");
-    add("etc/passwd", 0o644, b"root:x:0:0::/root:/bin/sh\nweb:x:1000:1001::/home/web:/bin/sh\n");
+    add(
+        "etc/passwd",
+        0o644,
+        b"root:x:0:0::/root:/bin/sh\nweb:x:1000:1001::/home/web:/bin/sh\n",
+    );
     add("etc/group", 0o644, b"root:x:0:\nweb:x:1001:\n");
     builder.into_inner().unwrap()
 }
@@ -372,20 +473,35 @@ fn helper() -> &'static Path {
     HELPER.get_or_init(|| {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/helper/helper.c");
         let built = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("helper-{}", std::process::id()));
-        let status = Command::new("cc").args(["-static", "-O1", "-o"]).arg(&built).arg(&source).status().unwrap();
+        let status = Command::new("cc")
+            .args(["-static", "-O1", "-o"])
+            .arg(&built)
+            .arg(&source)
+            .status()
+            .unwrap();
         assert!(status.success(), "cc builds {}", source.display());
         built
     })
 }
 
+/// The engine under test; `CREEL_ENGINE` names another build of it, with its shim beside it.
+fn program() -> PathBuf {
+    std::env::var_os("CREEL_ENGINE").map_or_else(|| env!("CARGO_BIN_EXE_creel-engine").into(), PathBuf::from)
+}
+
 fn shim() -> &'static Path {
     static SHIM: OnceLock<PathBuf> = OnceLock::new();
     SHIM.get_or_init(|| {
-        let engine = Path::new(env!("CARGO_BIN_EXE_creel-engine"));
+        let engine = program();
         let shim = engine.with_file_name("creel-shim");
+        if std::env::var_os("CREEL_ENGINE").is_some() {
+            return shim;
+        }
         let release = engine.parent().unwrap().ends_with("release");
         let mut build = Command::new(env!("CARGO"));
-        build.args(["build", "--quiet", "-p", "creel-shim"]).current_dir(env!("CARGO_MANIFEST_DIR"));
+        build
+            .args(["build", "--quiet", "-p", "creel-shim"])
+            .current_dir(env!("CARGO_MANIFEST_DIR"));
         if release {
             build.arg("--release");
         }
@@ -403,4 +519,3 @@ pub fn fetch(address: &str) -> std::io::Result<String> {
     stream.read_to_string(&mut text)?;
     Ok(text)
 }
-
