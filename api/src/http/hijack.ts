@@ -15,6 +15,7 @@ export function takeSocket(reply: FastifyReply, contentType: string): Socket {
   }
   reply.raw.detachSocket(socket);
   for (const event of ["data", "end", "drain", "timeout"]) socket.removeAllListeners(event);
+  socket.setTimeout(0);
   writeHead(socket, "200 OK", headers);
   return socket;
 }

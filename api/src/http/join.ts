@@ -1,5 +1,5 @@
 import { connect, type Socket } from "node:net";
-import type { Readable } from "node:stream";
+import type { Duplex, Readable } from "node:stream";
 import { CreelError } from "@creel/shared";
 
 const CONNECT_TIME = 10_000;
@@ -32,10 +32,10 @@ export function connectBulk(path: string): Promise<Socket> {
 }
 
 /**
- * Joins a client's socket with the engine's, both ways, each half closing by itself. Resolves when both are closed;
+ * Joins a client's connection with the engine's, both ways, each half closing by itself. Resolves when both are closed;
  * when the engine has no more to say the client's is closed, with a moment for what is still under way.
  */
-export function join(client: Socket, engine: Socket, head?: Buffer): Promise<void> {
+export function join(client: Duplex, engine: Socket, head?: Buffer): Promise<void> {
   return new Promise((resolve) => {
     let open = 2;
     let linger: NodeJS.Timeout | undefined;
@@ -47,7 +47,6 @@ export function join(client: Socket, engine: Socket, head?: Buffer): Promise<voi
       if (open === 0) resolve();
     };
     for (const socket of [client, engine]) {
-      socket.setTimeout(0);
       socket.on("error", () => socket.destroy());
       if (socket.destroyed) queueMicrotask(closed);
       else socket.once("close", closed);

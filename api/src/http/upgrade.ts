@@ -1,26 +1,43 @@
 import type { IncomingMessage, Server } from "node:http";
 import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import { CreelError } from "@creel/shared";
 import type { ApiContext } from "../context.ts";
 import { attachContainer } from "../routes/attach.ts";
-import { startExec } from "../routes/exec.ts";
+import { prepareExec } from "../routes/exec.ts";
 import { errorText, serverHeaders, toCreelError } from "../server.ts";
 import { MAX_BODY, parseJson } from "./body.ts";
 import { findDockerRoute } from "./docker-routes.ts";
+import { frame } from "./frames.ts";
 import { join } from "./join.ts";
 import { MULTIPLEXED_STREAM, RAW_STREAM } from "./stream.ts";
 import { checkVersion, isBefore, stripVersion, versionOf } from "./version.ts";
 
-/** What a hijacked connection is joined with. */
+/** What a connection becomes. */
 export interface Hijack {
-  engine: Socket;
   /** A terminal: no frames. */
   raw: boolean;
+  /** Called when the head is on its way: what the connection is joined with. */
+  open(): Promise<Socket>;
+}
+
+/** Joins a connection whose head was sent with what it is to become; a failure can only be told within the stream. */
+export async function serveHijack(client: Duplex, hijack: Hijack, head?: Buffer): Promise<void> {
+  let engine: Socket;
+  try {
+    engine = await hijack.open();
+  } catch (error) {
+    const text = Buffer.from(`${errorText(toCreelError(error))}\r\n`);
+    client.end(hijack.raw ? text : frame(2, text), () => client.destroy());
+    return;
+  }
+  await join(client, engine, head);
 }
 
 /** Serves the requests whose connection becomes a stream (`Upgrade: tcp`): attach and exec start. */
 export function attachUpgrades(server: Server, context: ApiContext): void {
-  server.on("upgrade", (request: IncomingMessage, socket: Socket, head: Buffer) => {
+  server.on("upgrade", (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    request.socket.setTimeout(0);
     socket.on("error", () => socket.destroy());
     void serve(context, request, socket, head);
   });
@@ -29,7 +46,7 @@ export function attachUpgrades(server: Server, context: ApiContext): void {
 async function serve(
   context: ApiContext,
   request: IncomingMessage,
-  socket: Socket,
+  socket: Duplex,
   head: Buffer,
 ): Promise<void> {
   const url = new URL(stripVersion(request), "http://localhost");
@@ -43,7 +60,7 @@ async function serve(
       connection: "Upgrade",
       upgrade: "tcp",
     });
-    await join(socket, hijack.engine, head);
+    await serveHijack(socket, hijack, head);
   } catch (error) {
     const own = toCreelError(error);
     const body = JSON.stringify({ message: errorText(own) });
@@ -53,7 +70,7 @@ async function serve(
       "content-length": String(Buffer.byteLength(body)),
       connection: "close",
     });
-    socket.end(body, () => socket.destroySoon());
+    socket.end(body, () => socket.destroy());
   }
 }
 
@@ -64,7 +81,7 @@ async function open(context: ApiContext, request: IncomingMessage, url: URL): Pr
     return attachContainer(context, decodeURIComponent(id ?? ""), query);
   }
   if (request.method === "POST" && kind === "exec" && action === "start") {
-    return startExec(context, decodeURIComponent(id ?? ""), await readJson(request));
+    return prepareExec(context, decodeURIComponent(id ?? ""), await readJson(request));
   }
   const route = findDockerRoute(request.method ?? "", url.pathname);
   if (route === undefined) throw new CreelError("page_not_found");
@@ -83,7 +100,7 @@ async function readJson(request: IncomingMessage): Promise<unknown> {
 }
 
 /** Writes a status line and headers straight onto a connection. */
-export function writeHead(socket: Socket, status: string, headers: Record<string, string>): void {
+export function writeHead(socket: Duplex, status: string, headers: Record<string, string>): void {
   const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
   socket.write(`HTTP/1.1 ${status}\r\n${lines.join("")}\r\n`);
 }

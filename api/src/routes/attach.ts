@@ -1,12 +1,12 @@
 import type { FastifyInstance } from "fastify";
 import type { ApiContext } from "../context.ts";
 import { takeSocket } from "../http/hijack.ts";
-import { connectBulk, join } from "../http/join.ts";
+import { connectBulk } from "../http/join.ts";
 import { flag, type Query, text } from "../http/query.ts";
 import { RAW_STREAM } from "../http/stream.ts";
-import type { Hijack } from "../http/upgrade.ts";
+import { type Hijack, serveHijack } from "../http/upgrade.ts";
 
-/** Attaches to a container's streams; the answer is joined with the client's connection. */
+/** Attaches to a container's streams, before the client is told: it starts the container when it is. */
 export async function attachContainer(context: ApiContext, id: string, query: Query): Promise<Hijack> {
   const { socket, raw } = await context.engine.containers.attach({
     id,
@@ -17,7 +17,8 @@ export async function attachContainer(context: ApiContext, id: string, query: Qu
     stream: flag(query, "stream"),
     detachKeys: text(query, "detachKeys"),
   });
-  return { engine: await connectBulk(socket), raw };
+  const engine = await connectBulk(socket);
+  return { raw, open: async () => engine };
 }
 
 export function attachRoutes(app: FastifyInstance, context: ApiContext): void {

@@ -3,10 +3,10 @@ import type { FastifyInstance } from "fastify";
 import type { ApiContext } from "../context.ts";
 import { bodyOf } from "../http/body.ts";
 import { takeSocket } from "../http/hijack.ts";
-import { connectBulk, join } from "../http/join.ts";
+import { connectBulk } from "../http/join.ts";
 import { integer, type Query } from "../http/query.ts";
 import { RAW_STREAM } from "../http/stream.ts";
-import type { Hijack } from "../http/upgrade.ts";
+import { type Hijack, serveHijack } from "../http/upgrade.ts";
 import { words } from "../map/container-spec.ts";
 import { ExecCreateSchema, ExecStartSchema } from "../schema/container.ts";
 
@@ -14,10 +14,21 @@ const readCreate = bodyOf(ExecCreateSchema);
 const readStart = bodyOf(ExecStartSchema);
 type WithId = { Params: { id: string }; Querystring: Query };
 
-/** Starts an exec; the answer is joined with the client's connection. */
-export async function startExec(context: ApiContext, id: string, body: unknown): Promise<Hijack> {
-  const { socket, raw } = await context.engine.containers.execStart(startRequest(id, body, false));
-  return { engine: await connectBulk(socket), raw };
+/**
+ * Looks at what is to be started. It starts only when the head of the answer is on its way, as clients expect: they read
+ * the exit status of what could not start by inspecting the exec.
+ */
+export async function prepareExec(context: ApiContext, id: string, body: unknown): Promise<Hijack> {
+  const request = startRequest(id, body, false);
+  const { containers } = context.engine;
+  const exec = await containers.execInspect({ id });
+  if (exec.running || exec.pid !== 0) {
+    throw new CreelError("conflict", { message: `exec command ${id} is already running` });
+  }
+  return {
+    raw: exec.spec?.tty ?? false,
+    open: async () => connectBulk((await containers.execStart(request)).socket),
+  };
 }
 
 function startRequest(id: string, body: unknown, detach: boolean) {
@@ -53,8 +64,8 @@ export function execRoutes(app: FastifyInstance, context: ApiContext): void {
       await containers.execStart(startRequest(request.params.id, request.body, true));
       return reply.code(200).send();
     }
-    const { engine } = await startExec(context, request.params.id, request.body);
-    await join(takeSocket(reply, RAW_STREAM), engine);
+    const hijack = await prepareExec(context, request.params.id, request.body);
+    await serveHijack(takeSocket(reply, RAW_STREAM), hijack);
   });
 
   app.post<WithId>("/exec/:id/resize", async (request, reply) => {
