@@ -25,8 +25,8 @@ export function attachRoutes(app: FastifyInstance, context: ApiContext): void {
   app.post<{ Params: { id: string }; Querystring: Query }>(
     "/containers/:id/attach",
     async (request, reply) => {
-      const { engine } = await attachContainer(context, request.params.id, request.query);
-      await join(takeSocket(reply, RAW_STREAM), engine);
+      const hijack = await attachContainer(context, request.params.id, request.query);
+      await serveHijack(takeSocket(reply, RAW_STREAM), hijack);
     },
   );
 }
