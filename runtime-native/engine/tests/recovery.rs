@@ -183,3 +183,61 @@ async fn health_is_checked() {
     engine.containers().exec_start(start).await.unwrap();
     until("it is healthy", || async { health("flagged").await == "healthy" }).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_engine_killed_at_any_moment_leaves_no_mess() {
+    let seed = std::env::var("SEED")
+        .ok()
+        .and_then(|s| s.parse().ok())
+        .unwrap_or_else(|| u64::from(std::process::id()));
+    println!("SEED={seed}");
+    let mut random = seed | 1;
+    let mut below = move |most: u64| {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        random % most
+    };
+    let mut engine = TestEngine::start().await;
+    for round in 0..8 {
+        let work = async {
+            for n in 0.. {
+                let name = format!("r{round}-{n}");
+                let Ok(id) = engine.create(&name, spec(&["sleep", "600"])).await else {
+                    return;
+                };
+                if engine.start_container(&id).await.is_err() || engine.remove(&id).await.is_err() {
+                    return;
+                }
+            }
+        };
+        let _ = tokio::time::timeout(Duration::from_millis(20 + below(400)), work).await;
+        engine.kill();
+        engine.spawn().await;
+        let request = proto::ListContainersRequest {
+            all: true,
+            ..Default::default()
+        };
+        let listed = engine
+            .containers()
+            .list(request)
+            .await
+            .unwrap()
+            .into_inner()
+            .containers;
+        assert!(listed.len() <= 1, "{listed:?}");
+        for container in listed {
+            let state = container.state.clone().unwrap();
+            assert!(
+                ["created", "running", "exited"].contains(&state.status.as_str()),
+                "{container:?}"
+            );
+            if state.status != "running" {
+                engine.start_container(&container.id).await.unwrap();
+            }
+            engine.remove(&container.id).await.unwrap();
+        }
+        engine.settled().await;
+        assert_eq!(engine.leftovers(), Vec::<String>::new(), "round {round}");
+    }
+}

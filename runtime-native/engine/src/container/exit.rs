@@ -53,10 +53,13 @@ impl Engine {
         self.tear_down(&container).await;
         let definition = container.definition();
         let policy = definition.spec.restart.clone().unwrap_or_default();
-        let state = container.state();
+        let started = container.state().started_nanos;
         let finished = parse_rfc3339(&exit.finished_at).unwrap_or_else(now_nanos);
-        let again = !self.is_stopping() && wants_restart(&policy, &state, exit.code);
+        let stopping = self.is_stopping();
+        let mut again = false;
         let saved = container.update(|state| {
+            // Decided here, where nobody can ask for its stop in between.
+            again = !stopping && wants_restart(&policy, state, exit.code);
             state.status = if again { Status::Restarting } else { Status::Exited };
             state.pid = 0;
             state.exit_code = exit.code;
@@ -70,7 +73,7 @@ impl Engine {
         if exit.oom_killed {
             self.emit_container(&container, "oom", []);
         }
-        let lasted = (finished - state.started_nanos).max(0);
+        let lasted = (finished - started).max(0);
         self.emit_container(
             &container,
             "die",
@@ -93,17 +96,12 @@ impl Engine {
         self.stop_health(container);
         let places = self.places(container);
         if let Some(shim) = container.shim() {
-            let gone = match shim.delete().await {
-                Ok(()) => None,
-                Err(ShimError::Gone(_)) => Some(()),
-                Err(error) => {
-                    tracing::warn!(container = container.id, %error, "its shim does not go away");
-                    Some(())
-                }
-            };
-            if gone.is_some() {
-                self.clean_up_after_shim(container).await;
+            match shim.delete().await {
+                Ok(()) | Err(ShimError::Gone(_)) => {}
+                Err(error) => tracing::warn!(container = container.id, %error, "its shim does not go away"),
             }
+            // A shim that tells of the end goes away on its own, perhaps not at once.
+            self.clean_up_after_shim(container).await;
             container.set_shim(None);
         }
         let state = container.state();
@@ -119,8 +117,11 @@ impl Engine {
         if let Err(error) = released {
             tracing::warn!(container = container.id, %error, "its root file system could not be unmounted");
         }
-        let _ = std::fs::remove_dir_all(&places.state_dir);
+        if !state.run.is_empty() {
+            let _ = std::fs::remove_dir_all(&places.state_dir);
+        }
         let _ = container.update(|state| {
+            state.run.clear();
             state.sandbox.clear();
             state.endpoints.clear();
             state.gateway_endpoint = None;

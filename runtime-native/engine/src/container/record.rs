@@ -107,6 +107,8 @@ pub struct State {
     pub ports: Vec<BoundPort>,
     /// The sandbox (network namespace) it runs in.
     pub sandbox: String,
+    /// Tells this run from the one before, whose shim may still be putting its things away.
+    pub run: String,
 }
 
 /// The folder of one container below the data root.

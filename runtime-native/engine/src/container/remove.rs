@@ -48,6 +48,7 @@ impl Engine {
             self.cancel_restart(container)?;
             self.end(container, libc::SIGKILL, Duration::from_secs(10))
                 .await?;
+            self.cancel_restart(container)?;
         }
         container.update(|state| state.status = Status::Removing)?;
         let removed = self.remove_parts(container, volumes).await;

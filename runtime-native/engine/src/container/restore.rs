@@ -97,9 +97,15 @@ impl Engine {
             for entry in fs::read_dir(&exec_root).into_iter().flatten().flatten() {
                 let id = entry.file_name().to_string_lossy().into_owned();
                 if unknown(&id) {
-                    let cgroup = format!("{cgroup_parent}/{id}");
-                    if let Err(error) = creel_shim::cleanup(&entry.path().join("shim"), &cgroup) {
-                        tracing::warn!(container = id, %error, "what is left of it stays");
+                    for shim in fs::read_dir(entry.path()).into_iter().flatten().flatten() {
+                        let name = shim.file_name().to_string_lossy().into_owned();
+                        let Some(run) = name.strip_prefix("shim-") else {
+                            continue;
+                        };
+                        let cgroup = format!("{cgroup_parent}/{id}-{run}");
+                        if let Err(error) = creel_shim::cleanup(&shim.path(), &cgroup) {
+                            tracing::warn!(container = id, %error, "what is left of it stays");
+                        }
                     }
                     files::drop_all(&entry.path().join("files"));
                     let _ = fs::remove_dir_all(entry.path());
@@ -169,7 +175,7 @@ impl Engine {
 
     async fn adopt_for_tear_down(&self, container: &Arc<Container>) {
         let places = self.places(container);
-        if !places.state_dir.exists() {
+        if container.state().run.is_empty() {
             return;
         }
         match Shim::connect(&places.state_dir).await {

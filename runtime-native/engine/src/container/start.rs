@@ -16,6 +16,7 @@ use super::{Container, log_options};
 use crate::clock::now_nanos;
 use crate::engine::Engine;
 use crate::error::{EngineError, ErrorCode, Result};
+use crate::ids;
 use crate::network::{Attachment, DEFAULT_BRIDGE, Wish, blocking};
 use crate::volume::storage_error;
 
@@ -40,6 +41,7 @@ impl Engine {
     /// Where the parts of `container` outside the data root are.
     pub fn places(&self, container: &Container) -> Places {
         let root = self.config.exec_root.join("containers").join(&container.id);
+        let run = container.state().run;
         let own_parent = &container.definition().spec.cgroup_parent;
         let parent = match own_parent.as_str() {
             "" => self.config.cgroup_parent.clone(),
@@ -47,9 +49,9 @@ impl Engine {
             own => format!("{}/{own}", self.config.cgroup_parent),
         };
         Places {
-            state_dir: root.join("shim"),
+            state_dir: root.join(format!("shim-{run}")),
             files_dir: root.join("files"),
-            cgroup: format!("{}/{}", parent.trim_end_matches('/'), container.id),
+            cgroup: format!("{}/{}-{run}", parent.trim_end_matches('/'), container.id),
         }
     }
 
@@ -79,14 +81,7 @@ impl Engine {
 
     /// Starts a container whose operation lock the caller holds.
     pub(super) async fn start_held(self: &Arc<Self>, container: &Arc<Container>, again: bool) -> Result<()> {
-        let started = self.bring_up(container).await;
-        let Err(error) = started else {
-            let restarts = if again {
-                container.state().restart_count + 1
-            } else {
-                0
-            };
-            container.update(|state| state.restart_count = restarts)?;
+        let Err(error) = self.bring_up(container, again).await else {
             return Ok(());
         };
         self.tear_down(container).await;
@@ -112,9 +107,8 @@ impl Engine {
         Err(error)
     }
 
-    async fn bring_up(self: &Arc<Self>, container: &Arc<Container>) -> Result<()> {
+    async fn bring_up(self: &Arc<Self>, container: &Arc<Container>, again: bool) -> Result<()> {
         let definition = container.definition();
-        let places = self.places(container);
         let (rootfs, joined) = tokio::join!(self.mount_rootfs(container), self.join_network(container));
         let joined = match (joined, &rootfs) {
             (Ok(joined), Ok(_)) => joined,
@@ -130,11 +124,13 @@ impl Engine {
         let rootfs = rootfs?;
         let attachment = joined.attachment;
         container.update(|state| {
+            state.run = ids::random_hex(4);
             state.sandbox.clone_from(&attachment.sandbox);
             state.endpoints.clone_from(&attachment.endpoints);
             state.gateway_endpoint.clone_from(&attachment.gateway_endpoint);
             state.ports.clone_from(&attachment.ports);
         })?;
+        let places = self.places(container);
         let etc = match &joined.of {
             Some(other) => other.dir.clone(),
             None => container.dir.clone(),
@@ -156,19 +152,17 @@ impl Engine {
         };
         let input = runtime_spec::build(&definition, &around, &self.volumes)?;
         write_bundle(&container.dir, &input)?;
-        self.run_shim(container, &places, &definition).await
+        self.run_shim(container, &places, again).await
     }
 
     async fn run_shim(
         self: &Arc<Self>,
         container: &Arc<Container>,
         places: &Places,
-        definition: &super::record::Definition,
+        again: bool,
     ) -> Result<()> {
+        let definition = container.definition();
         let failed = |e| EngineError::io(format_args!("prepare {}", places.state_dir.display()), e);
-        if places.state_dir.exists() {
-            fs::remove_dir_all(&places.state_dir).map_err(failed)?;
-        }
         fs::create_dir_all(&places.state_dir).map_err(failed)?;
         let request = CreateRequest {
             bundle: Bundle {
@@ -181,7 +175,7 @@ impl Engine {
             terminal: definition.spec.tty,
             open_stdin: definition.spec.open_stdin,
             stdin_once: definition.spec.stdin_once,
-            log: log_options::read(definition)?,
+            log: log_options::read(&definition)?,
         };
         let (shim, pid) = self.zygote.create(&request).await.map_err(create_error)?;
         let shim = Arc::new(shim);
@@ -191,7 +185,6 @@ impl Engine {
             let _ = shim.delete().await;
             return Err(create_error(error));
         }
-        let manually_stopped = container.state().manually_stopped;
         container.update(|state| {
             state.status = Status::Running;
             state.pid = pid;
@@ -201,11 +194,11 @@ impl Engine {
             state.started_nanos = now_nanos();
             state.finished_nanos = 0;
             state.manually_stopped = false;
+            state.restart_count = if again { state.restart_count + 1 } else { 0 };
         })?;
-        tracing::debug!(container = container.id, pid, manually_stopped, "started");
         self.emit_container(container, "start", []);
-        self.watch_exit(container.clone(), shim);
         self.start_health(container);
+        self.watch_exit(container.clone(), shim);
         Ok(())
     }
 

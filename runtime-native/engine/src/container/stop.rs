@@ -45,6 +45,8 @@ impl Engine {
         };
         container.update(|state| state.manually_stopped = true)?;
         self.end(&container, signal, patience).await?;
+        // It may have ended by itself a moment before, and wait for its restart.
+        self.cancel_restart(&container)?;
         self.emit_container(&container, "stop", []);
         Ok(())
     }
@@ -58,7 +60,8 @@ impl Engine {
     ) -> Result<()> {
         let mut life = container.watch();
         let Some(shim) = container.shim() else {
-            return Ok(());
+            // It has ended, and its things are being put away.
+            return self.wait_for_end(container, &mut life).await;
         };
         self.send(container, &shim, signal).await?;
         if tokio::time::timeout(patience, life.wait_for(|life| !life.has_process))
@@ -132,6 +135,11 @@ impl Engine {
         let mut life = container.watch();
         match shim.kill(signal).await {
             Ok(()) => {}
+            Err(ShimError::Gone(_)) if deadly => {
+                self.wait_for_end(&container, &mut life).await?;
+                self.cancel_restart(&container)?;
+                return Ok(());
+            }
             Err(ShimError::Gone(_)) => return Err(not_running()),
             Err(error) => return Err(shim_error(error)),
         }
