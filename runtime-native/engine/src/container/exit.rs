@@ -110,7 +110,8 @@ impl Engine {
             let addresses = endpoints
                 .filter_map(|e| Some((e.network_id.clone(), e.address.parse().ok()?)))
                 .collect();
-            self.networks.detach(&state.sandbox, addresses);
+            self.networks
+                .detach(&state.sandbox, addresses, !state.ports.is_empty());
         }
         let (storage, id) = (self.storage.clone(), container.id.clone());
         let released = blocking(move || storage.release(&id).map_err(storage_error)).await;

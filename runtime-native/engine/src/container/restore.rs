@@ -83,7 +83,7 @@ impl Engine {
         let sandboxes: HashSet<String> = containers.iter().map(|c| c.state().sandbox).collect();
         for sandbox in self.networks.host.sandboxes() {
             if !sandboxes.contains(&sandbox) {
-                self.networks.detach(&sandbox, Vec::new());
+                self.networks.detach(&sandbox, Vec::new(), false);
             }
         }
         let (storage, exec_root) = (self.storage.clone(), self.config.exec_root.join("containers"));

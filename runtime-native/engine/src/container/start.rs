@@ -114,7 +114,7 @@ impl Engine {
             (Ok(joined), Ok(_)) => joined,
             (Ok(joined), Err(_)) => {
                 let addresses = crate::network::addresses(&joined.attachment);
-                self.networks.detach(&joined.attachment.sandbox, addresses);
+                self.networks.detach(&joined.attachment.sandbox, addresses, true);
                 return Err(rootfs
                     .err()
                     .unwrap_or_else(|| EngineError::internal("no root file system")));

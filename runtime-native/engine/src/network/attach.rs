@@ -70,7 +70,7 @@ impl Networks {
         };
         for (index, plan) in plans.iter().enumerate() {
             if let Err(error) = self.attach_one(&wish, &mut attachment, index, plan).await {
-                self.detach(&attachment.sandbox, addresses(&attachment));
+                self.detach(&attachment.sandbox, addresses(&attachment), true);
                 return Err(error);
             }
         }
@@ -237,8 +237,9 @@ impl Networks {
         }
     }
 
-    /// Has a sandbox deleted with its endpoints; their addresses are free once it is gone.
-    pub fn detach(&self, sandbox: &str, addresses: Vec<(String, Ipv4Addr)>) {
+    /// Has a sandbox deleted with its endpoints; their addresses are free once it is gone. Urgent is one that holds
+    /// ports of the node, which other programs may want.
+    pub fn detach(&self, sandbox: &str, addresses: Vec<(String, Ipv4Addr)>, urgent: bool) {
         if sandbox.is_empty() {
             return;
         }
@@ -246,7 +247,7 @@ impl Networks {
             .iter()
             .filter_map(|(id, a)| Some((self.find(id).ok()?, *a)))
             .collect();
-        self.reaper.delete(sandbox.into(), move || {
+        self.reaper.delete(sandbox.into(), urgent, move || {
             for (entry, address) in entries {
                 if let Some(pool) = &entry.pool {
                     pool.lock().expect("no panic while locked").release(address);

@@ -317,7 +317,7 @@ impl TestEngine {
             .skip(2)
             .filter_map(|l| l.split(':').next())
             .map(str::trim);
-        found.extend(names.filter(|n| n.starts_with("ve")).map(str::to_owned));
+        found.extend(names.filter(|n| n.starts_with("cv")).map(str::to_owned));
         found
     }
 
