@@ -472,14 +472,18 @@ fn helper() -> &'static Path {
     static HELPER: OnceLock<PathBuf> = OnceLock::new();
     HELPER.get_or_init(|| {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/helper/helper.c");
-        let built = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("helper-{}", std::process::id()));
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR"));
+        // Several test programs may build it at once: each for itself, and the last one stays.
+        let built = folder.join("engine-test-helper");
+        let own = folder.join(format!("engine-test-helper-{}", std::process::id()));
         let status = Command::new("cc")
             .args(["-static", "-O1", "-o"])
-            .arg(&built)
+            .arg(&own)
             .arg(&source)
             .status()
             .unwrap();
         assert!(status.success(), "cc builds {}", source.display());
+        std::fs::rename(&own, &built).unwrap();
         built
     })
 }
