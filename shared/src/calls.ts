@@ -7,6 +7,7 @@ import {
   Metadata,
   type MethodDefinition,
 } from "@grpc/grpc-js";
+import type { CreelError } from "./errors/error.ts";
 import { fromGrpc } from "./errors/grpc.ts";
 
 /** What a caller may say about one call: when it is called off, and how long it may take. */
@@ -28,10 +29,11 @@ export type Calls<Server> = {
       : never;
 };
 
+type Translate = (error: unknown) => CreelError;
 type Method = MethodDefinition<unknown, unknown>;
 
 /**
- * Calls of one service over `client`, rejecting with errors of the registry. Unary calls end after `timeoutMs`
+ * Calls of one service over `client`, rejecting with errors of the registry (`translate` makes them of gRPC's). Unary calls end after `timeoutMs`
  * (default: `defaultTimeoutMs`); streams end when their reader stops or `signal` aborts.
  */
 export function callsOf<Server>(
@@ -39,19 +41,21 @@ export function callsOf<Server>(
   service: Record<string, unknown>,
   what: string,
   defaultTimeoutMs: number,
+  translate: Translate = (error) => fromGrpc(error, what),
 ): Calls<Server> {
   const calls: Record<string, unknown> = {};
   for (const [name, definition] of Object.entries(service)) {
     const method = definition as Method;
     calls[name] = method.responseStream
-      ? (request: unknown, limits: CallLimits = {}) => serverStream(client, method, request, limits, what)
+      ? (request: unknown, limits: CallLimits = {}) =>
+          serverStream(client, method, request, limits, translate)
       : (request: unknown, limits: CallLimits = {}) =>
-          unary(client, method, request, { timeoutMs: defaultTimeoutMs, ...limits }, what);
+          unary(client, method, request, { timeoutMs: defaultTimeoutMs, ...limits }, translate);
   }
   return calls as Calls<Server>;
 }
 
-function unary(client: Client, method: Method, request: unknown, limits: CallLimits, what: string) {
+function unary(client: Client, method: Method, request: unknown, limits: CallLimits, translate: Translate) {
   return new Promise<unknown>((resolve, reject) => {
     const options: CallOptions = limits.timeoutMs ? { deadline: Date.now() + limits.timeoutMs } : {};
     const call = client.makeUnaryRequest(
@@ -63,7 +67,7 @@ function unary(client: Client, method: Method, request: unknown, limits: CallLim
       options,
       (error, answer) => {
         limits.signal?.removeEventListener("abort", cancel);
-        if (error) reject(fromGrpc(error, what));
+        if (error) reject(translate(error));
         else resolve(answer);
       },
     );
@@ -78,7 +82,7 @@ async function* serverStream(
   method: Method,
   request: unknown,
   limits: CallLimits,
-  what: string,
+  translate: Translate,
 ): AsyncGenerator<unknown> {
   const call = client.makeServerStreamRequest(
     method.path,
@@ -95,7 +99,7 @@ async function* serverStream(
     yield* call;
   } catch (error) {
     if (limits.signal?.aborted) return;
-    throw fromGrpc(error, what);
+    throw translate(error);
   } finally {
     limits.signal?.removeEventListener("abort", cancel);
     call.on("error", () => {});

@@ -1,4 +1,4 @@
-import { type Calls, callsOf } from "@creel/shared";
+import { type Calls, CreelError, callsOf, fromGrpc } from "@creel/shared";
 import {
   EngineClient as Channel,
   type ContainersServer,
@@ -39,7 +39,14 @@ export function connectEngine(socket: string): EngineClient {
     "grpc.default_authority": "creel-engine",
   });
   const what = `creel-engine (${socket})`;
-  const calls = <S>(service: Record<string, unknown>) => callsOf<S>(channel, service, what, DEFAULT_TIMEOUT);
+  const translate = (error: unknown) => {
+    const own = fromGrpc(error, what);
+    return own.code === "remote_unreachable"
+      ? new CreelError("engine_unavailable", { socket }, { cause: error })
+      : own;
+  };
+  const calls = <S>(service: Record<string, unknown>) =>
+    callsOf<S>(channel, service, what, DEFAULT_TIMEOUT, translate);
   const engine = calls<EngineServer>(EngineService);
   return {
     socket,
