@@ -37,8 +37,8 @@ async function allNetworks({ engine, cluster }: ApiContext): Promise<DockerNetwo
     ...toOverlay(network),
     Containers: byId.get(network.id)?.Containers ?? {},
   }));
-  const shared = new Set(overlays.map(({ Id }) => Id));
-  return [...local.filter(({ Id }) => !shared.has(Id)), ...overlays];
+  // an overlay that the cluster no longer has is only on its way off this node
+  return [...local.filter(({ Driver }) => Driver !== "overlay"), ...overlays];
 }
 
 async function findNetwork(context: ApiContext, id: string): Promise<DockerNetwork> {
