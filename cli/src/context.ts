@@ -1,27 +1,32 @@
-import { Client, type Query } from "./rest/client.ts";
+import type { Command } from "commander";
+import { Exit } from "./error.ts";
+import type { Global } from "./program.ts";
+import { Client } from "./rest/client.ts";
 import { resolveHost } from "./rest/host.ts";
 
 /** What a command has at hand. */
 export interface Context {
-  client: Client;
+  /** The daemon that the options, the environment or the current context name. */
+  readonly client: Client;
+  /** The options before the command. */
+  readonly global: Global;
+  /** The whole command tree. */
+  readonly program: Command;
   /** A line on standard output. */
   print(line: string): void;
   /** A line on standard error. */
   warn(line: string): void;
 }
 
-/** A command ends with this exit status and nothing more to say. */
-export class Exit extends Error {
-  readonly status: number;
-  constructor(status: number) {
-    super(`exit status ${status}`);
-    this.status = status;
-  }
-}
-
-export function makeContext(hostOption: string | undefined): Context {
+export function makeContext(global: Global, program: Command): Context {
+  let client: Client | undefined;
   return {
-    client: new Client(resolveHost(hostOption)),
+    get client() {
+      client ??= new Client(resolveHost(global));
+      return client;
+    },
+    global,
+    program,
     print: (line) => void process.stdout.write(`${line}\n`),
     warn: (line) => void process.stderr.write(`${line}\n`),
   };
@@ -44,38 +49,4 @@ export async function each(
     }
   }
   if (failed) throw new Exit(1);
-}
-
-/** `--filter key=value` words as the API's `filters` parameter. */
-export function filters(words: string[] | undefined): Query {
-  if (words === undefined || words.length === 0) return {};
-  const map: Record<string, string[]> = {};
-  for (const word of words) {
-    const split = word.indexOf("=");
-    if (split < 1)
-      throw new Error(
-        `invalid argument "${word}" for "-f, --filter": bad format of filter (expected name=value)`,
-      );
-    const key = word.slice(0, split);
-    map[key] = [...(map[key] ?? []), word.slice(split + 1)];
-  }
-  return { filters: JSON.stringify(map) };
-}
-
-/** `NAME=value` words as a map; a name alone has an empty value. */
-export function pairs(words: string[] | undefined): Record<string, string> {
-  return Object.fromEntries(
-    (words ?? [])
-      .map((word) => word.split(/=(.*)/s).slice(0, 2) as [string, string])
-      .map(([k, v]) => [k, v ?? ""]),
-  );
-}
-
-/** Environment words; a name alone takes this process's value, or nothing. */
-export function environment(words: string[] | undefined): string[] | undefined {
-  return words?.flatMap((word) => {
-    if (word.includes("=")) return [word];
-    const value = process.env[word];
-    return value === undefined ? [] : [`${word}=${value}`];
-  });
 }

@@ -1,55 +1,91 @@
 import { Command } from "commander";
-import { containerCommands, containerShortcuts } from "./commands/container.ts";
-import { imageCommands, imageShortcuts } from "./commands/image.ts";
-import { networkCommands } from "./commands/network.ts";
-import { nodeCommands } from "./commands/node.ts";
-import { serviceCommands } from "./commands/service.ts";
-import { swarmCommands } from "./commands/swarm.ts";
-import { systemCommands } from "./commands/system.ts";
-import { type Context, makeContext } from "./context.ts";
+import type { Context } from "./context.ts";
+import { type Entry, groups, shortcuts } from "./table.ts";
 
-/** Gives a command's action the context of the daemon that `-H` names. */
+/** Gives a command's action the context of the daemon that the options before it name. */
 export type Bind = <A extends unknown[]>(
-  action: (context: Context, ...args: A) => Promise<void>,
+  action: (context: Context, ...args: A) => Promise<void> | void,
 ) => (...args: A) => Promise<void>;
 
-/** The whole command line, in Docker's grammar. Errors come as exceptions; nothing here ends the process. */
+/** What a command's file exports for each of its commands: arguments, options, examples and action. */
+export type Describe = (command: Command, bind: Bind) => void;
+
+/** The options that stand before the command: which daemon is meant. */
+export interface Global {
+  host?: string;
+  context?: string;
+  tls?: boolean;
+  tlsverify?: boolean;
+  tlscacert?: string;
+  tlscert?: string;
+  tlskey?: string;
+}
+
+/**
+ * The whole command line, in Docker's grammar. A command's file is read when it is used, or its help asked for.
+ * Errors come as exceptions; nothing here ends the process.
+ */
 export function makeProgram(): Command {
   const program = new Command("creel")
     .description("run containers and services, on this machine or a cluster")
-    .option(
-      "-H, --host <address>",
-      "the daemon: unix://PATH or tcp://HOST:PORT (default: DOCKER_HOST, else this machine's)",
-    )
-    .version("Creel 0.1.0", "-v, --version")
+    .option("-H, --host <address>", "the daemon: unix://PATH or tcp://HOST:PORT")
+    .option("-c, --context <name>", "the context that names the daemon (see creel context)")
+    .option("--tls", "use TLS, and take any certificate of the daemon's")
+    .option("--tlsverify", "use TLS, and verify the daemon's certificate")
+    .option("--tlscacert <file>", "the CA that signed the daemon's certificate")
+    .option("--tlscert <file>", "this client's certificate")
+    .option("--tlskey <file>", "its key")
+    .version("Creel version 0.1.0", "-v, --version")
     .enablePositionalOptions()
     .showSuggestionAfterError()
-    .exitOverride();
+    .exitOverride()
+    .hook("preSubcommand", async (_, child) => void (await complete(child)))
+    .helpCommand("help [command]", "what a command does")
+    .addHelpText("after", "\nMore on a command: creel COMMAND --help");
   const bind: Bind =
     (action) =>
-    (...args) =>
-      action(makeContext(program.opts<{ host?: string }>().host), ...args);
-  for (const add of [
-    containerCommands,
-    imageCommands,
-    networkCommands,
-    nodeCommands,
-    serviceCommands,
-    swarmCommands,
-  ])
-    add(program, bind);
-  for (const add of [containerShortcuts, imageShortcuts, systemCommands]) add(program, bind);
-  inheritOverride(program);
+    async (...args) => {
+      const { makeContext } = await import("./context.ts");
+      await action(makeContext(program.opts<Global>(), program), ...args);
+    };
+  for (const entry of shortcuts) addLeaf(program, entry, bind).helpGroup("Commands:");
+  for (const { name, summary, commands } of groups) {
+    const group = settled(program.command(name).description(summary)).helpGroup("Management commands:");
+    group.usage("COMMAND").enablePositionalOptions().helpCommand(false);
+    for (const entry of commands) addLeaf(group, entry, bind);
+  }
   return program;
 }
 
-function inheritOverride(command: Command): void {
-  for (const child of command.commands) {
-    child.exitOverride().showHelpAfterError(`see '${fullName(child)} --help'`);
-    inheritOverride(child);
-  }
+const pending = new WeakMap<Command, () => Promise<void>>();
+
+function addLeaf(parent: Command, entry: Entry, bind: Bind): Command {
+  const command = settled(
+    parent.command(entry.name, { hidden: entry.hidden ?? false }).summary(entry.summary),
+  );
+  command.description(entry.summary);
+  if (entry.alias !== undefined) command.alias(entry.alias);
+  pending.set(command, async () => (await entry.load())(command, bind));
+  return command;
 }
 
-function fullName(command: Command): string {
+/** Reads the command's file, when that has not been done. */
+export async function complete(command: Command): Promise<Command> {
+  const work = pending.get(command);
+  pending.delete(command);
+  await work?.();
+  return command;
+}
+
+function settled(command: Command): Command {
+  return command
+    .exitOverride()
+    .showSuggestionAfterError()
+    .showHelpAfterError(`see '${fullName(command)} --help'`)
+    .hook("preSubcommand", async (_, child) => void (await complete(child)));
+}
+
+/** A command with those it belongs to: `creel service ls`. */
+export function fullName(command: Command): string {
   return command.parent ? `${fullName(command.parent)} ${command.name()}` : command.name();
 }

@@ -1,12 +1,10 @@
 import assert from "node:assert/strict";
 import { PassThrough } from "node:stream";
-import { createBody } from "../src/commands/create-body.ts";
+import { createBody } from "../src/commands/container/create-body.ts";
 import { duration, port, size } from "../src/commands/options.ts";
-import { filters, pairs } from "../src/context.ts";
-import { table } from "../src/output/table.ts";
+import { filters, pairs } from "../src/commands/words.ts";
 import { bytes, span } from "../src/output/words.ts";
 import { demultiplex } from "../src/rest/frames.ts";
-import { resolveHost } from "../src/rest/host.ts";
 
 describe("words", () => {
   it("tells spans as Docker does", () => {
@@ -19,15 +17,6 @@ describe("words", () => {
   it("tells bytes in decimal units", () => {
     assert.equal(bytes(0), "0B");
     assert.equal(bytes(1234567), "1.23MB");
-  });
-  it("aligns tables without trailing blanks", () => {
-    assert.equal(
-      table([
-        ["ID", "NAME"],
-        ["abc", "x"],
-      ]),
-      "ID    NAME\nabc   x",
-    );
   });
 });
 
@@ -69,17 +58,6 @@ describe("options", () => {
     assert.equal(config.OpenStdin, true);
     assert.deepEqual(HostConfig.PortBindings, { "8080/tcp": [{ HostIp: "", HostPort: "80" }] });
     assert.deepEqual(HostConfig.RestartPolicy, { Name: "on-failure", MaximumRetryCount: 3 });
-  });
-});
-
-describe("the daemon's address", () => {
-  it("is -H, else DOCKER_HOST", () => {
-    assert.deepEqual(resolveHost("unix:///x.sock", {}), { socketPath: "/x.sock" });
-    assert.deepEqual(resolveHost(undefined, { DOCKER_HOST: "tcp://10.0.0.1:99" }), {
-      host: "10.0.0.1",
-      port: 99,
-    });
-    assert.throws(() => resolveHost("ftp://x", {}), /unable to parse docker host/);
   });
 });
 

@@ -78,3 +78,11 @@ function portNumber(text: string, bad: () => Error): number {
   if (!/^\d+$/.test(text) || value > 65535) throw bad();
   return value;
 }
+
+/** A share from 0 to 1. */
+export function ratio(text: string): number {
+  const value = Number(text);
+  if (!(value >= 0 && value <= 1) || text.trim() === "")
+    throw new InvalidArgumentError("a number from 0 to 1 is needed");
+  return value;
+}

@@ -46,3 +46,25 @@ export function bytes(size: number): string {
 export function short(id: string): string {
   return id.replace(/^sha256:/, "").slice(0, 12);
 }
+
+/** Bytes in binary units, as Docker's `info`: "7.653GiB". */
+export function binary(size: number): string {
+  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
+  let value = size;
+  let unit = 0;
+  while (value >= 1024 && unit < units.length - 1) {
+    value /= 1024;
+    unit++;
+  }
+  return `${Number(value.toPrecision(4))}${units[unit]}`;
+}
+
+/** With a capital first letter. */
+export function title(word: string): string {
+  return word.charAt(0).toUpperCase() + word.slice(1);
+}
+
+/** A number with its noun: "1 task", "3 tasks". */
+export function plural(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? "" : "s"}`;
+}

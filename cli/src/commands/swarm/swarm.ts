@@ -1,11 +1,13 @@
-import type { Command } from "commander";
-import type { Context } from "../context.ts";
-import type { Bind } from "../program.ts";
-import { list, whole } from "./options.ts";
+import { type Command, Option } from "commander";
+import type { Context } from "../../context.ts";
+import { invalid } from "../../error.ts";
+import type { Bind } from "../../program.ts";
+import { duration, list, whole } from "../options.ts";
+import { examples } from "../words.ts";
 
 interface Swarm {
   Version: { Index: number };
-  Spec: unknown;
+  Spec: Record<string, unknown>;
   JoinTokens: { Worker: string; Manager: string };
 }
 interface Info {
@@ -18,55 +20,99 @@ interface InitOptions {
   dataPathAddr: string;
   dataPathPort: number;
   defaultAddrPool?: string[];
+  defaultAddrPoolMaskLength?: number;
   availability: string;
   forceNewCluster?: boolean;
 }
 
-/** `creel swarm …` */
-export function swarmCommands(program: Command, bind: Bind): void {
-  const swarm = program.command("swarm").description("make machines one cluster");
-  swarm
-    .command("init")
-    .description("make a cluster of this machine")
+function addressOptions(command: Command): Command {
+  return command
     .option("--advertise-addr <address>", "where the others reach this node", "")
     .option("--listen-addr <address>", "where this node listens", "0.0.0.0:2377")
     .option("--data-path-addr <address>", "address for the traffic between containers", "")
+    .addOption(
+      new Option("--availability <state>", "what it may run")
+        .choices(["active", "pause", "drain"])
+        .default("active"),
+    );
+}
+
+export function init(command: Command, bind: Bind): void {
+  addressOptions(command)
     .option("--data-path-port <port>", "UDP port for the traffic between containers", whole, 0)
     .option("--default-addr-pool <cidr>", "where networks take their subnets from", list)
-    .option("--availability <state>", "active, pause or drain", "active")
+    .option("--default-addr-pool-mask-length <bits>", "how large each of those subnets is", whole)
     .option("--force-new-cluster", "make a new cluster of this manager's state")
-    .action(bind(init));
-  swarm
-    .command("join")
-    .description("join a cluster")
-    .argument("<host:port>")
+    .action(bind(initialize));
+  examples(command, "creel swarm init", "creel swarm init --advertise-addr 10.0.0.1");
+}
+
+export function join(command: Command, bind: Bind): void {
+  addressOptions(command.argument("<host:port>"))
     .requiredOption("--token <token>", "the cluster's token for workers or for managers")
-    .option("--advertise-addr <address>", "where the others reach this node", "")
-    .option("--listen-addr <address>", "where this node listens", "0.0.0.0:2377")
-    .option("--data-path-addr <address>", "address for the traffic between containers", "")
-    .option("--availability <state>", "active, pause or drain", "active")
-    .action(bind(join));
-  swarm
-    .command("join-token")
-    .description("show the token that lets nodes join")
+    .action(bind(enter));
+  examples(command, "creel swarm join --token SWMTKN-1-… 10.0.0.1:2377");
+}
+
+export function joinToken(command: Command, bind: Bind): void {
+  command
     .argument("<worker|manager>")
     .option("-q, --quiet", "only the token")
     .option("--rotate", "make a new one first; the old one stops working")
-    .action(bind(joinToken));
-  swarm
-    .command("leave")
-    .description("leave the cluster")
-    .option("-f, --force", "also as the last manager")
-    .action(bind(leave));
+    .action(bind(showToken));
+  examples(command, "creel swarm join-token worker", "creel swarm join-token --rotate manager");
 }
 
-async function init({ client, print }: Context, o: InitOptions): Promise<void> {
+export function leave(command: Command, bind: Bind): void {
+  command.option("-f, --force", "also as a manager, or as the last one").action(
+    bind(async ({ client, print }: Context, o: { force?: boolean }) => {
+      await client.post("/swarm/leave", { force: o.force });
+      print("Node left the swarm.");
+    }),
+  );
+  examples(command, "creel swarm leave");
+}
+
+interface UpdateOptions {
+  taskHistoryLimit?: number;
+  dispatcherHeartbeat?: number;
+  certExpiry?: number;
+}
+
+export function update(command: Command, bind: Bind): void {
+  command
+    .option("--task-history-limit <n>", "how many ended tasks of a slot are kept", whole)
+    .option("--dispatcher-heartbeat <duration>", "between a node's heartbeats", duration)
+    .option("--cert-expiry <duration>", "how long nodes' certificates are valid", duration)
+    .action(
+      bind(async ({ client, print }: Context, o: UpdateOptions) => {
+        const { Version, Spec } = await client.get<Swarm>("/swarm");
+        const part = (name: string, key: string, value: number | undefined) =>
+          value === undefined ? {} : { [name]: { ...(Spec[name] as object | undefined), [key]: value } };
+        await client.post(
+          "/swarm/update",
+          { version: Version.Index },
+          {
+            ...Spec,
+            ...part("Orchestration", "TaskHistoryRetentionLimit", o.taskHistoryLimit),
+            ...part("Dispatcher", "HeartbeatPeriod", o.dispatcherHeartbeat),
+            ...part("CAConfig", "NodeCertExpiry", o.certExpiry),
+          },
+        );
+        print("Swarm updated.");
+      }),
+    );
+  examples(command, "creel swarm update --task-history-limit 10");
+}
+
+async function initialize({ client, print }: Context, o: InitOptions): Promise<void> {
   const id = await client.post<string>("/swarm/init", undefined, {
     ListenAddr: o.listenAddr,
     AdvertiseAddr: o.advertiseAddr,
     DataPathAddr: o.dataPathAddr,
     DataPathPort: o.dataPathPort,
     DefaultAddrPool: o.defaultAddrPool ?? null,
+    SubnetSize: o.defaultAddrPoolMaskLength ?? 0,
     Availability: o.availability,
     ForceNewCluster: o.forceNewCluster ?? false,
     Spec: {},
@@ -78,7 +124,7 @@ async function init({ client, print }: Context, o: InitOptions): Promise<void> {
   print("To add a manager to this swarm, run 'creel swarm join-token manager' and follow the instructions.");
 }
 
-async function join(
+async function enter(
   { client, print }: Context,
   remote: string,
   o: InitOptions & { token: string },
@@ -95,12 +141,12 @@ async function join(
   print(`This node joined a swarm as a ${Swarm.ControlAvailable ? "manager" : "worker"}.`);
 }
 
-async function joinToken(
+async function showToken(
   { client, print }: Context,
   role: string,
   o: { quiet?: boolean; rotate?: boolean },
 ): Promise<void> {
-  if (role !== "worker" && role !== "manager") throw new Error(`unknown role ${role}: worker or manager`);
+  if (role !== "worker" && role !== "manager") throw invalid(`unknown role ${role}: worker or manager`);
   const key = role === "worker" ? "Worker" : "Manager";
   if (o.rotate) {
     const { Version, Spec } = await client.get<Swarm>("/swarm");
@@ -111,11 +157,6 @@ async function joinToken(
   if (o.quiet) return print(JoinTokens[key]);
   print(`To add a ${role} to this swarm, run the following command:\n`);
   print(`    creel swarm join --token ${JoinTokens[key]} ${await managerAddr(client)}\n`);
-}
-
-async function leave({ client, print }: Context, o: { force?: boolean }): Promise<void> {
-  await client.post("/swarm/leave", { force: o.force });
-  print("Node left the swarm.");
 }
 
 async function managerAddr(client: Context["client"]): Promise<string> {

@@ -1,0 +1,82 @@
+import type { Socket } from "node:net";
+import type { Context } from "../../context.ts";
+import { Exit } from "../../error.ts";
+import { demultiplex, write } from "../../rest/frames.ts";
+import { at } from "../words.ts";
+import { followSize, forwardInput, resize } from "./terminal.ts";
+
+interface Foreground {
+  stdin: boolean;
+  tty: boolean;
+  removed: boolean;
+  /** Start the container once its output is ours. */
+  begin: boolean;
+  detachKeys?: string;
+}
+
+/** Joins this process's streams to the container's, until it ends; this process ends with its exit status. */
+export async function foreground(context: Context, id: string, o: Foreground): Promise<void> {
+  const { client } = context;
+  const query = { stream: true, stdin: o.stdin, stdout: true, stderr: true, detachKeys: o.detachKeys };
+  const { socket, head } = await client.hijack(at("containers", id, "attach"), query);
+  const ended = client.post<{ StatusCode: number }>(at("containers", id, "wait"), {
+    condition: o.begin ? (o.removed ? "removed" : "next-exit") : "not-running",
+  });
+  ended.catch(() => {});
+  const restore = o.stdin ? forwardInput(socket, o.tty) : () => {};
+  const output = copyOutput(socket, head, o.tty);
+  output.catch(() => {});
+  const stopResize = o.tty ? followSize(client, at("containers", id)) : () => {};
+  const stopSignals = o.tty ? () => {} : forwardSignals(client, id);
+  try {
+    if (o.begin) {
+      await client.post(at("containers", id, "start")).catch((error: unknown) => failed(context, error));
+    }
+    if (o.tty) await resize(client, at("containers", id));
+    await output;
+    if (await isRunning(context, id, o.tty)) return;
+    const { StatusCode } = await ended;
+    if (StatusCode !== 0) throw new Exit(StatusCode);
+  } finally {
+    restore();
+    stopResize();
+    stopSignals();
+    socket.destroy();
+  }
+}
+
+/** A terminal whose output has ended while the container runs was left by the detach keys. */
+async function isRunning({ client }: Context, id: string, tty: boolean): Promise<boolean> {
+  if (!tty) return false;
+  return await client
+    .get<{ State: { Running: boolean } }>(at("containers", id, "json"))
+    .then(({ State }) => State.Running)
+    .catch(() => false);
+}
+
+/** Writes what comes from the container to this process's output, until its end. */
+export async function copyOutput(socket: Socket, head: Buffer, raw: boolean): Promise<void> {
+  if (!raw) return await demultiplex(socket, process.stdout, process.stderr, head);
+  if (head.length > 0) await write(process.stdout, head);
+  for await (const chunk of socket) await write(process.stdout, chunk as Buffer);
+}
+
+/** Without a terminal, signals to this process are the container's. */
+function forwardSignals(client: Context["client"], id: string): () => void {
+  const signals = ["SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2"] as const;
+  const listener = (signal: string) =>
+    void client.post(at("containers", id, "kill"), { signal }).catch(() => {});
+  for (const signal of signals) process.on(signal, listener);
+  return () => {
+    for (const signal of signals) process.off(signal, listener);
+  };
+}
+
+/** Docker's exit statuses where no process ran: 127 not found, 126 cannot be executed, 125 all else. */
+export function failed({ warn }: Context, error: unknown): never {
+  const message = (error as Error).message;
+  warn(`creel: Error response from daemon: ${message}`);
+  if (/executable file not found|no such file or directory/.test(message)) throw new Exit(127);
+  if (/permission denied|is a directory/.test(message)) throw new Exit(126);
+  throw new Exit(125);
+}

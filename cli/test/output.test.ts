@@ -1,0 +1,107 @@
+import assert from "node:assert/strict";
+import { portsText } from "../src/commands/container/ports.ts";
+import { type ListOptions, listing, type View } from "../src/output/listing.ts";
+import { hasColour } from "../src/output/style.ts";
+import { cut, table } from "../src/output/table.ts";
+
+interface Thing {
+  id: string;
+  name: string;
+  labels: Record<string, string>;
+}
+const view: View<Thing> = {
+  fields: {
+    ID: (it) => it.id,
+    Name: (it) => it.name,
+    Label: (it) => (key: string) => it.labels[key] ?? "",
+  },
+  headings: { ID: "THING ID", Name: "NAME" },
+  columns: ["ID", "Name"],
+};
+const things: Thing[] = [
+  { id: "1", name: "one", labels: { a: "x" } },
+  { id: "22", name: "two\nlines", labels: {} },
+];
+const shown = async (o: ListOptions) => (await listing(things, view, o)).join("\n");
+
+describe("listings", () => {
+  it("are tables, only ids, JSON, or what a template says", async () => {
+    assert.equal(await shown({}), "THING ID   NAME\n1          one\n22         two lines");
+    assert.equal(await shown({ format: "table" }), await shown({}));
+    assert.equal(await shown({ quiet: true }), "1\n22");
+    assert.equal(
+      await shown({ format: "json" }),
+      '{"ID":"1","Name":"one"}\n{"ID":"22","Name":"two\\nlines"}',
+    );
+    assert.equal(await shown({ format: "{{json .}}" }), await shown({ format: "json" }));
+    assert.equal(await shown({ format: '{{.ID}}:{{.Label "a"}}' }), "1:x\n22:");
+    assert.equal(
+      await shown({ format: 'table {{.Name}}\\t{{.Label "a"}}\\t{{upper .ID}}' }),
+      "NAME        a   THING ID\none         x   1\ntwo lines       22",
+    );
+  });
+  it("give a format the last word over --quiet, and say which name is unknown", async () => {
+    assert.equal(await shown({ quiet: true, format: "{{.Name}}" }), "one\ntwo\nlines");
+    await assert.rejects(shown({ format: "{{.Nope}}" }), /no entry for key "Nope"/);
+  });
+  it("hold a heading where there is nothing to list", async () => {
+    assert.deepEqual(await listing([], view, {}), ["THING ID   NAME"]);
+    assert.deepEqual(await listing([], view, { quiet: true }), []);
+  });
+});
+
+describe("tables", () => {
+  const rows = [
+    ["ID", "IMAGE", "NAME"],
+    ["abcdefghijkl", "registry.example.com/a/long/name", "a-service-with-a-long-name"],
+    ["x", "y", "é"],
+  ];
+  it("are aligned, without trailing blanks", () => {
+    assert.equal(
+      table([
+        ["ID", "NAME"],
+        ["abc", "x"],
+      ]),
+      "ID    NAME\nabc   x",
+    );
+  });
+  for (const width of [40, 50, 60, 75]) {
+    it(`fit ${width} columns, and keep what is rigid`, () => {
+      const text = table(rows, { width, flexible: (i) => i > 0 });
+      for (const line of text.split("\n")) assert.ok([...line].length <= width, line);
+      assert.match(text, /abcdefghijkl/);
+      assert.match(text, /…/);
+    });
+  }
+  it("stay whole where nothing more can be taken, or there is room", () => {
+    assert.match(table(rows, { width: 10, flexible: () => false }), /registry\.example\.com\/a\/long\/name/);
+    assert.equal(table(rows, { width: 200 }), table(rows));
+    assert.equal(cut("abc", 3), "abc");
+    assert.equal(cut("abcd", 3), "ab…");
+  });
+});
+
+describe("colours", () => {
+  it("are for terminals, where nobody said NO_COLOR", () => {
+    assert.equal(hasColour({ isTTY: true }, {}), true);
+    assert.equal(hasColour({ isTTY: true }, { NO_COLOR: "1" }), false);
+    assert.equal(hasColour({ isTTY: true }, { TERM: "dumb" }), false);
+    assert.equal(hasColour({ isTTY: false }, {}), false);
+  });
+});
+
+describe("ports", () => {
+  it("are drawn together where they follow each other", () => {
+    const tcp = (PrivatePort: number, PublicPort?: number, IP = "0.0.0.0") => ({
+      PrivatePort,
+      Type: "tcp",
+      ...(PublicPort !== undefined && { PublicPort, IP }),
+    });
+    assert.equal(portsText([]), "");
+    assert.equal(
+      portsText([tcp(81, 8081), tcp(80, 8080), tcp(90), tcp(91)]),
+      "0.0.0.0:8080-8081->80-81/tcp, 90-91/tcp",
+    );
+    assert.equal(portsText([tcp(80, 8080, "::"), tcp(80, 8080)]), "0.0.0.0:8080->80/tcp, [::]:8080->80/tcp");
+  });
+});

@@ -1,0 +1,105 @@
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Command } from "commander";
+import { candidatesFor } from "../src/commands/completion/candidates.ts";
+import type { Context } from "../src/context.ts";
+import { complete, fullName, makeProgram } from "../src/program.ts";
+
+const creel = new URL("../../bin/creel", import.meta.url).pathname;
+
+async function leaves(command: Command): Promise<Command[]> {
+  await complete(command);
+  if (command.commands.length === 0) return [command];
+  return (await Promise.all(command.commands.map(leaves))).flat();
+}
+
+describe("the command tree", () => {
+  it("has a summary, a description and examples for each command", async () => {
+    const all = await leaves(makeProgram());
+    assert.ok(all.length > 90, `${all.length} commands`);
+    for (const command of all) {
+      const name = fullName(command);
+      if (name.includes("__complete")) continue;
+      assert.ok(command.summary() !== "", name);
+      let help = "";
+      command.configureOutput({ writeOut: (text) => (help += text) });
+      command.outputHelp();
+      assert.match(help, /\nExamples:\n {2}(creel|docker) /, name);
+      assert.doesNotMatch(help, /undefined/, name);
+    }
+  });
+  it("has no option twice, and a description for each", async () => {
+    for (const command of await leaves(makeProgram())) {
+      for (const option of command.options.filter(({ hidden }) => !hidden))
+        assert.ok(option.description !== "", `${fullName(command)} ${option.flags}`);
+    }
+  });
+});
+
+describe("completion", () => {
+  const words = async (...line: string[]) => {
+    const program = makeProgram();
+    return (await candidatesFor({ program } as Context, line)).map(([word]) => word);
+  };
+  it("offers commands, options and choices", async () => {
+    assert.deepEqual(await words("serv"), ["service"]);
+    assert.deepEqual(await words("service", "r"), ["rm", "rollback"]);
+    assert.ok((await words("service", "create", "--update-o")).includes("--update-order"));
+    assert.deepEqual(await words("service", "create", "--update-order", ""), ["stop-first", "start-first"]);
+    assert.deepEqual(await words("swarm", "join-token", ""), ["worker", "manager"]);
+    assert.deepEqual(await words("completion", "z"), ["zsh"]);
+    assert.ok(!(await words("")).includes("__complete"));
+  });
+  it("goes over options before the command, and their values", async () => {
+    assert.deepEqual(await words("-H", "unix:///none.sock", "network", "pr"), ["prune"]);
+    assert.deepEqual(await words("node", "update", "--role", "worker", "--availability", "d"), ["drain"]);
+  });
+  it("offers nothing, not an error, where no daemon answers", async () => {
+    assert.deepEqual(await words("-H", "unix:///none.sock", "rm", ""), []);
+  });
+  for (const shell of ["bash", "zsh", "fish"]) {
+    it(`prints a script that ${shell} can read`, function () {
+      const { stdout, status } = spawnSync(creel, ["completion", shell], { encoding: "utf8" });
+      assert.equal(status, 0);
+      assert.match(stdout, /__complete/);
+      assert.doesNotMatch(stdout, /\\\$/);
+      const check = spawnSync(shell, ["-n"], { input: stdout, encoding: "utf8" });
+      if (check.error !== undefined) return this.skip();
+      assert.equal(check.status, 0, check.stderr);
+    });
+  }
+  it("works in bash, with words that hold a colon", () => {
+    const dir = mkdtempSync(join(tmpdir(), "creel-cli-"));
+    const script = `
+      creel() { ${creel} "$@"; }
+      source <(creel completion bash)
+      try() { COMP_LINE=$1 COMP_POINT=\${#1}; _creel; echo "\${COMPREPLY[*]}"; }
+      try "creel service r"
+      try "creel context use d"`;
+    const env = { ...process.env, DOCKER_CONFIG: dir };
+    const { stdout, stderr } = spawnSync("bash", ["-c", script], { encoding: "utf8", env });
+    rmSync(dir, { recursive: true, force: true });
+    assert.equal(stdout, "rm rollback\ndefault\n", stderr);
+  });
+});
+
+describe("bin/creel", () => {
+  const run = (...args: string[]) =>
+    spawnSync(creel, ["-H", "unix:///nowhere/creel.sock", ...args], { encoding: "utf8" });
+  it("ends with docker's exit statuses", () => {
+    assert.equal(run("--version").stdout, "Creel version 0.1.0\n");
+    assert.equal(run("ps", "--help").status, 0);
+    assert.equal(run("ps").status, 1);
+    assert.match(
+      run("ps").stderr,
+      /cannot connect to the daemon at unix:\/\/\/nowhere\/creel\.sock: is creeld running\?/,
+    );
+    assert.equal(run("run", "x").status, 125);
+    assert.equal(run("ps", "--nope").status, 125);
+    assert.match(run("ps", "--nope").stderr, /unknown option '--nope'[\s\S]*see 'creel ps --help'/);
+    assert.match(run("servce").stderr, /unknown command 'servce'[\s\S]*Did you mean service\?/);
+  });
+});
