@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Lab, type LabOptions } from "../../tools/src/lab/lab.ts";
-import { assertNoLeaks, picture } from "./leaks.ts";
+import { assertNothingLeft, tracesOf } from "./leaks.ts";
 
 /** A lab that the tests of one `describe` share; `lab` is there from its `before` on. */
 export interface Fixture {
@@ -16,10 +16,8 @@ export interface Fixture {
 export function useLab(options: Partial<Omit<LabOptions, "dir">> = {}): Fixture {
   const fixture = {} as Fixture;
   let dir = "";
-  let before: ReturnType<typeof picture>;
   globalThis.before(async function () {
     this.timeout(120_000);
-    before = picture();
     dir = mkdtempSync(join(tmpdir(), "ce-"));
     const nodes = options.nodes ?? 3;
     fixture.lab = await Lab.up({ dir, managers: Math.min(3, nodes), join: true, ...options, nodes });
@@ -28,9 +26,10 @@ export function useLab(options: Partial<Omit<LabOptions, "dir">> = {}): Fixture 
     this.timeout(60_000);
     const kept = process.env.CREEL_KEEP !== undefined;
     if (kept) return console.log(`lab kept in ${dir}`);
+    const traces = fixture.lab && tracesOf(fixture.lab);
     await fixture.lab?.down();
     rmSync(dir, { recursive: true, force: true });
-    await assertNoLeaks(before);
+    if (traces) await assertNothingLeft(traces);
   });
   return fixture;
 }

@@ -2,79 +2,72 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
+import type { Lab } from "../../tools/src/lab/lab.ts";
 
-/** What exists on this machine that a lab could leave behind, each as a set of lines. */
-export interface Picture {
-  processes: Set<string>;
-  mounts: Set<string>;
-  interfaces: Set<string>;
-  cgroups: Set<string>;
+const KINDS = ["net", "mnt", "pid", "uts", "ipc"];
+
+/** By what the traces of one lab are told from all else on this machine; taken while it is up. */
+export interface Traces {
+  dir: string;
+  id: string;
+  /** Inodes of its hosts' namespaces. */
   namespaces: Set<string>;
 }
 
-function processIds(): string[] {
-  return readdirSync("/proc").filter((name) => /^\d+$/.test(name));
+function link(path: string): string | undefined {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return undefined;
+  }
 }
 
-function processes(): Set<string> {
-  const found = new Set<string>();
-  for (const pid of processIds()) {
+/** What to look for after `lab` is down. */
+export function tracesOf(lab: Lab): Traces {
+  const namespaces = lab.nodes
+    .filter((node) => node.pid !== 0)
+    .flatMap((node) => KINDS.map((kind) => link(`/proc/${node.pid}/ns/${kind}`)))
+    .filter((name) => name !== undefined);
+  return { dir: lab.dir, id: lab.cgroup.replace("creel-", ""), namespaces: new Set(namespaces) };
+}
+
+function processes({ dir, id, namespaces }: Traces): string[] {
+  const found: string[] = [];
+  for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
+    let command = "";
     try {
-      const command = readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ").trim();
-      if (/creel|whoami/.test(command.split(" ").slice(0, 3).join(" "))) found.add(`${pid} ${command}`);
+      command = readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ").trim();
     } catch {
-      // It has just ended.
+      continue;
     }
+    const inside = KINDS.some((kind) => namespaces.has(link(`/proc/${pid}/ns/${kind}`) ?? ""));
+    const named = command.includes(`${dir}/`) || command.includes(id);
+    if (inside || named) found.push(`process ${pid}: ${command || "(zombie)"}`);
   }
   return found;
 }
 
-function namespaces(): Set<string> {
-  const found = new Set<string>();
-  for (const pid of processIds()) {
-    for (const kind of ["net", "mnt", "pid", "uts", "ipc", "cgroup"]) {
-      try {
-        found.add(readlinkSync(`/proc/${pid}/ns/${kind}`));
-      } catch {
-        // It has just ended, or is the kernel's.
-      }
-    }
-  }
-  return found;
-}
-
-function cgroups(): Set<string> {
-  const dirs = execFileSync("find", ["/sys/fs/cgroup", "-type", "d", "-path", "*creel*"], {
+/** Everything of a lab that is still there: processes, namespaces they hold, mounts, interfaces, cgroups. */
+export function left(traces: Traces): string[] {
+  const mounts = readFileSync("/proc/self/mounts", "utf8").split("\n");
+  const cgroups = execFileSync("find", ["/sys/fs/cgroup", "-type", "d", "-name", `creel-${traces.id}`], {
     encoding: "utf8",
   });
-  return new Set(dirs.split("\n").filter((line) => line !== ""));
+  return [
+    ...processes(traces),
+    ...mounts.filter((line) => line.includes(`${traces.dir}/`)).map((line) => `mount: ${line}`),
+    ...readdirSync("/sys/class/net")
+      .filter((name) => name.startsWith(traces.id))
+      .map((name) => `interface: ${name}`),
+    ...cgroups
+      .split("\n")
+      .filter((line) => line !== "")
+      .map((line) => `cgroup: ${line}`),
+  ];
 }
 
-/** What is there now. */
-export function picture(): Picture {
-  const mounts = readFileSync("/proc/self/mounts", "utf8").split("\n");
-  return {
-    processes: processes(),
-    mounts: new Set(mounts),
-    interfaces: new Set(readdirSync("/sys/class/net")),
-    cgroups: cgroups(),
-    namespaces: namespaces(),
-  };
-}
-
-/** Nothing is there that was not there `before`; what is just ending has five seconds. */
-export async function assertNoLeaks(before: Picture): Promise<void> {
-  for (let attempt = 0; ; attempt++) {
-    const now = picture();
-    const left = (Object.keys(now) as (keyof Picture)[]).flatMap((kind) =>
-      [...now[kind]].filter((line) => !before[kind].has(line)).map((line) => `${kind}: ${line}`),
-    );
-    // Other programs of this machine come and go too; namespaces are named by ours alone only through processes.
-    const ours = left.filter(
-      (line) => !line.startsWith("namespaces:") || left.some((each) => each.startsWith("processes:")),
-    );
-    if (ours.length === 0) return;
-    if (attempt === 50) assert.fail(`left behind:\n${ours.join("\n")}`);
-    await delay(100);
-  }
+/** Nothing of the lab is left; what is just ending has five seconds. */
+export async function assertNothingLeft(traces: Traces): Promise<void> {
+  for (let attempt = 0; attempt < 50 && left(traces).length > 0; attempt++) await delay(100);
+  assert.deepEqual(left(traces), []);
 }

@@ -3,9 +3,10 @@ import { spawn } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Lab } from "../../tools/src/lab/lab.ts";
 import { root } from "../../tools/src/root.ts";
 import { program } from "../src/cli.ts";
-import { assertNoLeaks, picture } from "../src/leaks.ts";
+import { assertNothingLeft, tracesOf } from "../src/leaks.ts";
 import { until } from "../src/wait.ts";
 
 const tool = join(root, "tools/lab");
@@ -13,7 +14,6 @@ const tool = join(root, "tools/lab");
 describe("tools/lab", function () {
   this.timeout(120_000);
   let dirs: string[] = [];
-  let before: ReturnType<typeof picture>;
   const makeDir = () => {
     const dir = mkdtempSync(join(tmpdir(), "ce-"));
     dirs.push(dir);
@@ -26,7 +26,6 @@ describe("tools/lab", function () {
     return result.stdout;
   };
   beforeEach(() => {
-    before = picture();
     dirs = [];
   });
   afterEach(async () => {
@@ -34,7 +33,6 @@ describe("tools/lab", function () {
       if (existsSync(join(dir, "lab.json"))) lab("down", "--dir", dir);
       rmSync(dir, { recursive: true, force: true });
     }
-    await assertNoLeaks(before);
   });
 
   it("makes two labs side by side; exec, cut, heal, kill, restart, down", async () => {
@@ -71,9 +69,11 @@ describe("tools/lab", function () {
     assert.match(lab("exec", "--dir", a, "node3", "--", "true").stderr, /node3 is down/);
     ok("restart", "--dir", a, "node3");
     assert.match(ok("ls", "--dir", a), /node3\t\S+\tup/);
+    const traces = [a, b].map((dir) => tracesOf(Lab.open(dir)));
     ok("down", "--dir", a);
     assert.match(ok("ls", "--dir", b), /node1\t\S+\tup/);
     ok("down", "--dir", b);
+    for (const each of traces) await assertNothingLeft(each);
   });
 
   it("is taken down whole after it was killed half-way up", async () => {
@@ -82,7 +82,9 @@ describe("tools/lab", function () {
     await until("the first host", async () => existsSync(join(dir, "node1")));
     child.kill("SIGKILL");
     await new Promise((resolve) => child.on("close", resolve));
+    const traces = tracesOf(Lab.open(dir));
     ok("down", "--dir", dir);
+    await assertNothingLeft(traces);
   });
 
   it("says what is wrong", () => {

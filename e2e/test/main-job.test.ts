@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { root } from "../../tools/src/root.ts";
 import { program } from "../src/cli.ts";
-import { assertNoLeaks, picture } from "../src/leaks.ts";
+import { assertNothingLeft } from "../src/leaks.ts";
 import { until } from "../src/wait.ts";
 
 const node = join(root, "node_modules/.bin/node");
@@ -13,19 +13,22 @@ const setup = join(root, "tools/setup.mjs");
 
 describe("the README's first command", function () {
   this.timeout(180_000);
-  let before: ReturnType<typeof picture>;
+  /** The lab that `output` says was made has left nothing. */
+  const nothingLeft = (output: string) => {
+    const [, dir] = /making three hosts in (\S+)/.exec(output)!;
+    const [, id] = /bridge (lab-[0-9a-f]+)/.exec(output)!;
+    return assertNothingLeft({ dir: dir!, id: id!, namespaces: new Set() });
+  };
   const labs = () => readdirSync(tmpdir()).filter((name) => name.startsWith("creel-"));
   let labsBefore: string[];
   beforeEach(() => {
-    before = picture();
     labsBefore = labs();
   });
   afterEach(async () => {
-    await assertNoLeaks(before);
     assert.deepEqual(labs().sort(), labsBefore.sort());
   });
 
-  it("npm start -- --once: three hosts, six replicas, all of them answer, nothing is left", () => {
+  it("npm start -- --once: three hosts, six replicas, all of them answer, nothing is left", async () => {
     const result = program(node, [setup, "start", "--once"]);
     assert.equal(result.code, 0, result.stdout + result.stderr);
     assert.match(
@@ -33,6 +36,7 @@ describe("the README's first command", function () {
       /3 hosts, 6 replicas: 180 requests to 3 addresses, answered by all 6 replicas in turn/,
     );
     assert.match(result.stdout, /REPLICA +RUNS ON +VIA node1 +VIA node2 +VIA node3 +ANSWERS/);
+    await nothingLeft(result.stdout);
   });
 
   it("npm start: shows a live table and how to join in, until Ctrl-C", async () => {
@@ -56,6 +60,7 @@ describe("the README's first command", function () {
       child.kill("SIGINT");
     }
     assert.equal(await closed, 0, output);
+    await nothingLeft(output);
   });
 
   it("says in one sentence what is missing: root, a Rust toolchain", () => {

@@ -159,7 +159,9 @@ describe("overlay networks", function () {
     assert.match((await cli.fails("network", "rm", "app")).stderr, /in use/);
     await cli.ok("service", "rm", "user");
     await until("removal", async () => (await cli.run(["network", "rm", "app"])).code === 0);
-    const left = await cli.ok("network", "ls", "--format", "{{.Name}}");
-    assert.ok(!left.split("\n").includes("app"), left);
+    await until(
+      "the node's part is gone",
+      async () => !(await cli.ok("network", "ls", "--format", "{{.Name}}")).split("\n").includes("app"),
+    );
   });
 });

@@ -42,7 +42,7 @@ export function startWorker(options: WorkerOptions): Worker {
   const stop = new AbortController();
   let description: NodeDescription | undefined;
   const reporter = new Reporter(() => session.wake());
-  const networks = new Networks(engine, logger);
+  const networks = new Networks(engine, clock, logger);
   const tasks = new Tasks({
     engine,
     clock,
@@ -108,6 +108,7 @@ export function startWorker(options: WorkerOptions): Worker {
     containerOf: (taskId) => tasks.containerOf(taskId),
     async stop() {
       stop.abort();
+      networks.stop();
       await session.stop();
       await sleep(clock, 0);
     },

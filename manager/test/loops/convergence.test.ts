@@ -52,6 +52,19 @@ describe("all loops together", () => {
     assert.equal(sim.view.service("web")!.updateStatus, undefined);
   });
 
+  it("try a task whose image is missing no faster than the restart policy lets them", () => {
+    const sim = threeNodes();
+    const spec = aServiceSpec("web", 1);
+    sim.broken.set(spec.task!.container!.image, S.TASK_STATE_PREPARING);
+    let made = 0;
+    sim.onApply = (_, changed) => {
+      for (const { before } of changed.tasks.values()) if (before === undefined) made++;
+    };
+    sim.service("web", spec);
+    sim.run(60_000);
+    assert.ok(made >= 3 && made <= 7, `${made} tasks in a minute`);
+  });
+
   it("replace the tasks of a lost node, and stop the old ones when it comes back", () => {
     const sim = threeNodes();
     sim.service("web", aServiceSpec("web", 6, published));

@@ -97,6 +97,11 @@ export class Lab {
     return new Rest(this.socket(name));
   }
 
+  /** The name of the bridge that joins the hosts. */
+  get bridge(): string {
+    return this.#state.bridge;
+  }
+
   /** The cgroup below which all of the lab's containers are. */
   get cgroup(): string {
     return `creel-lab-${this.#state.id}`;

@@ -22,7 +22,9 @@ export const restart: Loop = (view, changed, context) => {
 };
 
 function endedTasks(view: StoreView, changed: ChangeSet): TaskRecord[] {
-  const ended = (task: TaskRecord) => isFinished(task) && isWanted(task);
+  // One that came to its end while it waited is followed when its turn has come: no faster than the policy lets it.
+  const ended = (task: TaskRecord) =>
+    isFinished(task) && isWanted(task) && task.desiredState !== TaskState.TASK_STATE_READY;
   if (changed.full) return [...view.records()].filter(ended);
   const found: TaskRecord[] = [];
   for (const { after } of changed.tasks.values()) if (after && ended(after)) found.push(after);
@@ -63,13 +65,14 @@ function waitingTurns(view: StoreView, finder: SlotFinder, now: Millis) {
   return { ready, next };
 }
 
-/** When a waiting task may run; infinite while a task of its slot is wanted to run in its place. */
+/** When a waiting task may run; infinite while a live task of its slot is wanted to run in its place. */
 function turnOf(view: StoreView, finder: SlotFinder, task: TaskRecord): Millis {
   const service = view.service(task.serviceId);
   if (!service) return Number.POSITIVE_INFINITY;
   const older = finder.slotOf(service, task).filter((t) => byAge(t, task) < 0);
   const sameSpec = older.filter((t) => t.specVersion === task.specVersion);
   let at = task.createdAt + restartDelay(service, sameSpec);
+  if (isFinished(task)) return at;
   for (const other of older) {
     if (isFinished(other) || other.state < TaskState.TASK_STATE_ASSIGNED || isDown(view.node(other.nodeId)))
       continue;
