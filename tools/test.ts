@@ -95,10 +95,16 @@ function run(stage: Stage): Promise<{ passed: number; failed: number }> {
 
 /** Debian packages that tests use beside the product; installed where they are missing, and said first. */
 function installPackages(): void {
-  const wanted = [{ program: "docker", packages: ["docker.io"] }];
-  const missing = wanted.filter(
-    ({ program }) => !(process.env.PATH ?? "").split(":").some((dir) => existsSync(join(dir, program))),
-  );
+  const wanted = [
+    { program: "docker", packages: ["docker.io"] },
+    { program: "busybox", packages: ["busybox-static"] },
+    { program: "tmux", packages: ["tmux"] },
+    { program: "runc", packages: ["runc"] },
+    { program: "skopeo", packages: ["skopeo"] },
+    { program: "umoci", packages: ["umoci"] },
+  ];
+  const path = (process.env.PATH ?? "").split(":");
+  const missing = wanted.filter(({ program }) => !path.some((dir) => existsSync(join(dir, program))));
   if (missing.length === 0) return;
   const packages = missing.flatMap((each) => each.packages);
   console.log(`tests need Debian packages that are missing here: apt-get install ${packages.join(" ")}`);
