@@ -65,7 +65,12 @@ function addLeaf(parent: Command, entry: Entry, bind: Bind): Command {
   );
   command.description(entry.summary);
   if (entry.alias !== undefined) command.alias(entry.alias);
-  pending.set(command, async () => (await entry.load())(command, bind));
+  pending.set(command, async () => {
+    (await entry.load())(command, bind);
+    // commander does this itself, but before it calls the hook that brought us here
+    for (const option of command.options)
+      if (option.negate) command.setOptionValueWithSource(option.attributeName(), true, "default");
+  });
   return command;
 }
 

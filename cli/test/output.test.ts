@@ -73,8 +73,12 @@ describe("tables", () => {
       assert.match(text, /…/);
     });
   }
-  it("stay whole where nothing more can be taken, or there is room", () => {
-    assert.match(table(rows, { width: 10, flexible: () => false }), /registry\.example\.com\/a\/long\/name/);
+  it("lose columns that are empty before cells get unreadable", () => {
+    const some = rows.map((row, i) => [...row, i === 0 ? "EMPTY" : ""]);
+    assert.match(table(some, { width: 100 }), /EMPTY/);
+    assert.doesNotMatch(table(some, { width: 52 }), /EMPTY/);
+  });
+  it("stay whole where there is room", () => {
     assert.equal(table(rows, { width: 200 }), table(rows));
     assert.equal(cut("abc", 3), "abc");
     assert.equal(cut("abcd", 3), "ab…");

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { port } from "../src/commands/options.ts";
+import { ports } from "../src/commands/options.ts";
 import { argv } from "../src/commands/service/argv.ts";
 import { progressOf, type TaskView } from "../src/commands/service/progress.ts";
 import { apply } from "../src/commands/service/spec.ts";
@@ -20,7 +20,7 @@ describe("a service's spec", () => {
     const spec = await change(bare(), {
       replicas: 3,
       env: ["A=1"],
-      publish: [port("80:8080")],
+      publish: ports("80:8080"),
       network: ["back"],
       limitMemory: 10,
       updateOrder: "start-first",
@@ -40,7 +40,7 @@ describe("a service's spec", () => {
     const before = await change(bare(), {
       env: ["A=1", "B=2"],
       label: ["x=1", "y=2"],
-      publish: [port("80:8080"), port("90:9090")],
+      publish: [...ports("80:8080"), ...ports("90:9090")],
       network: ["one", "two"],
       mount: ["type=volume,source=d,target=/d"],
       constraint: ["c1", "c2"],
@@ -51,8 +51,8 @@ describe("a service's spec", () => {
       envRm: ["B"],
       labelAdd: ["z=3"],
       labelRm: ["x"],
-      publishAdd: [port("70:7070")],
-      publishRm: [port("9090")],
+      publishAdd: ports("70:7070"),
+      publishRm: ports("9090"),
       networkAdd: ["three", "one"],
       networkRm: ["two"],
       mountAdd: ["type=bind,source=/s,target=/s,readonly"],

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { PassThrough } from "node:stream";
 import { createBody } from "../src/commands/container/create-body.ts";
-import { duration, port, size } from "../src/commands/options.ts";
+import { keyBytes } from "../src/commands/container/terminal.ts";
+import { duration, ports, ratio, size } from "../src/commands/options.ts";
 import { filters, pairs } from "../src/commands/words.ts";
 import { bytes, span } from "../src/output/words.ts";
 import { demultiplex } from "../src/rest/frames.ts";
@@ -26,16 +27,41 @@ describe("options", () => {
     assert.throws(() => size("lots"));
     assert.equal(duration("1m30s"), 90e9);
     assert.throws(() => duration("soon"));
-    assert.deepEqual(port("127.0.0.1:80:8080/udp"), {
+    const [udp] = ports("127.0.0.1:80:8080/udp");
+    assert.deepEqual(udp, {
       protocol: "udp",
       target: 8080,
       published: 80,
       hostIp: "127.0.0.1",
       mode: "ingress",
     });
-    assert.equal(port("published=80,target=8080,mode=host").mode, "host");
-    assert.throws(() => port("80:eighty"), /invalid port/);
-    assert.throws(() => port("70000"), /invalid port/);
+    assert.equal(ports("published=80,target=8080,mode=host")[0]!.mode, "host");
+    assert.equal(ports("[::1]:80:8080")[0]!.hostIp, "::1");
+    assert.deepEqual(
+      ports("8080-8082:80-82").map(({ published, target }) => [published, target]),
+      [
+        [8080, 80],
+        [8081, 81],
+        [8082, 82],
+      ],
+    );
+    for (const bad of [
+      "80:eighty",
+      "70000",
+      "80-82:80",
+      "82-80",
+      "80/icmp",
+      "published=80",
+      "nope=1,target=1",
+    ])
+      assert.throws(() => ports(bad), /invalid|PUBLISHED|ranges/i, bad);
+    assert.equal(ratio("0.5"), 0.5);
+    assert.throws(() => ratio("2"));
+  });
+  it("reads detach keys", () => {
+    assert.deepEqual([...keyBytes("ctrl-p,ctrl-q")], [16, 17]);
+    assert.deepEqual([...keyBytes("a,ctrl-@,ctrl-\\")], [97, 0, 28]);
+    assert.throws(() => keyBytes("ctrl-p,escape"), /unknown key "escape"/);
   });
   it("reads filters and pairs", () => {
     assert.deepEqual(filters(["label=a=b", "label=c"]), { filters: '{"label":["a=b","c"]}' });
@@ -44,7 +70,7 @@ describe("options", () => {
   });
   it("writes what run was given into the request", () => {
     const body = createBody("app", ["a"], {
-      publish: [port("80:8080")],
+      publish: ports("80:8080"),
       interactive: true,
       restart: "on-failure:3",
       rm: true,

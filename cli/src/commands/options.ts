@@ -52,25 +52,55 @@ export interface Port {
   mode: string;
 }
 
-/** `[ip:][published:]target[/protocol]`, or the long form `published=80,target=8080,mode=host`. */
-export function port(text: string): Port {
-  const bad = () => new Error(`invalid port "${text}": [HOST_IP:][PUBLISHED:]TARGET[/PROTOCOL]`);
-  if (text.includes("=")) {
-    const fields = Object.fromEntries(text.split(",").map((each) => each.split("=") as [string, string]));
-    const number = (word: string | undefined) => portNumber(word ?? "0", bad);
-    return {
-      protocol: fields.protocol ?? "tcp",
-      target: number(fields.target),
-      published: number(fields.published),
-      hostIp: "",
-      mode: fields.mode ?? "ingress",
-    };
-  }
-  const [address, protocol = "tcp"] = text.split("/");
-  const parts = address!.split(":");
-  const target = portNumber(parts.pop()!, bad);
-  const published = parts.length > 0 ? portNumber(parts.pop() || "0", bad) : 0;
-  return { protocol, target, published, hostIp: parts.join(":"), mode: "ingress" };
+/** Collects `--publish`, which may name a range of ports, and may be given several times. */
+export function publish(text: string, before: Port[] | undefined): Port[] {
+  return [...(before ?? []), ...ports(text)];
+}
+
+/** `[ip:][published:]target[/protocol]`, where a port may be a range, or `published=80,target=8080,mode=host`. */
+export function ports(text: string): Port[] {
+  const bad = () =>
+    new InvalidArgumentError(
+      "[HOST_IP:][PUBLISHED:]TARGET[/PROTOCOL] or published=N,target=N[,protocol=…][,mode=…]",
+    );
+  if (text.includes("=")) return [longForm(text, bad)];
+  const [address = "", protocol = "tcp"] = text.split("/");
+  if (!["tcp", "udp", "sctp"].includes(protocol)) throw bad();
+  const parts = address.split(":");
+  const targets = range(parts.pop()!, bad);
+  const published = parts.length > 0 ? range(parts.pop() || "0", bad) : [0];
+  const hostIp = parts.join(":").replace(/^\[|\]$/g, "");
+  if (published.length !== targets.length && published[0] !== 0)
+    throw new InvalidArgumentError("both ranges must be of the same length");
+  return targets.map((target, i) => ({
+    protocol,
+    target,
+    published: published[i] ?? 0,
+    hostIp,
+    mode: "ingress",
+  }));
+}
+
+function longForm(text: string, bad: () => Error): Port {
+  const fields: Record<string, string | undefined> = Object.fromEntries(
+    text.split(",").map((field) => field.split("=") as [string, string]),
+  );
+  const known = ["protocol", "target", "published", "mode"];
+  if (Object.keys(fields).some((key) => !known.includes(key)) || fields.target === undefined) throw bad();
+  return {
+    protocol: fields.protocol ?? "tcp",
+    target: portNumber(fields.target, bad),
+    published: portNumber(fields.published ?? "0", bad),
+    hostIp: "",
+    mode: fields.mode ?? "ingress",
+  };
+}
+
+function range(text: string, bad: () => Error): number[] {
+  const [first = "", last = first, ...more] = text.split("-");
+  const [from, to] = [portNumber(first, bad), portNumber(last, bad)];
+  if (more.length > 0 || to < from) throw bad();
+  return Array.from({ length: to - from + 1 }, (_, i) => from + i);
 }
 
 function portNumber(text: string, bad: () => Error): number {

@@ -52,9 +52,7 @@ export class ContextStore {
   }
 
   save(context: StoredContext, tls: Certificates): void {
-    if (context.Name === DEFAULT) throw invalid(`"${DEFAULT}" is a reserved context name`);
-    if (!/^[a-zA-Z0-9][a-zA-Z0-9_.+-]+$/.test(context.Name))
-      throw invalid(`context name "${context.Name}" is invalid: letters, digits and _ . + - after the first`);
+    checkName(context.Name);
     writeWhole(this.metaPath(context.Name), JSON.stringify(context), 0o644);
     for (const [kind, file] of Object.entries(TLS_FILES)) {
       const data = tls[kind as keyof Certificates];
@@ -100,4 +98,11 @@ export function readCertificates(dir: string): Certificates | undefined {
     if (existsSync(path)) found[kind as keyof Certificates] = readFileSync(path);
   }
   return Object.keys(found).length > 0 ? found : undefined;
+}
+
+/** Refuses what docker does not take for the name of a context. */
+export function checkName(name: string): void {
+  if (name === DEFAULT) throw invalid(`"${DEFAULT}" is a reserved context name`);
+  if (!/^[a-zA-Z0-9][a-zA-Z0-9_.+-]+$/.test(name))
+    throw invalid(`context name "${name}" is invalid: letters, digits and _ . + - after the first`);
 }

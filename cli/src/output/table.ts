@@ -1,21 +1,34 @@
 const GAP = 3;
-/** No column is cut shorter than this. */
+/** Columns that may be cut give so far first, then empty columns go, then all but the first give down to the second. */
+const FAIR = 16;
 const NARROWEST = 8;
 
 export interface TableOptions {
-  /** Columns of the terminal; the widest cells are cut until a row fits. Without it nothing is cut. */
+  /** Columns of the terminal: the widest cells are cut until a row fits. Without it nothing is cut. */
   width?: number;
-  /** Which columns may be cut. */
+  /** Which columns are cut first. */
   flexible?: (column: number) => boolean;
 }
 
 /** Rows of cells as aligned text; the first row is the heading. Columns are three spaces apart, as Docker's. */
-export function table(rows: string[][], o: TableOptions = {}): string {
-  const columns = rows[0]!.length;
-  const widths = Array.from({ length: columns }, (_, i) =>
-    Math.max(...rows.map((row) => visible(row[i] ?? ""))),
-  );
-  if (o.width !== undefined) fit(widths, rows[0]!, o.width, o.flexible ?? (() => true));
+export function table(all: string[][], o: TableOptions = {}): string {
+  let rows = all;
+  let widths = widthsOf(rows);
+  if (o.width !== undefined) {
+    const flexible = o.flexible ?? (() => true);
+    fit(widths, o.width, FAIR, flexible);
+    if (total(widths) > o.width) {
+      const kept = rows[0]!.map(
+        (_, i) => i === 0 || rows.length === 1 || rows.slice(1).some((row) => row[i]),
+      );
+      rows = rows.map((row) => row.filter((_, i) => kept[i]));
+      widths = widthsOf(rows);
+      const before = kept.flatMap((keep, i) => (keep ? [i] : []));
+      fit(widths, o.width, FAIR, (i) => flexible(before[i]!));
+      fit(widths, o.width, NARROWEST, (i) => flexible(before[i]!));
+      fit(widths, o.width, NARROWEST, (i) => i > 0);
+    }
+  }
   return rows
     .map((row) =>
       row
@@ -29,23 +42,23 @@ export function table(rows: string[][], o: TableOptions = {}): string {
     .join("\n");
 }
 
+function widthsOf(rows: string[][]): number[] {
+  return rows[0]!.map((_, i) => Math.max(...rows.map((row) => visible(row[i] ?? ""))));
+}
+
+function total(widths: number[]): number {
+  return widths.reduce((sum, each) => sum + each, GAP * (widths.length - 1));
+}
+
 /** Takes from the widest column that may be cut, until all fit or none can give more. */
-function fit(
-  widths: number[],
-  heading: string[],
-  width: number,
-  flexible: (column: number) => boolean,
-): void {
-  let over = widths.reduce((sum, each) => sum + each, GAP * (widths.length - 1)) - width;
-  while (over > 0) {
+function fit(widths: number[], width: number, least: number, flexible: (column: number) => boolean): void {
+  for (let over = total(widths) - width; over > 0; over--) {
     let widest = -1;
     for (let i = 0; i < widths.length; i++) {
-      const least = Math.max(NARROWEST, heading[i]!.length);
       if (flexible(i) && widths[i]! > least && (widest < 0 || widths[i]! > widths[widest]!)) widest = i;
     }
     if (widest < 0) return;
     widths[widest]!--;
-    over--;
   }
 }
 

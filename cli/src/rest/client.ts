@@ -21,8 +21,9 @@ export class Client {
   async get<T>(path: string, query?: Query): Promise<T> {
     return JSON.parse(await text(await this.stream("GET", path, query))) as T;
   }
-  async post<T>(path: string, query?: Query, body?: unknown): Promise<T> {
-    const answer = await text(await this.stream("POST", path, query, body));
+  /** `signal` gives the request up: it rejects, and its connection is closed. */
+  async post<T>(path: string, query?: Query, body?: unknown, signal?: AbortSignal): Promise<T> {
+    const answer = await text(await this.stream("POST", path, query, body, signal));
     return (answer === "" ? undefined : JSON.parse(answer)) as T;
   }
   async delete<T>(path: string, query?: Query): Promise<T> {
@@ -31,17 +32,29 @@ export class Client {
   }
 
   /** The answer's body as it comes. `body`: JSON of an object, or a stream of a tar archive. */
-  stream(method: string, path: string, query?: Query, body?: unknown): Promise<IncomingMessage> {
+  stream(
+    method: string,
+    path: string,
+    query?: Query,
+    body?: unknown,
+    signal?: AbortSignal,
+  ): Promise<IncomingMessage> {
     return new Promise((resolve, reject) => {
       const readable = isReadable(body) ? body : undefined;
       const json = body === undefined || readable ? undefined : JSON.stringify(body);
-      const req = this.#request(method, path, query, {
-        ...(json !== undefined && {
-          "content-type": "application/json",
-          "content-length": Buffer.byteLength(json),
-        }),
-        ...(readable && { "content-type": "application/x-tar", "transfer-encoding": "chunked" }),
-      });
+      const req = this.#request(
+        method,
+        path,
+        query,
+        {
+          ...(json !== undefined && {
+            "content-type": "application/json",
+            "content-length": Buffer.byteLength(json),
+          }),
+          ...(readable && { "content-type": "application/x-tar", "transfer-encoding": "chunked" }),
+        },
+        signal,
+      );
       req.on("error", (error) => reject(this.#unreachable(error)));
       req.on("response", (res) => {
         if (res.statusCode! < 400) return resolve(res);
@@ -86,6 +99,7 @@ export class Client {
     path: string,
     query: Query | undefined,
     headers: Record<string, string | number>,
+    signal?: AbortSignal,
   ): ClientRequest {
     const search = new URLSearchParams();
     for (const [name, value] of Object.entries(query ?? {}))
@@ -98,6 +112,7 @@ export class Client {
       path: url,
       headers: { host: "docker", ...headers },
       agent: false,
+      ...(signal && { signal }),
     };
     return tls
       ? builtin("node:https").request({ ...options, ...tls })

@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
-import { ContextStore, type StoredContext } from "../../config/contexts.ts";
+import { ContextStore, checkName, type StoredContext } from "../../config/contexts.ts";
 import type { Context } from "../../context.ts";
 import { Exit, invalid } from "../../error.ts";
 import { type ListOptions, listing, listOptions, type View } from "../../output/listing.ts";
@@ -33,6 +33,7 @@ export function up(command: Command, bind: Bind): void {
         const store = new ContextStore();
         if (store.find(name) !== undefined)
           throw invalid(`there is a context "${name}" already: creel cluster down ${name}, or another name`);
+        checkName(name);
         const dir = resolve(o.dir ?? `/tmp/creel-${name}`);
         const managers = o.managers === undefined ? [] : ["--managers", String(o.managers)];
         await lab("up", "--dir", dir, "--nodes", String(o.nodes), ...managers);

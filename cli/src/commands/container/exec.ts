@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import type { Command } from "commander";
 import type { Context } from "../../context.ts";
 import { Exit } from "../../error.ts";
@@ -6,6 +7,9 @@ import { list } from "../options.ts";
 import { at, environment, examples } from "../words.ts";
 import { copyOutput, failed } from "./foreground.ts";
 import { followSize, forwardInput, resize } from "./terminal.ts";
+
+const LOOK_MS = 20;
+const ENDS_MS = 5000;
 
 interface ExecOptions {
   detach?: boolean;
@@ -63,18 +67,29 @@ async function run(context: Context, container: string, words: string[], o: Exec
       ...(tty && rows && columns && { ConsoleSize: [rows, columns] }),
     })
     .catch((error: unknown) => failed(context, error));
-  const restore = o.interactive ? forwardInput(socket, tty) : () => {};
+  const input = o.interactive ? forwardInput(socket, tty, o.detachKeys) : undefined;
   const stopResize = tty ? followSize(client, at("exec", Id)) : () => {};
   try {
     if (tty) await resize(client, at("exec", Id));
     await copyOutput(socket, head, tty);
   } finally {
-    restore();
+    input?.restore();
     stopResize();
     socket.destroy();
   }
-  const { ExitCode, Running } = await client.get<{ ExitCode: number | null; Running: boolean }>(
-    at("exec", Id, "json"),
-  );
-  if (!Running && ExitCode) throw new Exit(ExitCode);
+  if (input?.hasLeft()) return;
+  const status = await exitStatus(context, Id);
+  if (status !== 0) throw new Exit(status);
+}
+
+/** Output may end a moment before the process does. */
+async function exitStatus({ client }: Context, id: string): Promise<number> {
+  const until = Date.now() + ENDS_MS;
+  for (;;) {
+    const { ExitCode, Running } = await client.get<{ ExitCode: number | null; Running: boolean }>(
+      at("exec", id, "json"),
+    );
+    if (!Running || Date.now() > until) return ExitCode ?? 0;
+    await delay(LOOK_MS);
+  }
 }

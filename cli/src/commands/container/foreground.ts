@@ -19,11 +19,16 @@ export async function foreground(context: Context, id: string, o: Foreground): P
   const { client } = context;
   const query = { stream: true, stdin: o.stdin, stdout: true, stderr: true, detachKeys: o.detachKeys };
   const { socket, head } = await client.hijack(at("containers", id, "attach"), query);
-  const ended = client.post<{ StatusCode: number }>(at("containers", id, "wait"), {
-    condition: o.begin ? (o.removed ? "removed" : "next-exit") : "not-running",
-  });
+  const waiting = new AbortController();
+  const condition = o.begin ? (o.removed ? "removed" : "next-exit") : "not-running";
+  const ended = client.post<{ StatusCode: number }>(
+    at("containers", id, "wait"),
+    { condition },
+    undefined,
+    waiting.signal,
+  );
   ended.catch(() => {});
-  const restore = o.stdin ? forwardInput(socket, o.tty) : () => {};
+  const input = o.stdin ? forwardInput(socket, o.tty, o.detachKeys) : undefined;
   const output = copyOutput(socket, head, o.tty);
   output.catch(() => {});
   const stopResize = o.tty ? followSize(client, at("containers", id)) : () => {};
@@ -34,24 +39,16 @@ export async function foreground(context: Context, id: string, o: Foreground): P
     }
     if (o.tty) await resize(client, at("containers", id));
     await output;
-    if (await isRunning(context, id, o.tty)) return;
+    if (input?.hasLeft()) return;
     const { StatusCode } = await ended;
     if (StatusCode !== 0) throw new Exit(StatusCode);
   } finally {
-    restore();
+    waiting.abort();
+    input?.restore();
     stopResize();
     stopSignals();
     socket.destroy();
   }
-}
-
-/** A terminal whose output has ended while the container runs was left by the detach keys. */
-async function isRunning({ client }: Context, id: string, tty: boolean): Promise<boolean> {
-  if (!tty) return false;
-  return await client
-    .get<{ State: { Running: boolean } }>(at("containers", id, "json"))
-    .then(({ State }) => State.Running)
-    .catch(() => false);
 }
 
 /** Writes what comes from the container to this process's output, until its end. */

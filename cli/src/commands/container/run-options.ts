@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { cpus, list, type Port, port, size, whole } from "../options.ts";
+import { cpus, list, type Port, publish, size, whole } from "../options.ts";
 
 /** What `run` and `create` can be given. */
 export interface RunOptions {
@@ -62,11 +62,7 @@ export function runOptions(command: Command): Command {
     .option("--detach-keys <keys>", "the keys that leave it running (ctrl-p,ctrl-q)")
     .option("--rm", "remove it when it has ended")
     .option("--init", "a small init as its first process")
-    .option(
-      "-p, --publish <port>",
-      "[HOST_IP:][PORT:]TARGET[/PROTOCOL]",
-      (text, before: Port[] | undefined) => [...(before ?? []), port(text)],
-    )
+    .option("-p, --publish <port>", "[HOST_IP:][PORT:]TARGET[/PROTOCOL]", publish)
     .option("-P, --publish-all", "publish all exposed ports")
     .option("--expose <port>", "a port that others may be told of", list)
     .option("-e, --env <name=value>", "an environment variable", list)

@@ -1,18 +1,48 @@
 import type { Socket } from "node:net";
 import type { Context } from "../../context.ts";
+import { invalid } from "../../error.ts";
 
-/** Standard input goes to the container; its end is the container's end of input. Gives back what undoes it. */
-export function forwardInput(socket: Socket, tty: boolean): () => void {
+/** What is typed on its way to the container. */
+export interface Input {
+  /** The last keys were those that leave the container running. */
+  hasLeft(): boolean;
+  /** Gives the terminal back. */
+  restore(): void;
+}
+
+/** Standard input goes to the container; its end is the container's end of input. */
+export function forwardInput(socket: Socket, tty: boolean, detachKeys = "ctrl-p,ctrl-q"): Input {
   const { stdin } = process;
   const raw = tty && stdin.isTTY;
-  if (raw) stdin.setRawMode(true);
-  stdin.pipe(socket);
-  return () => {
-    stdin.unpipe(socket);
-    if (raw) stdin.setRawMode(false);
-    stdin.unref?.();
-    stdin.pause();
+  const keys = tty ? keyBytes(detachKeys) : Buffer.alloc(0);
+  let last = Buffer.alloc(0);
+  const remember = (chunk: Buffer) => {
+    last = Buffer.concat([last, chunk]).subarray(-keys.length);
   };
+  if (raw) stdin.setRawMode(true);
+  if (keys.length > 0) stdin.on("data", remember);
+  stdin.pipe(socket);
+  return {
+    hasLeft: () => keys.length > 0 && last.equals(keys),
+    restore() {
+      stdin.unpipe(socket);
+      stdin.off("data", remember);
+      if (raw) stdin.setRawMode(false);
+      stdin.unref?.();
+      stdin.pause();
+    },
+  };
+}
+
+/** `ctrl-p,q` as the bytes a terminal sends for it. */
+export function keyBytes(text: string): Buffer {
+  const bytes = text.split(",").map((key) => {
+    const control = /^ctrl-([a-z@[\\\]^_])$/i.exec(key)?.[1];
+    if (control !== undefined) return control.toUpperCase().charCodeAt(0) & 0x1f;
+    if ([...key].length === 1) return key.charCodeAt(0);
+    throw invalid(`invalid detach keys (${text}): unknown key "${key}"`);
+  });
+  return Buffer.from(bytes);
 }
 
 /** Tells the terminal of a container or an exec how large this one is. */

@@ -26,8 +26,8 @@ export interface Progress {
 const GOING = new Set(["updating", "rollback_started"]);
 /** What a task waits for in each state before it runs. */
 const WAITS: Record<string, string> = {
-  new: "waiting for its addresses",
-  allocated: "waiting for its addresses",
+  new: "waiting for addresses",
+  allocated: "waiting for addresses",
   pending: "waiting for a node",
   assigned: "waiting for NODE to take it",
   accepted: "accepted by NODE",

@@ -1,5 +1,5 @@
 import { type Command, Option } from "commander";
-import { cpus, duration, list, type Port, port, ratio, size, whole } from "../options.ts";
+import { cpus, duration, list, type Port, publish, ratio, size, whole } from "../options.ts";
 
 /** What a service's spec can be given on the command line. */
 export interface SpecOptions {
@@ -81,8 +81,6 @@ export interface SpecOptions {
   force?: boolean;
 }
 
-const ports = (text: string, before: Port[] | undefined) => [...(before ?? []), port(text)];
-
 /** Options of `service create` alone: they say what there is. */
 export function createOptions(command: Command): Command {
   return command
@@ -93,7 +91,7 @@ export function createOptions(command: Command): Command {
         .default("replicated"),
     )
     .option("--max-concurrent <n>", "of a job: how many tasks at once", whole)
-    .option("-p, --publish <port>", "publish a port on every node: [PUBLISHED:]TARGET[/PROTOCOL]", ports)
+    .option("-p, --publish <port>", "publish a port on every node: [PUBLISHED:]TARGET[/PROTOCOL]", publish)
     .option("-e, --env <name=value>", "an environment variable", list)
     .option("--env-file <file>", "environment variables, one a line", list)
     .option("-l, --label <key=value>", "a label of the service", list)
@@ -113,8 +111,8 @@ export function changeOptions(command: Command): Command {
     .option("--args <words>", "other arguments of the command")
     .option("--force", "make all tasks anew, also where nothing changed")
     .option("--rollback", "back to the spec before")
-    .option("--publish-add <port>", "publish a port more", ports)
-    .option("--publish-rm <port>", "no longer, by the target port", ports);
+    .option("--publish-add <port>", "publish a port more", publish)
+    .option("--publish-rm <port>", "no longer, by the target port", publish);
   const pairs: [string, string, string][] = [
     ["env", "name=value", "environment variable"],
     ["label", "key=value", "label of the service"],
