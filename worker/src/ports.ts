@@ -38,5 +38,5 @@ export interface DispatcherStream {
   close(): void;
 }
 
-/** Opens a stream to the manager at `addr` (host:port). */
-export type DispatcherConnector = (addr: string) => DispatcherStream;
+/** Opens a stream to the manager at `addr` (host:port); rejects with `remote_unreachable` where nobody is there. */
+export type DispatcherConnector = (addr: string) => Promise<DispatcherStream>;

@@ -70,6 +70,11 @@ export class Dispatcher implements SessionHost {
     return { session: (stream) => this.#accept(stream) };
   }
 
+  /** How many agents have a session here. */
+  get sessionCount(): number {
+    return this.#sessions.size;
+  }
+
   /** Begins as the leader: nodes that were ready have their time to come over. */
   start(view: StoreView): void {
     this.#serving = true;
@@ -97,7 +102,7 @@ export class Dispatcher implements SessionHost {
     if (!this.#serving) return;
     const pictures = this.#endpoints.apply(changes, view);
     if (changes.full) for (const session of this.#sessions.values()) session.tracker.forgetEndpoints();
-    let all = changes.full || changes.networks.size > 0;
+    let all = changes.full || changes.cluster || changes.networks.size > 0;
     for (const [id, { before, after }] of changes.nodes) {
       if (after) this.#mark(id);
       else this.#removed(id);
@@ -246,12 +251,14 @@ export class Dispatcher implements SessionHost {
   #flush(): void {
     const view = this.#replica.view();
     const managers = managerAddrs(view, this.#replica.leaderAddr());
+    const period = this.#heartbeatPeriod();
     let served = 0;
     for (const session of this.#dirty) {
       if (served++ >= DRAIN_SLICE) break;
       this.#dirty.delete(session);
       try {
         const node = view.node(session.nodeId);
+        session.tellPeriod(period, view.cluster().id);
         if (node) session.tellRole(effectiveRole(node));
         session.tellManagers(managers);
         session.flush(view, this.#endpoints);

@@ -5,10 +5,12 @@ const GRACE_PERIODS = 3;
 
 interface Watched {
   lastSeen: Millis;
+  /** As the period was when it was last seen: before it hears of a shorter one it is not expected sooner. */
+  grace: Millis;
   timer: Timer;
 }
 
-/** Watches for nodes that fall silent. One timer a node, moved on only when it fires. */
+/** Watches for nodes that fall silent. One timer a node, moved on when it fires. */
 export class Liveness {
   readonly #clock: Clock;
   readonly #period: () => Millis;
@@ -24,9 +26,15 @@ export class Liveness {
   /** The node was heard of (or is given its time to be). */
   touch(nodeId: string): void {
     const known = this.#nodes.get(nodeId);
-    const now = this.#clock.now();
-    if (known) known.lastSeen = now;
-    else this.#nodes.set(nodeId, { lastSeen: now, timer: this.#arm(nodeId, this.#grace()) });
+    const lastSeen = this.#clock.now();
+    const grace = GRACE_PERIODS * this.#period();
+    if (known && grace >= known.grace) {
+      known.lastSeen = lastSeen;
+      known.grace = grace;
+      return;
+    }
+    known?.timer.cancel();
+    this.#nodes.set(nodeId, { lastSeen, grace, timer: this.#arm(nodeId, grace) });
   }
 
   /** The node is no longer expected to be heard of. */
@@ -40,10 +48,6 @@ export class Liveness {
     this.#nodes.clear();
   }
 
-  #grace(): Millis {
-    return GRACE_PERIODS * this.#period();
-  }
-
   #arm(nodeId: string, ms: Millis): Timer {
     return this.#clock.after(ms, () => this.#check(nodeId));
   }
@@ -51,7 +55,7 @@ export class Liveness {
   #check(nodeId: string): void {
     const watched = this.#nodes.get(nodeId);
     if (!watched) return;
-    const left = watched.lastSeen + this.#grace() - this.#clock.now();
+    const left = watched.lastSeen + watched.grace - this.#clock.now();
     if (left > 0) {
       watched.timer = this.#arm(nodeId, left);
       return;

@@ -44,6 +44,7 @@ export class Session {
   #state: "new" | "joining" | "open" | "closed" = "new";
   #unacknowledged = 0;
   #unanswered = 0;
+  #toldPeriod = 0;
   #toldRole: NodeRole | undefined;
   #toldManagers = "";
 
@@ -75,6 +76,13 @@ export class Session {
   begin(heartbeatPeriod: number, clusterId: string): void {
     if (this.#state !== "joining") return;
     this.#state = "open";
+    this.tellPeriod(heartbeatPeriod, clusterId);
+  }
+
+  /** Tells how often the agent is to be heard of, by another Welcome where that changes. */
+  tellPeriod(heartbeatPeriod: number, clusterId: string): void {
+    if (!this.open || heartbeatPeriod === this.#toldPeriod) return;
+    this.#toldPeriod = heartbeatPeriod;
     this.#send({ kind: { $case: "welcome", value: { heartbeatPeriod, clusterId } } });
   }
 

@@ -143,9 +143,7 @@ class Grpc implements Transport {
     if (frame.address) this.#heard.set(frame.from, frame.address);
     const link = this.#links.get(frame.from);
     if (link?.messages.paused) {
-      // A new channel, because an old one keeps its own pause between attempts.
-      link.client?.close();
-      link.client = undefined;
+      renew(link);
       link.messages.wake();
       link.snapshots.wake();
     }
@@ -164,6 +162,7 @@ class Grpc implements Transport {
       clock: this.#options.clock,
       random: this.#options.random ?? systemRandom,
       client,
+      renew: () => renew(link),
     };
     const link: Link = {
       address: peer.address,
@@ -195,6 +194,12 @@ class Grpc implements Transport {
     link.snapshots.close();
     link.client?.close();
   }
+}
+
+/** A new channel next time, because an old one keeps its own pause between attempts. */
+function renew(link: Link): void {
+  link.client?.close();
+  link.client = undefined;
 }
 
 function statusOf(error: unknown): Error {

@@ -5,7 +5,9 @@ import { type ClientDuplexStream, Metadata } from "@grpc/grpc-js";
 /** A message in one frame, at most; longer ones go in parts. */
 const PART = 512 << 10;
 const FIRST_BACKOFF_MS = 50;
-const MAX_BACKOFF_MS = 2_000;
+const MAX_BACKOFF_MS = 500;
+/** For the other side to answer a new stream: a connection begun while it was cut off takes far longer. */
+const GREET_MS = 2_000;
 
 export interface LaneOptions {
   from: number;
@@ -14,6 +16,8 @@ export interface LaneOptions {
   clock: Clock;
   random: Random;
   client: () => RaftClient;
+  /** The next stream is to have a client of its own. */
+  renew: () => void;
   maxMessages: number;
   maxBytes: number;
   /** Each message of this lane is acknowledged: `lost` and `arrived` are told of each. */
@@ -42,6 +46,7 @@ export class Lane {
   #blocked = false;
   #backoff = 0;
   #pause: Timer | undefined;
+  #patience: Timer | undefined;
   #closed = false;
 
   constructor(options: LaneOptions) {
@@ -88,7 +93,13 @@ export class Lane {
     const broken = () => {
       if (this.#stream === stream) this.#broken();
     };
+    this.#patience = this.#options.clock.after(GREET_MS, () => {
+      this.#options.renew();
+      broken();
+      stream.cancel();
+    });
     stream.on("metadata", () => {
+      if (this.#stream === stream) this.#patience?.cancel();
       this.#backoff = 0;
     });
     stream.on("data", (ack: RaftAck) => {
@@ -141,6 +152,7 @@ export class Lane {
   }
 
   #drop(): void {
+    this.#patience?.cancel();
     this.#stream = undefined;
     this.#queue = [];
     this.#bytes = 0;

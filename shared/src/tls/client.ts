@@ -15,8 +15,8 @@ export type ClientConstructor<C extends Client> = new (
 const CLIENT_OPTIONS = {
   ...CHANNEL_OPTIONS,
   "grpc.ssl_target_name_override": SERVER_NAME,
-  "grpc.keepalive_time_ms": 10_000,
-  "grpc.keepalive_timeout_ms": 5_000,
+  "grpc.keepalive_time_ms": 2_000,
+  "grpc.keepalive_timeout_ms": 3_000,
   "grpc.initial_reconnect_backoff_ms": 200,
   "grpc.max_reconnect_backoff_ms": 5_000,
   "grpc.enable_http_proxy": 0,

@@ -15,6 +15,7 @@ export {
   roleName,
   roleUnit,
 } from "./identity.ts";
+export { isReachable } from "./reach.ts";
 export {
   type AuthenticatedCall,
   CHANNEL_OPTIONS,

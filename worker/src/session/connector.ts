@@ -1,16 +1,21 @@
-import { fromGrpc } from "@creel/shared";
+import { CreelError, fromGrpc } from "@creel/shared";
 import {
   type AgentMessage,
   DispatcherClient,
   type DispatcherMessage,
 } from "@creel/shared/gen/cluster/v1/dispatcher.ts";
 import { NodeRole } from "@creel/shared/gen/cluster/v1/objects.ts";
-import { connect, type IdentitySource, leaderOf } from "@creel/shared/tls";
+import { connect, type IdentitySource, isReachable, leaderOf } from "@creel/shared/tls";
 import type { DispatcherConnector } from "../ports.ts";
+
+const REACH_MS = 1000;
 
 /** Streams to dispatchers over mutual TLS, as the node that `identity` says. */
 export function dispatcherConnector(identity: IdentitySource): DispatcherConnector {
-  return (addr) => {
+  return async (addr) => {
+    if (!(await isReachable(addr, REACH_MS))) {
+      throw new CreelError("remote_unreachable", { addr, message: "no connection" });
+    }
     const client = connect(DispatcherClient, addr, identity, { role: NodeRole.NODE_ROLE_MANAGER });
     const stream = client.session();
     const listeners: ((error: Error | undefined, leader: string | undefined) => void)[] = [];

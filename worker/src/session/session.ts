@@ -1,4 +1,12 @@
-import { type Clock, type Logger, messageOf, type Random, sleep, type Timer } from "@creel/shared";
+import {
+  type Clock,
+  isCreelError,
+  type Logger,
+  messageOf,
+  type Random,
+  sleep,
+  type Timer,
+} from "@creel/shared";
 import type { Assignments } from "@creel/shared/gen/cluster/v1/dispatcher.ts";
 import type { NodeDescription, NodeRole } from "@creel/shared/gen/cluster/v1/objects.ts";
 import type { DispatcherConnector, DispatcherStream } from "../ports.ts";
@@ -71,7 +79,9 @@ export class Session {
 
   async #run(): Promise<void> {
     const { clock, random, logger } = this.#options;
-    const backoff = new Backoff(100, 3000, random);
+    const backoff = new Backoff(100, 1000, random);
+    // a machine that is back is found soon; asking costs nobody anything while it is not
+    const unreachable = new Backoff(100, 500, random);
     let turn = Math.floor(random.next() * this.#managers.length);
     while (!this.#stop.signal.aborted) {
       const addr = this.#leader ?? this.#managers[turn++ % this.#managers.length]!;
@@ -82,13 +92,15 @@ export class Session {
         leader: undefined,
       }));
       if (this.#stop.signal.aborted) return;
+      const away = isCreelError(error, "remote_unreachable") && !welcomed;
       if (welcomed) backoff.reset();
+      if (!away) unreachable.reset();
       if (leader !== undefined && leader !== addr) {
         this.#leader = leader;
         await sleep(clock, 20, this.#stop.signal);
         continue;
       }
-      const wait = backoff.next();
+      const wait = (away ? unreachable : backoff).next();
       logger.info(
         { addr, err: error && messageOf(error), wait: Math.round(wait) },
         "dispatcher session ended",
@@ -101,7 +113,8 @@ export class Session {
     const { clock, random, connect, dataPathAddr, reporter, handlers, logger } = this.#options;
     const { description, instance } = await handlers.describe();
     if (this.#stop.signal.aborted) return { welcomed: false, error: undefined, leader: undefined };
-    const stream = connect(addr);
+    const stream = await connect(addr);
+    if (this.#stop.signal.aborted) stream.close();
     this.#stream = stream;
     let period = DEFAULT_HEARTBEAT;
     let heartbeat: Timer | undefined;
@@ -124,10 +137,11 @@ export class Session {
         case "welcome":
           watchdog?.cancel();
           period = kind.value.heartbeatPeriod || DEFAULT_HEARTBEAT;
-          this.#welcomed = true;
-          logger.info({ addr }, "dispatcher session open");
           heartbeat?.cancel();
           beat();
+          if (this.#welcomed) break;
+          this.#welcomed = true;
+          logger.info({ addr }, "dispatcher session open");
           reporter.resend();
           this.wake();
           break;

@@ -72,7 +72,7 @@ export interface Ack {
 export interface DispatcherMessage {
   kind:
     | //
-    /** first, once */
+    /** first, and again when the period is another */
     { $case: "welcome"; value: Welcome }
     | //
     /** at most one unacknowledged */
