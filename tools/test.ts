@@ -21,6 +21,7 @@ const stages: Stage[] = [
   { name: "types", command: [bin("tsc"), "-p", root] },
   { name: "format and lint", command: [bin("biome"), "ci", "--error-on-warnings", "."] },
   { name: "generated code is fresh", command: [bin("node"), join(root, "tools/generate.ts"), "--check"] },
+  { name: "dependencies", command: [bin("node"), join(root, "tools/deny.ts")] },
   { name: "rustfmt", command: ["cargo", "fmt", "--check"], cwd: native },
   { name: "rustfmt (raft)", command: ["cargo", "fmt", "--check"], cwd: raft },
   {
