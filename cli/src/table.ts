@@ -221,6 +221,7 @@ export const groups: Group[] = [
     name: "swarm",
     summary: "make machines one cluster",
     commands: [
+      entry("ca", "print the cluster's root certificate", async () => (await swarm()).ca),
       entry("init", "make a cluster of this machine", async () => (await swarm()).init),
       entry("join", "join a cluster", async () => (await swarm()).join),
       entry("join-token", "show the token that lets nodes join", async () => (await swarm()).joinToken),
@@ -234,6 +235,11 @@ export const groups: Group[] = [
     commands: [
       info,
       events,
+      entry(
+        "prune",
+        "remove what nothing uses",
+        async () => (await import("./commands/system/prune.ts")).prune,
+      ),
       entry("df", "show what takes how much disk", async () => (await import("./commands/system/df.ts")).df),
     ],
   },

@@ -14,11 +14,9 @@ export class Terminal {
 
   constructor(width: number, env: Record<string, string>) {
     this.width = width;
-    const vars = Object.entries({ ...env, PS1: PROMPT, TERM: "xterm-256color" }).flatMap(([key, value]) => [
-      "-e",
-      `${key}=${value}`,
-    ]);
-    this.#tmux("-f", "/dev/null", "new-session", "-d", "-x", String(width), "-y", "40", ...vars, "/bin/sh");
+    const vars = Object.entries({ ...env, PS1: PROMPT }).map(([key, value]) => `${key}=${value}`);
+    const size = ["-x", String(width), "-y", "40"];
+    this.#tmux("-f", "/dev/null", "new-session", "-d", ...size, "env", ...vars, "/bin/sh");
   }
 
   /** Types a line, and Enter. */

@@ -32,8 +32,8 @@ export function pruned(command: Command, bind: Bind, it: Prune): void {
   examples(command, `creel ${command.parent!.name()} prune -f`);
 }
 
-/** Asks; without a terminal there is nobody to answer. */
-async function confirmed(warning: string): Promise<boolean> {
+/** Asks whether to go on; without a terminal there is nobody to answer. */
+export async function confirmed(warning: string): Promise<boolean> {
   if (!process.stdin.isTTY) throw invalid(`${warning} Nobody is there to confirm that: use --force`);
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
   try {

@@ -63,6 +63,16 @@ export function joinToken(command: Command, bind: Bind): void {
   examples(command, "creel swarm join-token worker", "creel swarm join-token --rotate manager");
 }
 
+export function ca(command: Command, bind: Bind): void {
+  command.action(
+    bind(async ({ client, print }: Context) => {
+      const { TLSInfo } = await client.get<{ TLSInfo?: { TrustRoot?: string } }>("/swarm");
+      print((TLSInfo?.TrustRoot ?? "").trimEnd());
+    }),
+  );
+  examples(command, "creel swarm ca > ca.pem");
+}
+
 export function leave(command: Command, bind: Bind): void {
   command.option("-f, --force", "also as a manager, or as the last one").action(
     bind(async ({ client, print }: Context, o: { force?: boolean }) => {
