@@ -13,8 +13,25 @@ interface Stage {
   name: string;
   command: string[];
   cwd?: string;
-  env?: Record<string, string>;
 }
+
+const cargo = (name: string, cwd: string, ...command: string[]): Stage => ({
+  name,
+  cwd,
+  command: ["cargo", ...command],
+});
+const test = ["test", "--release", "--locked", "--workspace", "-q"];
+const clippy = [
+  "clippy",
+  "--release",
+  "--locked",
+  "--workspace",
+  "--all-targets",
+  "-q",
+  "--",
+  "-D",
+  "warnings",
+];
 
 const stages: Stage[] = [
   { name: "tidy", command: [bin("node"), join(root, "tools/src/tidy/main.ts")] },
@@ -22,41 +39,24 @@ const stages: Stage[] = [
   { name: "format and lint", command: [bin("biome"), "ci", "--error-on-warnings", "."] },
   { name: "generated code is fresh", command: [bin("node"), join(root, "tools/generate.ts"), "--check"] },
   { name: "dependencies", command: [bin("node"), join(root, "tools/deny.ts")] },
-  { name: "rustfmt", command: ["cargo", "fmt", "--check"], cwd: native },
-  { name: "rustfmt (raft)", command: ["cargo", "fmt", "--check"], cwd: raft },
+  cargo("rustfmt", native, "fmt", "--check"),
+  cargo("rustfmt (raft)", raft, "fmt", "--check"),
   {
     name: "unit tests",
     command: mocha("{shared,node-raft-server,manager,worker,api,daemon,cli,tools}/test/**/*.test.ts"),
   },
-  { name: "cargo test (raft)", command: ["cargo", "test", "--release", "--locked", "-q"], cwd: raft },
-  {
-    name: "cargo test",
-    command: ["cargo", "test", "--release", "--locked", "--workspace", "-q"],
-    cwd: native,
-  },
   { name: "end to end", command: mocha("e2e/test/**/*.test.ts") },
-  {
-    name: "clippy",
-    command: [
-      "cargo",
-      "clippy",
-      "--release",
-      "--locked",
-      "--workspace",
-      "--all-targets",
-      "-q",
-      "--",
-      "-D",
-      "warnings",
-    ],
-    cwd: native,
-  },
-  {
-    name: "clippy (raft)",
-    command: ["cargo", "clippy", "--release", "--locked", "--all-targets", "-q", "--", "-D", "warnings"],
-    cwd: raft,
-  },
+  cargo("cargo test (raft)", raft, ...test),
+  cargo("cargo test", native, ...test),
 ];
+
+/** What compiles while the tests above mostly wait, with a lower priority; cargo's own lock keeps the order. */
+const beside: Stage[] = [
+  cargo("compile cargo tests (raft)", raft, ...test, "--no-run"),
+  cargo("compile cargo tests", native, ...test, "--no-run"),
+  cargo("clippy (raft)", raft, ...clippy),
+  cargo("clippy", native, ...clippy),
+].map((stage) => ({ ...stage, command: ["nice", "-n", "10", ...stage.command] }));
 
 /** Passed and failed tests by a runner's own closing lines; undefined where it has none. */
 function counted(output: string): { passed: number; failed: number } | undefined {
@@ -67,28 +67,29 @@ function counted(output: string): { passed: number; failed: number } | undefined
   return passed + failed > 0 ? { passed, failed } : undefined;
 }
 
-function run(stage: Stage): Promise<{ passed: number; failed: number }> {
+/** Runs a stage; its output as it comes, or with `later` at its end. */
+function run(stage: Stage, later: boolean): Promise<{ passed: number; failed: number }> {
   return new Promise((resolve) => {
     const started = Date.now();
-    console.log(`\n▶ ${stage.name}`);
-    const env = { ...process.env, ...stage.env };
+    if (!later) console.log(`\n▶ ${stage.name}`);
+    const env = { ...process.env };
     delete env.CARGO_TARGET_DIR;
     const [program, ...args] = stage.command;
     const child = spawn(program!, args, { cwd: stage.cwd ?? root, env, stdio: ["ignore", "pipe", "pipe"] });
     let output = "";
-    const show = (chunk: Buffer) => {
+    const show = (chunk: Buffer | string) => {
       output += chunk;
-      process.stdout.write(chunk);
+      if (!later) process.stdout.write(chunk);
     };
     child.stdout.on("data", show);
     child.stderr.on("data", show);
-    child.on("error", (error) => show(Buffer.from(`${error.message}\n`)));
+    child.on("error", (error) => show(`${error.message}\n`));
     child.on("close", (code) => {
       const count = counted(output) ?? { passed: code === 0 ? 1 : 0, failed: 0 };
       if (code !== 0 && count.failed === 0) count.failed = 1;
-      console.log(
-        `${count.failed === 0 ? "✓" : "✗"} ${stage.name} (${Math.round((Date.now() - started) / 1000)} s)`,
-      );
+      if (later && count.failed > 0) console.log(`\n▶ ${stage.name}\n${output}`);
+      const took = Math.round((Date.now() - started) / 1000);
+      console.log(`${count.failed === 0 ? "✓" : "✗"} ${stage.name} (${took} s)`);
       resolve(count);
     });
   });
@@ -114,16 +115,21 @@ function installPackages(): void {
 }
 
 const only = process.argv.slice(2);
-installPackages();
 const total = { passed: 0, failed: 0 };
 const failures: string[] = [];
-for (const stage of stages) {
-  if (only.length > 0 && !only.some((word) => stage.name.includes(word))) continue;
-  const { passed, failed } = await run(stage);
-  total.passed += passed;
-  total.failed += failed;
-  if (failed > 0) failures.push(stage.name);
+
+async function runAll(list: Stage[], later: boolean): Promise<void> {
+  for (const stage of list) {
+    if (only.length > 0 && !only.some((word) => stage.name.includes(word))) continue;
+    const { passed, failed } = await run(stage, later);
+    total.passed += passed;
+    total.failed += failed;
+    if (failed > 0) failures.push(stage.name);
+  }
 }
+
+installPackages();
+await Promise.all([runAll(stages, false), runAll(beside, true)]);
 if (failures.length > 0) console.log(`\nfailed: ${failures.join(", ")}`);
 console.log(`\n${total.passed} passed, ${total.failed} failed`);
 process.exit(total.failed === 0 && total.passed > 0 ? 0 : 1);

@@ -20,7 +20,10 @@ pub fn run(pid: &str, command: &[&str]) -> Result<u8> {
     let open = |name: &str| File::open(format!("/proc/{pid}/ns/{name}"));
     let mut files = Vec::new();
     for (name, kind) in NAMESPACES {
-        files.push((open(name).map_err(|error| format!("the host is not running: {error}"))?, kind));
+        files.push((
+            open(name).map_err(|error| format!("the host is not running: {error}"))?,
+            kind,
+        ));
     }
     for (file, kind) in &files {
         // SAFETY: a process with one thread enters namespaces by descriptors it holds.
@@ -29,13 +32,26 @@ pub fn run(pid: &str, command: &[&str]) -> Result<u8> {
     // The PID namespace is the children's, so a child becomes the command.
     let child = fork()?;
     if child == 0 {
-        let error = Command::new(command[0]).args(&command[1..]).current_dir("/").exec();
+        let error = Command::new(command[0])
+            .args(&command[1..])
+            .current_dir("/")
+            .exec();
         eprintln!("creel-lab: {}: {error}", command[0]);
-        std::process::exit(if error.kind() == std::io::ErrorKind::NotFound { 127 } else { 126 });
+        std::process::exit(if error.kind() == std::io::ErrorKind::NotFound {
+            127
+        } else {
+            126
+        });
     }
     let mut status = 0;
     // SAFETY: waits for the child just made.
-    check(unsafe { libc::waitpid(child, &mut status, 0) }, "wait for the command")?;
+    check(
+        unsafe { libc::waitpid(child, &mut status, 0) },
+        "wait for the command",
+    )?;
     let status = ExitStatus::from_raw(status);
-    Ok(status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(1) as u8)
+    Ok(status
+        .code()
+        .or_else(|| status.signal().map(|signal| 128 + signal))
+        .unwrap_or(1) as u8)
 }

@@ -20,7 +20,10 @@ pub struct Options {
 impl Options {
     /// Reads the words after `creel-lab host`.
     pub fn parse(words: &[&str]) -> Result<Self> {
-        let split = words.iter().position(|word| *word == "--").ok_or("host: -- COMMAND is missing")?;
+        let split = words
+            .iter()
+            .position(|word| *word == "--")
+            .ok_or("host: -- COMMAND is missing")?;
         let (options, command) = (&words[..split], &words[split + 1..]);
         let get = |name: &str| {
             options
@@ -59,16 +62,29 @@ pub fn make(options: &Options) -> Result<()> {
     }
     drop((pid_write, go_read));
     let mut text = String::new();
-    pid_read.read_to_string(&mut text).map_err(|error| format!("read the host's process id: {error}"))?;
+    pid_read
+        .read_to_string(&mut text)
+        .map_err(|error| format!("read the host's process id: {error}"))?;
     reap(child);
-    let pid: libc::pid_t = text.trim().parse().map_err(|_| "the host did not start".to_owned())?;
-    let connected = network::connect(pid, &options.bridge, &options.port, &options.address, &options.gateway);
+    let pid: libc::pid_t = text
+        .trim()
+        .parse()
+        .map_err(|_| "the host did not start".to_owned())?;
+    let connected = network::connect(
+        pid,
+        &options.bridge,
+        &options.port,
+        &options.address,
+        &options.gateway,
+    );
     if connected.is_err() {
         // Its end of the pipe closes with this process, and the init ends.
         let _ = network::delete(&options.port);
         return connected;
     }
-    go_write.write_all(b"1").map_err(|error| format!("tell the host to go on: {error}"))?;
+    go_write
+        .write_all(b"1")
+        .map_err(|error| format!("tell the host to go on: {error}"))?;
     println!("{pid}");
     Ok(())
 }
@@ -89,11 +105,8 @@ fn reap(child: libc::pid_t) {
 
 /// In the child: new namespaces, and process 1 of them. Comes back only with an error.
 fn unshare(options: &Options, mut pid_write: File, go_read: File) -> Result<std::convert::Infallible> {
-    let flags = libc::CLONE_NEWNET
-        | libc::CLONE_NEWNS
-        | libc::CLONE_NEWUTS
-        | libc::CLONE_NEWIPC
-        | libc::CLONE_NEWPID;
+    let flags =
+        libc::CLONE_NEWNET | libc::CLONE_NEWNS | libc::CLONE_NEWUTS | libc::CLONE_NEWIPC | libc::CLONE_NEWPID;
     // SAFETY: a process with one thread leaves its own namespaces.
     check(unsafe { libc::unshare(flags) }, "make namespaces")?;
     let pid = fork()?;
@@ -113,9 +126,17 @@ fn become_host(options: &Options, mut go_read: File) -> Result<std::convert::Inf
     // SAFETY: plain calls on this process; the pointer and length are of one string.
     unsafe {
         check(libc::setsid(), "start a session")?;
-        check(libc::sethostname(options.name.as_ptr().cast(), options.name.len()), "set the host name")?;
+        check(
+            libc::sethostname(options.name.as_ptr().cast(), options.name.len()),
+            "set the host name",
+        )?;
     }
     mount("none", "/", "none", libc::MS_REC | libc::MS_PRIVATE)?;
-    mount("proc", "/proc", "proc", libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC)?;
+    mount(
+        "proc",
+        "/proc",
+        "proc",
+        libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC,
+    )?;
     init::run(&options.log, &options.command)
 }

@@ -15,8 +15,16 @@ const GRACE: Duration = Duration::from_secs(10);
 
 /// Runs `command` until SIGTERM comes; starts it again whenever it ends. Ends the whole host with itself.
 pub fn run(log: &str, command: &[String]) -> Result<Infallible> {
-    let log = File::options().create(true).append(true).open(log).map_err(|e| format!("open {log}: {e}"))?;
-    let null = File::options().read(true).write(true).open("/dev/null").map_err(|e| e.to_string())?;
+    let log = File::options()
+        .create(true)
+        .append(true)
+        .open(log)
+        .map_err(|e| format!("open {log}: {e}"))?;
+    let null = File::options()
+        .read(true)
+        .write(true)
+        .open("/dev/null")
+        .map_err(|e| e.to_string())?;
     // SAFETY: replaces this process's own standard descriptors, so that it holds nobody's terminal or pipe.
     unsafe {
         check(libc::dup2(null.as_raw_fd(), 0), "detach")?;
@@ -41,7 +49,10 @@ fn block_signals() -> Result<libc::sigset_t> {
         libc::sigemptyset(&mut set);
         libc::sigaddset(&mut set, libc::SIGCHLD);
         libc::sigaddset(&mut set, libc::SIGTERM);
-        check(libc::sigprocmask(libc::SIG_BLOCK, &set, std::ptr::null_mut()), "block signals")?;
+        check(
+            libc::sigprocmask(libc::SIG_BLOCK, &set, std::ptr::null_mut()),
+            "block signals",
+        )?;
         Ok(set)
     }
 }
@@ -49,7 +60,12 @@ fn block_signals() -> Result<libc::sigset_t> {
 fn start(command: &[String], log: &File) -> Result<libc::pid_t> {
     let output = |log: &File| log.try_clone().map(Stdio::from).map_err(|e| e.to_string());
     let mut child = Command::new(&command[0]);
-    child.args(&command[1..]).current_dir("/").stdin(Stdio::null()).stdout(output(log)?).stderr(output(log)?);
+    child
+        .args(&command[1..])
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(output(log)?)
+        .stderr(output(log)?);
     // SAFETY: only async-signal-safe calls between fork and exec.
     unsafe {
         child.pre_exec(|| {
@@ -60,7 +76,9 @@ fn start(command: &[String], log: &File) -> Result<libc::pid_t> {
             Ok(())
         });
     }
-    let child = child.spawn().map_err(|error| format!("start {}: {error}", command[0]))?;
+    let child = child
+        .spawn()
+        .map_err(|error| format!("start {}: {error}", command[0]))?;
     Ok(child.id() as libc::pid_t)
 }
 
@@ -68,7 +86,10 @@ fn start(command: &[String], log: &File) -> Result<libc::pid_t> {
 fn supervise(pid: libc::pid_t, signals: &libc::sigset_t) -> bool {
     let mut deadline: Option<Instant> = None;
     loop {
-        let timeout = libc::timespec { tv_sec: 1, tv_nsec: 0 };
+        let timeout = libc::timespec {
+            tv_sec: 1,
+            tv_nsec: 0,
+        };
         // SAFETY: the set and the timeout are valid for the call.
         let signal = unsafe { libc::sigtimedwait(signals, std::ptr::null_mut(), &timeout) };
         if signal == libc::SIGTERM && deadline.is_none() {

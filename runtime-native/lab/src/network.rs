@@ -28,7 +28,10 @@ pub fn add_bridge(name: &str, address: &str) -> Result<()> {
     let (ip, prefix) = parse(address)?;
     let mut links = here()?;
     let index = links.add_bridge(name, None, MTU).map_err(words)?;
-    let done = links.add_address(index, ip, prefix).and_then(|()| links.set_up(index)).map_err(words);
+    let done = links
+        .add_address(index, ip, prefix)
+        .and_then(|()| links.set_up(index))
+        .map_err(words);
     if done.is_err() {
         let _ = links.delete(name);
     }
@@ -43,7 +46,9 @@ pub fn delete(name: &str) -> Result<()> {
 /// Takes a port off its bridge (the host sees no change of carrier, its packets just end), or puts it back.
 pub fn set_bridge(port: &str, bridge: Option<&str>) -> Result<()> {
     let mut links = here()?;
-    let master = bridge.map_or(Ok(0), |bridge| links.index(bridge)).map_err(words)?;
+    let master = bridge
+        .map_or(Ok(0), |bridge| links.index(bridge))
+        .map_err(words)?;
     let index = links.index(port).map_err(words)?;
     links.set_master(index, master).map_err(words)
 }
@@ -51,11 +56,17 @@ pub fn set_bridge(port: &str, bridge: Option<&str>) -> Result<()> {
 /// Joins the host whose process 1 is `pid` to the bridge: `port` here, `eth0` there.
 pub fn connect(pid: libc::pid_t, bridge: &str, port: &str, address: &str, gateway: &str) -> Result<()> {
     let (ip, prefix) = parse(address)?;
-    let gateway: IpAddr = gateway.parse().map_err(|_| format!("{gateway} is not an address"))?;
+    let gateway: IpAddr = gateway
+        .parse()
+        .map_err(|_| format!("{gateway} is not an address"))?;
     let netns = Netns::open(Path::new(&format!("/proc/{pid}/ns/net"))).map_err(words)?;
     let mut links = here()?;
     let master = links.index(bridge).map_err(words)?;
-    let peer = Peer { netns: &netns, name: "eth0", mac: None };
+    let peer = Peer {
+        netns: &netns,
+        name: "eth0",
+        mac: None,
+    };
     let index = links.add_veth(port, MTU, &peer).map_err(words)?;
     links.attach(index, master).map_err(words)?;
     let mut inside = Links::open(&netns).map_err(words)?;

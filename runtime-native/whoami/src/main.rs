@@ -11,7 +11,10 @@ use std::{env, fs, process, thread};
 static BUSY: AtomicUsize = AtomicUsize::new(0);
 
 fn main() {
-    let port: u16 = env::var("PORT").ok().and_then(|text| text.parse().ok()).unwrap_or(8080);
+    let port: u16 = env::var("PORT")
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(8080);
     exit_on_signals();
     let listener = TcpListener::bind(("0.0.0.0", port)).unwrap_or_else(|error| {
         eprintln!("whoami: cannot listen on port {port}: {error}");
@@ -125,5 +128,7 @@ fn introduction(stream: &TcpStream) -> std::io::Result<Vec<u8>> {
 }
 
 fn hostname() -> String {
-    fs::read_to_string("/proc/sys/kernel/hostname").map(|name| name.trim().to_owned()).unwrap_or_default()
+    fs::read_to_string("/proc/sys/kernel/hostname")
+        .map(|name| name.trim().to_owned())
+        .unwrap_or_default()
 }
