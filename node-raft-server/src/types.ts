@@ -26,6 +26,8 @@ export interface PeerProgress {
   snapshot: boolean;
 }
 
+/** One server's view of itself and of the group. */
+/** What a server knows of its group at the moment. */
 export interface RaftStatus {
   id: number;
   role: "leader" | "follower" | "candidate" | "learner";
@@ -107,6 +109,8 @@ export interface Transport {
   close(): void;
 }
 
+/** What a server is opened with. */
+/** What {@link openRaft} takes: where the log is, who is in the group, and the ports to the world. */
 export interface RaftOptions {
   /** The node's own directory. */
   dir: string;

@@ -18,6 +18,8 @@ const MAX_MESSAGE_BYTES = 1 << 30;
 /** A call of the Raft service, as the server sees it. */
 export type RaftCall = ServerDuplexStream<RaftFrame, RaftAck>;
 
+/** What a transport over gRPC is made of. */
+/** Whom the transport speaks for, and how it reaches others. */
 export interface GrpcTransportOptions {
   /** This node's Raft id. */
   id: number;
