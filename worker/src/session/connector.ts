@@ -8,7 +8,7 @@ import { NodeRole } from "@creel/shared/gen/cluster/v1/objects.ts";
 import { connect, type IdentitySource, isReachable, leaderOf } from "@creel/shared/tls";
 import type { DispatcherConnector } from "../ports.ts";
 
-const REACH_MS = 1000;
+const REACH_MS = 700;
 
 /** Streams to dispatchers over mutual TLS, as the node that `identity` says. */
 export function dispatcherConnector(identity: IdentitySource): DispatcherConnector {

@@ -81,7 +81,7 @@ export class Session {
     const { clock, random, logger } = this.#options;
     const backoff = new Backoff(100, 1000, random);
     // a machine that is back is found soon; asking costs nobody anything while it is not
-    const unreachable = new Backoff(100, 500, random);
+    const unreachable = new Backoff(100, 250, random);
     let turn = Math.floor(random.next() * this.#managers.length);
     while (!this.#stop.signal.aborted) {
       const addr = this.#leader ?? this.#managers[turn++ % this.#managers.length]!;

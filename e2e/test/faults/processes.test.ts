@@ -1,0 +1,110 @@
+import assert from "node:assert/strict";
+import { docker } from "../../src/cli.ts";
+import {
+  killNow,
+  killProgram,
+  nodeState,
+  note,
+  pidOf,
+  processIds,
+  runningTasks,
+  seconds,
+  Traffic,
+  timed,
+} from "../../src/faults.ts";
+import { useLab } from "../../src/fixture.ts";
+import { assertNoStrays } from "../../src/host-leaks.ts";
+import { loadUsual } from "../../src/images.ts";
+import { until } from "../../src/wait.ts";
+
+const PORT = 8080;
+const ids = (tasks: { ID: string }[]) => tasks.map(({ ID }) => ID).sort();
+
+describe("a program of a node is killed", function () {
+  this.timeout(60_000);
+  const fixture = useLab({ nodes: 2, managers: 1 });
+  const hosts = () => [...fixture.lab.nodes];
+  const ready = async () => {
+    await nodeState(fixture.lab, "node1", "node2", "ready");
+    await until("four tasks run", async () => (await runningTasks(fixture.lab, "node1", "web")).length === 4);
+  };
+
+  before(async () => {
+    await loadUsual(fixture.lab);
+    const cli = docker(fixture.lab);
+    const published = `${PORT}:8080`;
+    await cli.ok("service", "create", "-q", "--name", "web", "--replicas", "4", "-p", published, "whoami");
+  });
+  afterEach(() => assertNoStrays(fixture.lab));
+
+  it("creeld of a worker: no container notices, and they are the same tasks afterwards", async () => {
+    const { lab } = fixture;
+    const [tasks, pids] = [ids(await runningTasks(lab, "node1")), await processIds(lab, "node2")];
+    assert.ok(pids.size > 0);
+    const traffic = new Traffic(hosts(), PORT);
+    const took = await timed(() => killProgram(lab, "node2", "creeld"));
+    await ready();
+    await traffic.stop();
+    note(`creeld answers again after ${seconds(took)}; ${traffic.total} requests, none failed`);
+    assert.deepEqual(await processIds(lab, "node2"), pids);
+    assert.deepEqual(ids(await runningTasks(lab, "node1")), tasks);
+    assert.deepEqual(traffic.failures, []);
+  });
+
+  it("creel-engine of a worker: the same, and what ended meanwhile is known", async () => {
+    const { lab } = fixture;
+    const cli = docker(lab, "node2");
+    await cli.ok("run", "-d", "--name", "ends", "busybox", "sleep", "1000");
+    await cli.ok("run", "-d", "--name", "stays", "busybox", "sleep", "1000");
+    const [tasks, pids] = [ids(await runningTasks(lab, "node1")), await processIds(lab, "node2")];
+    const traffic = new Traffic(hosts(), PORT);
+    const took = await timed(() => killProgram(lab, "node2", "engine", pids.get("/ends")!));
+    await ready();
+    await traffic.stop();
+    note(`the engine answers again after ${seconds(took)}; ${traffic.total} requests, none failed`);
+    const format = "{{.State.Status}} {{.State.ExitCode}}";
+    assert.equal(await cli.ok("inspect", "-f", format, "ends"), "exited 137");
+    pids.delete("/ends");
+    assert.deepEqual(await processIds(lab, "node2"), pids);
+    assert.deepEqual(ids(await runningTasks(lab, "node1")), tasks);
+    assert.deepEqual(traffic.failures, []);
+    assert.equal(await cli.ok("wait", "ends"), "137");
+    assert.equal(await cli.ok("exec", "stays", "echo", "still here"), "still here");
+    await cli.ok("rm", "-f", "ends", "stays");
+  });
+
+  it("a task's process, while neither runs: the task is made again", async () => {
+    const { lab } = fixture;
+    const before = ids(await runningTasks(lab, "node1"));
+    const [name, pid] = [...(await processIds(lab, "node2"))][0]!;
+    killNow(lab, "node2", pidOf(lab, "node2", "creeld"));
+    await killProgram(lab, "node2", "engine", pid);
+    const lost = name.split(".").at(-1)!;
+    await until("it counts no more", async () => !ids(await runningTasks(lab, "node1")).includes(lost));
+    await ready();
+    const after = ids(await runningTasks(lab, "node1"));
+    assert.deepEqual(
+      before.filter((id) => !after.includes(id)),
+      [lost],
+    );
+  });
+
+  it("all three programs of a manager and worker: nothing of the cluster is lost", async () => {
+    const { lab } = fixture;
+    const [tasks, pids] = [ids(await runningTasks(lab, "node1")), await processIds(lab, "node1")];
+    const engine = pidOf(lab, "node1", "engine");
+    await killProgram(lab, "node1", "creeld", engine);
+    await until("the cluster answers", async () => (await runningTasks(lab, "node1")).length === 4);
+    await ready();
+    assert.deepEqual(await processIds(lab, "node1"), pids);
+    assert.deepEqual(ids(await runningTasks(lab, "node1")), tasks);
+  });
+
+  it("leaves nothing on its hosts when the service is gone", async () => {
+    await docker(fixture.lab).ok("service", "rm", "web");
+    await until("all are gone", async () => {
+      const counts = await Promise.all(hosts().map(({ name }) => processIds(fixture.lab, name)));
+      return counts.every(({ size }) => size === 0);
+    });
+  });
+});
