@@ -14,7 +14,7 @@ const TABLE: Record<string, string[]> = {
   sim: ["shared", "manager", "worker", "node-raft-server"],
   tools: ["shared"],
   e2e: ["tools"],
-  bench: ["tools"],
+  bench: ["tools", "node-raft-server", "shared"],
 };
 
 function folderOf(specifier: string, from: string): string | undefined {

@@ -1,0 +1,82 @@
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { Argument, Command, InvalidArgumentError } from "commander";
+import { root } from "../../tools/src/root.ts";
+import type { Bench } from "./bench.ts";
+import { withCleanup } from "./cleanup.ts";
+import { machine } from "./machine.ts";
+import { table } from "./measure.ts";
+import { install, missing, missingSentence } from "./peers.ts";
+
+const BENCHES: Record<string, () => Promise<Bench>> = {
+  start: async () => (await import("./start.ts")).start,
+  scale: async () => (await import("./scale.ts")).scale,
+  // network: async () => (await import("./network/bench.ts")).network,
+  idle: async () => (await import("./idle.ts")).idle,
+  // raft: async () => (await import("./raft/bench.ts")).raft,
+};
+
+function count(text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1 || value > 10_000)
+    throw new InvalidArgumentError("a number from 1 to 10000");
+  return value;
+}
+
+interface Options {
+  check?: boolean;
+  installPeers?: boolean;
+  rounds?: number;
+}
+
+async function main(name: string, options: Options): Promise<void> {
+  if (process.getuid?.() !== 0) throw new Error("root is needed: a bench makes hosts out of namespaces");
+  const bench = await BENCHES[name]!();
+  if (options.installPeers) install(bench.peers);
+  const absent = missing(bench.peers);
+  if (absent.length > 0) console.error(missingSentence(absent));
+  const needed = missing(bench.needs);
+  if (needed.length > 0) throw new Error(`this bench needs ${needed.join(", ")}`);
+  const on = machine();
+  if (on.load > on.cores)
+    console.error(
+      `this machine is busy (load ${on.load.toFixed(1)} on ${on.cores} cores): expect poor numbers`,
+    );
+  const rounds = options.rounds ?? bench.rounds;
+  const say = (line: string) => console.error(`${name}: ${line}`);
+  const measures = await withCleanup((cleanup) => bench.run({ cleanup, rounds, say }));
+  const results = join(root, "bench/results");
+  mkdirSync(results, { recursive: true });
+  const file = join(results, `${name}.json`);
+  const report = {
+    bench: name,
+    date: new Date().toISOString(),
+    rounds,
+    machine: on,
+    missing: absent,
+    measures,
+  };
+  writeFileSync(file, `${JSON.stringify(report, undefined, 2)}\n`);
+  console.log(table(measures));
+  console.log(
+    `\n${on.cpu}, ${on.cores} cores, ${on.memoryGiB} GiB, Linux ${on.kernel}; all samples in ${file}`,
+  );
+  const held = measures.every((each) => each.goal === undefined || each.met === true);
+  if (options.check && !held) process.exitCode = 1;
+}
+
+const program = new Command("npm run bench --")
+  .description("the promised numbers, each beside a peer in one run")
+  .addArgument(new Argument("<name>", "which bench").choices(Object.keys(BENCHES)))
+  .option("--check", "end with 1 where a goal is not met")
+  .option("--install-peers", "install Debian's packages of the programs that are compared with")
+  .option("--rounds <n>", "how often each side is measured", count)
+  .action(main);
+try {
+  await program.parseAsync();
+} catch (error) {
+  console.error(`bench: ${(error as Error).message}`);
+  process.exitCode = 2;
+}
+// Keep-alive connections of the REST clients must not hold the process.
+process.exit();

@@ -1,0 +1,89 @@
+/** A promise about a measure: a limit on our own value, or on the ratio of ours to the peer's. */
+export interface Goal {
+  of: "value" | "ratio";
+  atMost?: number;
+  atLeast?: number;
+}
+
+/** One measured thing. Values are medians; the ratio is ours divided by the peer's. */
+export interface Measure {
+  name: string;
+  unit: string;
+  /** Which way is good. */
+  better: "less" | "more";
+  ours: number;
+  peer: { name: string; value: number } | undefined;
+  ratio: number | undefined;
+  goal: string | undefined;
+  /** Undefined where there is no goal, or nothing to hold it against. */
+  met: boolean | undefined;
+  /** All values, in the order they were taken. */
+  samples: { ours: number[]; peer?: number[] };
+}
+
+/** The value in the middle. */
+export function median(values: number[]): number {
+  if (values.length === 0) throw new Error("nothing was measured");
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+}
+
+function text(goal: Goal): string {
+  const what = goal.of === "ratio" ? "ratio " : "";
+  return goal.atMost !== undefined ? `${what}≤ ${goal.atMost}` : `${what}≥ ${goal.atLeast}`;
+}
+
+/** What the samples say. */
+export function measure(
+  what: { name: string; unit: string; better: "less" | "more" },
+  ours: number[],
+  peer?: { name: string; samples: number[] },
+  goal?: Goal,
+): Measure {
+  const own = median(ours);
+  const other = peer && { name: peer.name, value: median(peer.samples) };
+  const ratio = other && own / other.value;
+  const held = goal?.of === "ratio" ? ratio : own;
+  const met =
+    goal === undefined || held === undefined
+      ? undefined
+      : held <= (goal.atMost ?? Number.POSITIVE_INFINITY) && held >= (goal.atLeast ?? 0);
+  return {
+    ...what,
+    ours: own,
+    peer: other,
+    ratio,
+    goal: goal && text(goal),
+    met,
+    samples: { ours, ...(peer && { peer: peer.samples }) },
+  };
+}
+
+const digits = (value: number) =>
+  value >= 1000 ? value.toFixed(0) : value >= 100 ? value.toFixed(1) : value.toPrecision(3);
+
+/** The measures as lines for people. */
+export function table(measures: Measure[]): string {
+  const rows = measures.map((m) => [
+    m.name,
+    m.unit,
+    digits(m.ours),
+    m.peer ? digits(m.peer.value) : "-",
+    m.peer?.name ?? "-",
+    m.ratio === undefined ? "-" : m.ratio.toFixed(3),
+    m.goal ?? "-",
+    m.met === undefined ? (m.goal ? "not compared" : "-") : m.met ? "met" : "NOT MET",
+  ]);
+  const all = [["measure", "unit", "Creel", "peer", "peer's name", "ratio", "goal", ""], ...rows];
+  const widths = all[0]!.map((_, column) => Math.max(...all.map((row) => row[column]!.length)));
+  const right = new Set([2, 3, 5]);
+  return all
+    .map((row) =>
+      row
+        .map((cell, i) => (right.has(i) ? cell.padStart(widths[i]!) : cell.padEnd(widths[i]!)))
+        .join("  ")
+        .trimEnd(),
+    )
+    .join("\n");
+}
