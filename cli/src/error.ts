@@ -1,10 +1,3 @@
-import { CreelError } from "@creel/shared/errors";
-
-/** What was asked for cannot be done as it was written. */
-export function invalid(message: string): CreelError {
-  return new CreelError("invalid_parameter", { message });
-}
-
 /** A command ends with this exit status and nothing more to say. */
 export class Exit extends Error {
   readonly status: number;

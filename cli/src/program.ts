@@ -2,6 +2,9 @@ import { Command } from "commander";
 import type { Context } from "./context.ts";
 import { type Entry, groups, shortcuts } from "./table.ts";
 
+/** What is still to be done to commands that were not used so far. */
+const pending = new WeakMap<Command, () => Promise<void> | void>();
+
 /** Gives a command's action the context of the daemon that the options before it name. */
 export type Bind = <A extends unknown[]>(
   action: (context: Context, ...args: A) => Promise<void> | void,
@@ -40,7 +43,7 @@ export function makeProgram(): Command {
     .showSuggestionAfterError()
     .exitOverride()
     .hook("preSubcommand", async (_, child) => void (await complete(child)))
-    .helpCommand("help [command]", "what a command does")
+    .helpCommand(false)
     .addHelpText("after", "\nMore on a command: creel COMMAND --help");
   const bind: Bind =
     (action) =>
@@ -49,15 +52,16 @@ export function makeProgram(): Command {
       await action(makeContext(program.opts<Global>(), program), ...args);
     };
   for (const entry of shortcuts) addLeaf(program, entry, bind).helpGroup("Commands:");
+  addHelp(program);
   for (const { name, summary, commands } of groups) {
     const group = settled(program.command(name).description(summary)).helpGroup("Management commands:");
     group.usage("COMMAND").enablePositionalOptions().helpCommand(false);
-    for (const entry of commands) addLeaf(group, entry, bind);
+    pending.set(group, () => {
+      for (const entry of commands) addLeaf(group, entry, bind);
+    });
   }
   return program;
 }
-
-const pending = new WeakMap<Command, () => Promise<void>>();
 
 function addLeaf(parent: Command, entry: Entry, bind: Bind): Command {
   const command = settled(
@@ -74,7 +78,25 @@ function addLeaf(parent: Command, entry: Entry, bind: Bind): Command {
   return command;
 }
 
-/** Reads the command's file, when that has not been done. */
+/** `creel help service scale`: commander's own goes one word deep. */
+function addHelp(program: Command): void {
+  settled(program.command("help").summary("show what a command does"))
+    .description("show what a command does")
+    .helpGroup("Commands:")
+    .argument("[command...]")
+    .action(async (words: string[]) => {
+      let command = program;
+      for (const word of words) {
+        const child = command.commands.find((each) => each.name() === word || each.aliases().includes(word));
+        if (child === undefined) return command.error(`error: unknown command '${word}'`);
+        command = await complete(child);
+      }
+      command.outputHelp();
+    })
+    .addHelpText("after", "\nExamples:\n  creel help service scale");
+}
+
+/** Makes a group's commands, or reads a command's file, when that has not been done. */
 export async function complete(command: Command): Promise<Command> {
   const work = pending.get(command);
   pending.delete(command);

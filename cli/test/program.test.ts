@@ -92,6 +92,8 @@ describe("bin/creel", () => {
   it("ends with docker's exit statuses", () => {
     assert.equal(run("--version").stdout, "Creel version 0.1.0\n");
     assert.equal(run("ps", "--help").status, 0);
+    assert.match(run("help", "service", "scale").stdout, /^Usage: creel service scale /);
+    assert.match(run("help", "service", "nope").stderr, /unknown command 'nope'/);
     assert.equal(run("ps").status, 1);
     assert.match(
       run("ps").stderr,

@@ -1,5 +1,5 @@
 import { resolve } from "node:path";
-import { invalid } from "../error.ts";
+import { invalid } from "../invalid.ts";
 
 /** A mount as the API takes it. */
 export interface Mount {

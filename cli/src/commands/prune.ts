@@ -1,7 +1,7 @@
 import { createInterface } from "node:readline/promises";
 import type { Command } from "commander";
 import type { Context } from "../context.ts";
-import { invalid } from "../error.ts";
+import { invalid } from "../invalid.ts";
 import { bytes } from "../output/words.ts";
 import type { Bind } from "../program.ts";
 import { examples, filterOption, filters } from "./words.ts";

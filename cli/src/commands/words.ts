@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { invalid } from "../error.ts";
+import { invalid } from "../invalid.ts";
 import type { Query } from "../rest/client.ts";
 import { list } from "./options.ts";
 

@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { invalid } from "../error.ts";
+import { invalid } from "../invalid.ts";
 import { configDir, readConfig, readJson, writeConfig, writeWhole } from "./files.ts";
 
 /** Where the daemon is when no context says so. */

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
-import { invalid } from "../error.ts";
+import { invalid } from "../invalid.ts";
 
 /** The folder that holds docker's own configuration, shared with it. */
 export function configDir(env: NodeJS.ProcessEnv = process.env): string {

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { type Certificates, ContextStore, DEFAULT, readCertificates } from "../config/contexts.ts";
 import { configDir } from "../config/files.ts";
-import { invalid } from "../error.ts";
+import { invalid } from "../invalid.ts";
 import type { Global } from "../program.ts";
 
 /** Where the daemon is: what `node:http` connects to. */

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
-import { invalid } from "../../error.ts";
+import { invalid } from "../../invalid.ts";
 import { mount } from "../mounts.ts";
 import { environment, fileLines, pairs } from "../words.ts";
 import type { RunOptions } from "./run-options.ts";

@@ -38,7 +38,7 @@ export async function foreground(context: Context, id: string, o: Foreground): P
       await client.post(at("containers", id, "start")).catch((error: unknown) => failed(context, error));
     }
     if (o.tty) await resize(client, at("containers", id));
-    await output;
+    await output.catch(unlessGone);
     if (input?.hasLeft()) return;
     const { StatusCode } = await ended;
     if (StatusCode !== 0) throw new Exit(StatusCode);
@@ -49,6 +49,11 @@ export async function foreground(context: Context, id: string, o: Foreground): P
     stopSignals();
     socket.destroy();
   }
+}
+
+/** A daemon that had more input to hand over resets the connection when the process has ended: that is its end. */
+function unlessGone(error: NodeJS.ErrnoException): void {
+  if (error.code !== "ECONNRESET" && error.code !== "EPIPE") throw error;
 }
 
 /** Writes what comes from the container to this process's output, until its end. */

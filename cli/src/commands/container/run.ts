@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { type Context, each } from "../../context.ts";
-import { invalid } from "../../error.ts";
+import { invalid } from "../../invalid.ts";
 import type { Bind } from "../../program.ts";
 import { at, examples } from "../words.ts";
 import { createBody } from "./create-body.ts";

@@ -1,6 +1,6 @@
 import type { Socket } from "node:net";
 import type { Context } from "../../context.ts";
-import { invalid } from "../../error.ts";
+import { invalid } from "../../invalid.ts";
 
 /** What is typed on its way to the container. */
 export interface Input {

@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import type { Command } from "commander";
 import { type Certificates, ContextStore, DEFAULT, type StoredContext } from "../../config/contexts.ts";
 import { type Context, each } from "../../context.ts";
-import { invalid } from "../../error.ts";
+import { invalid } from "../../invalid.ts";
 import { type InspectOptions, inspectEach, inspectOptions } from "../../output/inspect.ts";
 import { type ListOptions, listing, listOptions, type View } from "../../output/listing.ts";
 import type { Bind } from "../../program.ts";

@@ -3,7 +3,7 @@ import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import type { Command } from "commander";
 import type { Context } from "../../context.ts";
-import { invalid } from "../../error.ts";
+import { invalid } from "../../invalid.ts";
 import type { Bind } from "../../program.ts";
 import { jsonLines } from "../../rest/client.ts";
 import { list } from "../options.ts";

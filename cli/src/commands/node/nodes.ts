@@ -1,6 +1,6 @@
 import { type Command, Option } from "commander";
 import { type Context, each } from "../../context.ts";
-import { invalid } from "../../error.ts";
+import { invalid } from "../../invalid.ts";
 import { type InspectOptions, inspectEach, inspectOptions } from "../../output/inspect.ts";
 import type { Bind } from "../../program.ts";
 import { list } from "../options.ts";

@@ -1,4 +1,4 @@
-import { invalid } from "../../error.ts";
+import { invalid } from "../../invalid.ts";
 
 /** Words of a command line as a shell takes them apart: blanks, quotes and backslashes, nothing more. */
 export function argv(text: string): string[] {

@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { invalid } from "../../error.ts";
+import { invalid } from "../../invalid.ts";
 import { mount } from "../mounts.ts";
 import type { Port } from "../options.ts";
 import { environment, fileLines, pairs } from "../words.ts";

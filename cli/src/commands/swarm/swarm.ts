@@ -1,6 +1,6 @@
 import { type Command, Option } from "commander";
 import type { Context } from "../../context.ts";
-import { invalid } from "../../error.ts";
+import { invalid } from "../../invalid.ts";
 import type { Bind } from "../../program.ts";
 import { duration, list, whole } from "../options.ts";
 import { examples } from "../words.ts";
