@@ -16,7 +16,8 @@ async function leaves(command: Command): Promise<Command[]> {
   return (await Promise.all(command.commands.map(leaves))).flat();
 }
 
-describe("the command tree", () => {
+describe("the command tree", function () {
+  this.timeout(30_000);
   it("has a summary, a description and examples for each command", async () => {
     const all = await leaves(makeProgram());
     assert.ok(all.length > 90, `${all.length} commands`);
@@ -39,7 +40,8 @@ describe("the command tree", () => {
   });
 });
 
-describe("completion", () => {
+describe("completion", function () {
+  this.timeout(30_000);
   const words = async (...line: string[]) => {
     const program = makeProgram();
     return (await candidatesFor({ program } as Context, line)).map(([word]) => word);
@@ -86,7 +88,8 @@ describe("completion", () => {
   });
 });
 
-describe("bin/creel", () => {
+describe("bin/creel", function () {
+  this.timeout(30_000);
   const run = (...args: string[]) =>
     spawnSync(creel, ["-H", "unix:///nowhere/creel.sock", ...args], { encoding: "utf8" });
   it("ends with docker's exit statuses", () => {
