@@ -1,5 +1,5 @@
 import { spawn } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync, rmdirSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
@@ -107,6 +107,8 @@ export function down(command: Command, bind: Bind): void {
         if (!existsSync(join(dir, "lab.json")) && known === undefined)
           throw invalid(`there is no lab "${name}": see creel cluster ls`);
         if (existsSync(join(dir, "lab.json"))) await lab("down", "--dir", dir);
+        // only where nothing else was put into it
+        if (existsSync(dir) && readdirSync(dir).length === 0) rmdirSync(dir);
         if (known !== undefined) {
           if (store.current() === name) store.use("default");
           store.remove(name);
