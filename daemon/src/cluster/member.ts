@@ -31,6 +31,7 @@ export class Member {
   #manager: Manager | undefined;
   #worker: Worker | undefined;
   #renewal: Timer | undefined;
+  #keeping: Timer | undefined;
   #roles: Promise<void> = Promise.resolve();
   #error = "";
   /** Called when another manager than before may be asked. */
@@ -89,6 +90,7 @@ export class Member {
   async stop(): Promise<void> {
     this.#stopping.abort();
     this.#renewal?.cancel();
+    this.#keeping?.cancel();
     await this.#roles;
     await this.#worker?.stop();
     await this.#stopManager();
@@ -130,7 +132,11 @@ export class Member {
     );
   }
 
-  async #startManager({ create, join }: Beginning): Promise<void> {
+  async #startManager(beginning: Beginning): Promise<void> {
+    const { create } = beginning;
+    // one whose log is lost takes a new place in the group, if there are others
+    const others = this.state.managers.filter((addr) => addr !== this.state.addresses.advertise);
+    const join = create ? undefined : (beginning.join ?? others);
     const { clock, random, logger } = this.#parts;
     const manager = await startManager({
       dataDir: this.#files.managerDir,
@@ -165,7 +171,20 @@ export class Member {
   #setManagers(addrs: string[]): void {
     if (addrs.join() === this.state.managers.join()) return;
     this.state.managers = addrs;
-    this.#files.writeState(this.state);
+    this.#keepState();
+  }
+
+  /** A disk that takes no more is no reason to end: it is tried again. */
+  #keepState(): void {
+    this.#keeping?.cancel();
+    if (this.#stopping.signal.aborted) return;
+    try {
+      this.#files.writeState(this.state);
+    } catch (error) {
+      const { clock, logger } = this.#parts;
+      logger.warn({ error: messageOf(error) }, "the managers' addresses were not written down; trying again");
+      this.#keeping = clock.after(LONGEST_RETRY_MS, () => this.#keepState());
+    }
   }
 
   /** Changes of role come one after another; each is tried until it is done or the daemon ends. */

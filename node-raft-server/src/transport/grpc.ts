@@ -19,7 +19,6 @@ const MAX_MESSAGE_BYTES = 1 << 30;
 export type RaftCall = ServerDuplexStream<RaftFrame, RaftAck>;
 
 /** What a transport over gRPC is made of. */
-/** Whom the transport speaks for, and how it reaches others. */
 export interface GrpcTransportOptions {
   /** This node's Raft id. */
   id: number;

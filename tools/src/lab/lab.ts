@@ -133,6 +133,8 @@ export class Lab {
     }
     // The namespace takes the port with it in the end; the name must be free at once.
     this.#native(["port", "delete", node.port]);
+    // as a machine that starts again has none
+    await removeCgroups(join(this.cgroup, name));
   }
 
   /** Starts a node again, killed before where it runs; resolves when its daemon answers. */
