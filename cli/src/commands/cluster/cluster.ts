@@ -37,7 +37,9 @@ export function up(command: Command, bind: Bind): void {
         checkName(name);
         const dir = resolve(o.dir ?? `/tmp/creel-${name}`);
         const managers = o.managers === undefined ? [] : ["--managers", String(o.managers)];
-        await lab("up", "--dir", dir, "--nodes", String(o.nodes), ...managers);
+        await lab("up", "--dir", dir, "--nodes", String(o.nodes), ...managers).finally(() =>
+          removeEmpty(dir),
+        );
         store.save(
           {
             Name: name,
@@ -107,8 +109,7 @@ export function down(command: Command, bind: Bind): void {
         if (!existsSync(join(dir, "lab.json")) && known === undefined)
           throw invalid(`there is no lab "${name}": see creel cluster ls`);
         if (existsSync(join(dir, "lab.json"))) await lab("down", "--dir", dir);
-        // only where nothing else was put into it
-        if (existsSync(dir) && readdirSync(dir).length === 0) rmdirSync(dir);
+        removeEmpty(dir);
         if (known !== undefined) {
           if (store.current() === name) store.use("default");
           store.remove(name);
@@ -117,6 +118,11 @@ export function down(command: Command, bind: Bind): void {
       }),
     );
   examples(command, "creel cluster down", "creel cluster down --dir /tmp/creel-lab");
+}
+
+/** A lab that is down, or never came up, leaves its folder empty, unless something else was put into it. */
+function removeEmpty(dir: string): void {
+  if (existsSync(dir) && readdirSync(dir).length === 0) rmdirSync(dir);
 }
 
 function labs(): { name: string; dir: string }[] {
