@@ -11,7 +11,7 @@ import { install, missing, missingSentence } from "./peers.ts";
 const BENCHES: Record<string, () => Promise<Bench>> = {
   start: async () => (await import("./start.ts")).start,
   scale: async () => (await import("./scale.ts")).scale,
-  // network: async () => (await import("./network/bench.ts")).network,
+  network: async () => (await import("./network/bench.ts")).network,
   idle: async () => (await import("./idle.ts")).idle,
   // raft: async () => (await import("./raft/bench.ts")).raft,
 };

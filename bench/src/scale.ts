@@ -7,6 +7,7 @@ import { whoamiImage } from "../../tools/src/image.ts";
 import type { Rest } from "../../tools/src/rest.ts";
 import type { Bench } from "./bench.ts";
 import type { Cleanup } from "./cleanup.ts";
+import { addressOf, createService, poll, runningTask, tasksOf } from "./cluster.ts";
 import { folder, startCreel } from "./creel.ts";
 import { startDockerd } from "./dockerd.ts";
 import { buildLoad, loadImage } from "./load.ts";
@@ -16,27 +17,6 @@ import { interleave, type Side } from "./rounds.ts";
 
 const REPLICAS = 50;
 const LIMIT_MS = 120_000;
-const POLL_MS = 10;
-
-interface Task {
-  ID: string;
-  DesiredState: string;
-  Status: { State: string; Err?: string; ContainerStatus?: { ContainerID: string } };
-  NetworksAttachments?: { Network: { Spec: { Name: string } }; Addresses: string[] }[];
-}
-
-const tasks = (rest: Rest, service: string) =>
-  rest.get<Task[]>(`/tasks?filters=${encodeURIComponent(JSON.stringify({ service: [service] }))}`);
-
-async function poll<T>(what: string, ask: () => Promise<T | undefined>): Promise<T> {
-  const until = Date.now() + LIMIT_MS;
-  for (;;) {
-    const found = await ask();
-    if (found !== undefined) return found;
-    if (Date.now() > until) throw new Error(`${what}: not within ${LIMIT_MS / 1000} s`);
-    await delay(POLL_MS);
-  }
-}
 
 /** A process in a container on the service's network, that tells of each address when it has first answered. */
 class Prober {
@@ -94,25 +74,14 @@ class Scaled {
   ): Promise<Scaled> {
     const network = "bench";
     await rest.post("/networks/create", { Name: network, Driver: "overlay" });
-    const create = async (name: string, image: string, args: string[] = []) => {
-      const { ID } = await rest.post<{ ID: string }>("/services/create", {
-        Name: name,
-        TaskTemplate: { ContainerSpec: { Image: image, Args: args }, Networks: [{ Target: network }] },
-        Mode: { Replicated: { Replicas: 1 } },
-      });
-      return ID;
-    };
-    const probe = await create("probe", images.load, ["serve", "8080"]);
-    const service = await create("web", images.whoami);
-    const running = (id: string) =>
-      poll("the first task", async () =>
-        (await tasks(rest, id)).find((task) => task.Status.State === "running"),
-      );
-    const container = (await running(probe)).Status.ContainerStatus!.ContainerID;
-    await running(service);
-    const prober = new Prober(socket, container, config);
-    cleanup.add("prober", () => prober.end());
-    return new Scaled(rest, service, network, prober);
+    const probe = { name: "probe", image: images.load, args: ["serve", "8080"], network };
+    const prober = await createService(rest, probe);
+    const service = await createService(rest, { name: "web", image: images.whoami, network });
+    const container = (await runningTask(rest, prober)).Status.ContainerStatus!.ContainerID;
+    await runningTask(rest, service);
+    const process = new Prober(socket, container, config);
+    cleanup.add("prober", () => process.end());
+    return new Scaled(rest, service, network, process);
   }
 
   readonly up: Side = async () => {
@@ -120,13 +89,10 @@ class Scaled {
     await scaleService(this.#rest, this.#service, REPLICAS);
     const asked = new Map<string, Promise<void>>();
     await poll(`${REPLICAS} running tasks`, async () => {
-      for (const task of await tasks(this.#rest, this.#service)) {
+      for (const task of await tasksOf(this.#rest, this.#service)) {
         if (task.DesiredState !== "running" || task.Status.State !== "running" || asked.has(task.ID))
           continue;
-        const attachment = task.NetworksAttachments?.find((each) => each.Network.Spec.Name === this.#network);
-        const address = attachment?.Addresses[0]?.split("/")[0];
-        if (address === undefined) throw new Error(`task ${task.ID} has no address on ${this.#network}`);
-        const answer = this.#prober.answered(`${address}:8080`);
+        const answer = this.#prober.answered(`${addressOf(task, this.#network)}:8080`);
         answer.catch(() => {});
         asked.set(task.ID, answer);
       }
@@ -145,7 +111,9 @@ class Scaled {
     );
     await poll("all other containers gone", async () => {
       const left = await this.#rest.get<unknown[]>(`/containers/json?all=1&filters=${filters}`);
-      const live = (await tasks(this.#rest, this.#service)).filter((task) => task.Status.State === "running");
+      const live = (await tasksOf(this.#rest, this.#service)).filter(
+        (task) => task.Status.State === "running",
+      );
       return left.length <= 1 && live.length === 1 ? true : undefined;
     });
     // What goes on behind the last answer must not fall into the other side's sample.
