@@ -51,9 +51,26 @@ describe("docker drives one node as a container engine", function () {
   });
 
   it("hands standard input to a container, to its end", async () => {
-    const input = `${"x".repeat(100_000)}\n`;
+    // Docker's detach keys (16, 17) among them: without a terminal they are bytes like all others.
+    const input = Buffer.from(Array.from({ length: 200_000 }, (_, i) => (i * 7 + (i >> 8)) & 0x7f)).fill(
+      "\x10\x11",
+      90_000,
+      100_000,
+    );
     const result = await cli.run(["run", "--rm", "-i", "busybox", "cat"], { input });
-    assert.equal(result.stdout.length, input.length);
+    assert.equal(result.stdout, input.toString());
+  });
+
+  it("runs commands in a running container, with their exit status", async () => {
+    await cli.ok("run", "-d", "--name", "host", "busybox", "sleep", "1000");
+    for (let i = 0; i < 5; i++)
+      assert.equal((await cli.run(["exec", "host", "sh", "-c", `echo ${i}; exit 5`])).code, 5);
+    const read = await cli.run(
+      ["exec", "-i", "-e", "A=b", "-w", "/tmp", "host", "sh", "-c", "echo $A; pwd; cat"],
+      { input: "in\n" },
+    );
+    assert.deepEqual(read, { code: 0, stdout: "b\n/tmp\nin\n", stderr: "" });
+    await cli.ok("rm", "-f", "host");
   });
 
   it("has Docker's exit statuses where nothing could run", async () => {

@@ -13,6 +13,8 @@ use crate::error::{EngineError, Result};
 use crate::ids::random_hex;
 
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a stream stays open for its process to be known as ended.
+const SETTLE: Duration = Duration::from_secs(2);
 
 /// The folder in which one-time sockets appear.
 pub struct BulkSockets {
@@ -108,8 +110,9 @@ pub async fn closed(stream: &UnixStream) {
 }
 
 /// Joins a client to the streams of a process. It is over when the process's side ends, or the client is gone; a
-/// client that only stopped sending still reads.
-pub async fn join(mut client: UnixStream, mut process: UnixStream) {
+/// client that only stopped sending still reads. The client sees the end of the output only once `settled`: whoever
+/// asks then how the process ended is told.
+pub async fn join(mut client: UnixStream, mut process: UnixStream, settled: impl Future<Output = ()>) {
     let (mut from_client, mut to_client) = client.split();
     let (mut from_process, mut to_process) = process.split();
     let input = async {
@@ -119,6 +122,7 @@ pub async fn join(mut client: UnixStream, mut process: UnixStream) {
     };
     let output = async {
         let _ = tokio::io::copy(&mut from_process, &mut to_client).await;
+        let _ = tokio::time::timeout(SETTLE, settled).await;
         let _ = to_client.shutdown().await;
     };
     tokio::select! {

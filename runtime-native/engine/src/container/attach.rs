@@ -28,11 +28,13 @@ impl Engine {
         let container = self.containers.find(&request.id)?;
         let definition = container.definition();
         let raw = definition.spec.tty;
+        let keys = detach_keys(&request.detach_keys)?;
         let wanted = protocol::AttachRequest {
             stdin: request.stdin && definition.spec.open_stdin,
             stdout: request.stdout,
             stderr: request.stderr,
-            detach_keys: detach_keys(&request.detach_keys)?,
+            // Without a terminal nobody types: all bytes are data.
+            detach_keys: if raw { keys } else { Vec::new() },
         };
         let status = container.status();
         if status == Status::Paused {
@@ -91,7 +93,7 @@ impl Engine {
                     }
                 }
             };
-            join(client, stream).await;
+            join(client, stream, async {}).await;
         });
         Ok(reply)
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use creel_runtime::spec::{ProcessInput, SpecInput, resolve_user};
 use creel_shim::client::{ExecSpec, Shim, ShimError};
 use creel_shim::protocol::AttachRequest;
+use tokio::sync::oneshot;
 
 use super::Container;
 use super::attach::detach_keys;
@@ -109,7 +110,11 @@ impl Engine {
             stdin: spec.stdin,
             stdout: spec.stdout,
             stderr: spec.stderr,
-            detach_keys: detach_keys(&spec.detach_keys)?,
+            detach_keys: if spec.tty {
+                detach_keys(&spec.detach_keys)?
+            } else {
+                Vec::new()
+            },
         });
         self.execs.change(&exec.id, |e| e.running = true);
         let started = shim
@@ -137,7 +142,7 @@ impl Engine {
             &format!("exec_start: {}", spec.cmd.join(" ")),
             [("execID".to_owned(), exec.id.clone())],
         );
-        self.watch_exec(&container, shim, exec.id.clone());
+        let ended = self.watch_exec(&container, shim, exec.id.clone());
         let Some(stream) = stream else {
             return Ok(StreamReply {
                 socket: String::new(),
@@ -151,7 +156,7 @@ impl Engine {
         };
         tokio::spawn(async move {
             if let Some(client) = socket.accept().await {
-                join(client, stream).await;
+                join(client, stream, async { ended.await.unwrap_or_default() }).await;
             }
         });
         Ok(reply)
@@ -202,8 +207,15 @@ impl Engine {
         process.build_exec(&input, spec.privileged).map_err(runtime_error)
     }
 
-    fn watch_exec(self: &Arc<Self>, container: &Arc<Container>, shim: Arc<Shim>, id: String) {
+    /// Records the exec's end when it comes; what it gives back resolves then.
+    fn watch_exec(
+        self: &Arc<Self>,
+        container: &Arc<Container>,
+        shim: Arc<Shim>,
+        id: String,
+    ) -> oneshot::Receiver<()> {
         let (engine, container) = (self.clone(), container.clone());
+        let (tell, ended) = oneshot::channel();
         tokio::spawn(async move {
             let code = match shim.wait_exec(&id).await {
                 Ok(exit) => exit.code,
@@ -223,9 +235,11 @@ impl Engine {
                 ],
             );
             drop(container);
+            let _ = tell.send(());
             tokio::time::sleep(KEPT).await;
             engine.execs.remove(&id);
         });
+        ended
     }
 
     /// Sets the size of an exec's terminal.
