@@ -216,7 +216,11 @@ describe("managers are killed and lose their disks", function () {
       const again = await timed(async () => assert.notEqual((await update("node2", "no")).code, 0));
       note(`refused again after ${seconds(again)}`);
       assert.match((await on("node2").run(["service", "ls"], { timeout: 20_000 })).stdout, /web/);
+      const run = await on("node1").fails("run", "--rm", "busybox", "true");
+      note(`docker run: ${run.stderr.trim().split("\n")[0]}`);
+      assert.match(run.stderr, /no space left/i);
       for (const node of ALL) free(node);
+      await on("node1").ok("run", "--rm", "busybox", "true");
       const back = await timed(() =>
         until("writes are taken", async () => (await update("node1", "yes")).code === 0),
       );

@@ -66,4 +66,23 @@ describe("dispatcher/liveness", () => {
     clock.advance(60_000);
     assert.equal(clock.waiting, 0);
   });
+
+  it("expects a node by the period it knows: a shorter one counts from the next sign of life", () => {
+    const clock = new HandClock();
+    const silent: string[] = [];
+    let period = 5_000;
+    const liveness = new Liveness(
+      clock,
+      () => period,
+      (id) => silent.push(`${id}@${clock.now()}`),
+    );
+    liveness.touch("told");
+    liveness.touch("untold");
+    period = 1_000;
+    clock.advance(1_000);
+    liveness.touch("told");
+    clock.advance(20_000);
+    assert.deepEqual(silent, ["told@4000", "untold@15000"]);
+    assert.equal(clock.waiting, 0);
+  });
 });

@@ -1,0 +1,123 @@
+import assert from "node:assert/strict";
+import { setTimeout as delay } from "node:timers/promises";
+import { answers } from "../../../tools/src/demo/requests.ts";
+import { isUp } from "../../../tools/src/lab/state.ts";
+import { docker } from "../../src/cli.ts";
+import { killNow, nodesBy, note, pidOf, processIds, runningTasks } from "../../src/faults.ts";
+import { useLab } from "../../src/fixture.ts";
+import { assertNoStrays } from "../../src/host-leaks.ts";
+import { loadUsual } from "../../src/images.ts";
+import { until } from "../../src/wait.ts";
+
+const ALL = ["node1", "node2", "node3", "node4"];
+const PORT = 8080;
+/** `CREEL_TEST_SEED=n CREEL_TEST_ROUNDS=20` repeats a run, or makes it longer. */
+const SEED = Number(process.env.CREEL_TEST_SEED ?? Math.floor(Math.random() * 1e9));
+const ROUNDS = Number(process.env.CREEL_TEST_ROUNDS ?? 2);
+const FAULTS_A_ROUND = 5;
+
+/** Mulberry32. */
+function randomFrom(seed: number): (below: number) => number {
+  let state = seed >>> 0;
+  return (below) => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = state;
+    t = Math.imul(t ^ (t >>> 15), t | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) % below;
+  };
+}
+
+describe(`random faults (seed ${SEED})`, function () {
+  this.timeout(ROUNDS * 120_000);
+  const fixture = useLab({ nodes: 4, managers: 3 });
+  const random = randomFrom(SEED);
+  const cutOff = new Set<string>();
+  /** Replicas: as acknowledged last, or as asked for since. */
+  const possible = new Set([4]);
+
+  before(async () => {
+    await loadUsual(fixture.lab);
+    const cli = docker(fixture.lab);
+    await cli.ok("swarm", "update", "--dispatcher-heartbeat", "1s");
+    const options = ["--replicas", "4", "-p", `${PORT}:8080`, "--restart-delay", "500ms"];
+    await cli.ok("service", "create", "-q", "--name", "web", ...options, "whoami");
+  });
+
+  async function mend(): Promise<void> {
+    const { lab } = fixture;
+    for (const node of cutOff) lab.heal(node);
+    cutOff.clear();
+    await Promise.all(lab.nodes.filter((node) => !isUp(node)).map(({ name }) => lab.restart(name)));
+  }
+
+  /** One fault, or a change by a user; in words. */
+  async function happen(): Promise<string> {
+    const { lab } = fixture;
+    const node = ALL[random(ALL.length)]!;
+    const what = random(6);
+    const pause = random(3000);
+    const up = isUp(lab.node(node));
+    if (what === 0 && up) killNow(lab, node, pidOf(lab, node, "creeld"));
+    else if (what === 1 && up) killNow(lab, node, pidOf(lab, node, "engine"));
+    else if (what === 2 && up) {
+      await lab.kill(node);
+      cutOff.delete(node);
+    } else if (what === 3 && up && !cutOff.has(node)) {
+      lab.cut(node);
+      cutOff.add(node);
+    } else if (what === 4) await mend();
+    else {
+      const replicas = 2 + random(6);
+      const via = ALL[random(3)]!;
+      const args = ["service", "scale", "-d", `web=${replicas}`];
+      const { code } = await docker(lab, via).run(args, { timeout: 60_000 });
+      if (code === 0) possible.clear();
+      // what was refused for want of an answer may have been done all the same
+      possible.add(replicas);
+      await delay(pause);
+      return `scale to ${replicas} via ${via}${code === 0 ? "" : " (refused)"}`;
+    }
+    await delay(pause);
+    return `${["kill creeld", "kill engine", "lose", "cut", "mend"][what]} ${node}`;
+  }
+
+  for (let round = 1; round <= ROUNDS; round++) {
+    it(`round ${round}: in the end all is as it was told`, async () => {
+      const { lab } = fixture;
+      for (let i = 0; i < FAULTS_A_ROUND; i++) note(await happen());
+      await mend();
+      for (const node of ALL) await until(`${node} answers`, () => lab.rest(node).get("/info"), 30_000);
+      await until(
+        "all are ready",
+        async () => {
+          const states = [...(await nodesBy(lab, "node1")).values()].map(({ Status }) => Status.State);
+          return states.length === 4 && states.every((state) => state === "ready");
+        },
+        40_000,
+      );
+      const spec = await docker(lab).ok(
+        "service",
+        "inspect",
+        "-f",
+        "{{.Spec.Mode.Replicated.Replicas}}",
+        "web",
+      );
+      const wanted = Number(spec);
+      assert.ok(possible.has(wanted), `${wanted} replicas; ${[...possible].join(" or ")} were asked for`);
+      await until(
+        "what runs is what should run",
+        async () => {
+          const ids = (await runningTasks(lab, "node1", "web")).map(({ ID }) => ID).sort();
+          const running = await Promise.all(ALL.map((node) => processIds(lab, node)));
+          const names = running.flatMap((each) => [...each.keys()]).map((name) => name.split(".").at(-1)!);
+          return ids.length === wanted && ids.join() === names.sort().join();
+        },
+        40_000,
+      );
+      await until("all nodes answer", async () => (await answers([...lab.nodes], PORT, 20)).failed === 0);
+      await assertNoStrays(lab);
+      assert.equal((await answers([...lab.nodes], PORT, 30)).tasks.size > 0, true);
+    });
+  }
+});
