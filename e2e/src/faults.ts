@@ -9,10 +9,14 @@ import { until } from "./wait.ts";
 /** What a node's service manager and its daemon keep running. */
 export type Program = "creeld" | "engine";
 
+/** The file with the process id of a node's program. */
+export function programFile(lab: Lab, node: string, program: Program): string {
+  return join(lab.dir, node, program === "creeld" ? "creeld.pid" : "run/engine.pid");
+}
+
 /** The process id of a node's program, as its host sees it. */
 export function pidOf(lab: Lab, node: string, program: Program): number {
-  const file = program === "creeld" ? "creeld.pid" : "run/engine.pid";
-  return Number(readFileSync(join(lab.dir, node, file), "utf8"));
+  return Number(readFileSync(programFile(lab, node, program), "utf8"));
 }
 
 /** Sends SIGKILL to processes of a host, in this order. */

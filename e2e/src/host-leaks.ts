@@ -3,12 +3,33 @@ import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Lab } from "../../tools/src/lab/lab.ts";
+import { runningTasks } from "./faults.ts";
 
 /** What a node's daemon says it has. */
 interface Known {
   running: Set<string>;
   all: Set<string>;
   networks: Set<string>;
+  /** Ports that the routing mesh answers, by number of backends; of the whole cluster. */
+  mesh: Map<number, number>;
+}
+
+interface Service {
+  ID: string;
+  Endpoint?: { Ports?: { PublishMode?: string; PublishedPort: number }[] };
+}
+
+/** What one of the cluster's managers says of published ports. */
+async function meshOf(lab: Lab): Promise<Map<number, number>> {
+  const rest = lab.rest(lab.nodes[0]!.name);
+  const mesh = new Map<number, number>();
+  for (const { ID, Endpoint } of await rest.get<Service[]>("/services").catch(() => [])) {
+    for (const port of Endpoint?.Ports ?? []) {
+      if (port.PublishMode === "host") continue;
+      mesh.set(port.PublishedPort, (await runningTasks(lab, lab.nodes[0]!.name, ID)).length);
+    }
+  }
+  return mesh;
 }
 
 async function known(lab: Lab, node: string): Promise<Known> {
@@ -19,6 +40,7 @@ async function known(lab: Lab, node: string): Promise<Known> {
     running: new Set(containers.filter(({ State }) => State === "running").map(({ Id }) => Id)),
     all: new Set(containers.map(({ Id }) => Id)),
     networks: new Set(networks.map(({ Id }) => Id)),
+    mesh: await meshOf(lab),
   };
 }
 
@@ -96,6 +118,22 @@ function interfaces(lab: Lab, node: string, { running }: Known): string[] {
   return veths.length > running.size ? [`interfaces ${veths.join(" ")}, ${running.size} containers`] : [];
 }
 
+/** Rules of the routing mesh; not looked at where there is no nft command. */
+function rules(lab: Lab, node: string, { mesh }: Known): string[] {
+  const count = (map: string) => {
+    const { code, stdout } = lab.exec(node, ["nft", "-j", "list", "map", "ip", "creel", map]);
+    if (code !== 0) return undefined;
+    const { nftables } = JSON.parse(stdout) as { nftables: { map?: { elem?: unknown[] } }[] };
+    return nftables.find((each) => each.map !== undefined)!.map!.elem?.length ?? 0;
+  };
+  const backends = [...mesh.values()].reduce((a, b) => a + b, 0);
+  const [ports, slots] = [count("ingress"), count("slots")];
+  const found: string[] = [];
+  if (ports !== undefined && ports !== mesh.size) found.push(`rules: ${ports} ports for ${mesh.size}`);
+  if (slots !== undefined && slots !== backends) found.push(`rules: ${slots} backends for ${backends}`);
+  return found;
+}
+
 function files(lab: Lab, node: string, { running, all, networks }: Known): string[] {
   const home = join(lab.dir, node);
   const folders: [string, (name: string) => boolean][] = [
@@ -118,7 +156,9 @@ function files(lab: Lab, node: string, { running, all, networks }: Known): strin
 /** What is on a running host and belongs to nothing that its daemon knows. */
 export async function strays(lab: Lab, node: string): Promise<string[]> {
   const has = await known(lab, node);
-  const found = [cgroups, mounts, processes, interfaces, files].flatMap((look) => look(lab, node, has));
+  const found = [cgroups, mounts, processes, interfaces, rules, files].flatMap((look) =>
+    look(lab, node, has),
+  );
   return found.map((what) => `${node}: ${what}`);
 }
 

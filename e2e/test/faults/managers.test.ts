@@ -8,6 +8,7 @@ import {
   leader,
   nodesBy,
   note,
+  pidOf,
   processIds,
   runningTasks,
   seconds,
@@ -219,6 +220,8 @@ describe("managers are killed and lose their disks", function () {
       const run = await on("node1").fails("run", "--rm", "busybox", "true");
       note(`docker run: ${run.stderr.trim().split("\n")[0]}`);
       assert.match(run.stderr, /no space left/i);
+      await killProgram(lab, "node1", "creeld", pidOf(lab, "node1", "engine"));
+      assert.deepEqual(await processIds(lab, "node1"), pids);
       for (const node of ALL) free(node);
       await on("node1").ok("run", "--rm", "busybox", "true");
       const back = await timed(() =>

@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
+import { existsSync, readFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { answers } from "../../../tools/src/demo/requests.ts";
 import { isUp } from "../../../tools/src/lab/state.ts";
 import { docker } from "../../src/cli.ts";
-import { killNow, nodesBy, note, pidOf, processIds, runningTasks } from "../../src/faults.ts";
+import { nodesBy, note, type Program, processIds, programFile, runningTasks } from "../../src/faults.ts";
 import { useLab } from "../../src/fixture.ts";
 import { assertNoStrays } from "../../src/host-leaks.ts";
 import { loadUsual } from "../../src/images.ts";
@@ -44,6 +45,13 @@ describe(`random faults (seed ${SEED})`, function () {
     await cli.ok("service", "create", "-q", "--name", "web", ...options, "whoami");
   });
 
+  /** Where it runs: it may just be starting again. */
+  function kill(node: string, program: Program): void {
+    const { lab } = fixture;
+    const file = programFile(lab, node, program);
+    if (existsSync(file)) lab.exec(node, ["kill", "-9", readFileSync(file, "utf8")]);
+  }
+
   async function mend(): Promise<void> {
     const { lab } = fixture;
     for (const node of cutOff) lab.heal(node);
@@ -58,8 +66,7 @@ describe(`random faults (seed ${SEED})`, function () {
     const what = random(6);
     const pause = random(3000);
     const up = isUp(lab.node(node));
-    if (what === 0 && up) killNow(lab, node, pidOf(lab, node, "creeld"));
-    else if (what === 1 && up) killNow(lab, node, pidOf(lab, node, "engine"));
+    if (what <= 1 && up) kill(node, what === 0 ? "creeld" : "engine");
     else if (what === 2 && up) {
       await lab.kill(node);
       cutOff.delete(node);
