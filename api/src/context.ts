@@ -1,6 +1,6 @@
 import type { Clock, Logger } from "@creel/shared";
 import type { EventHub } from "./events.ts";
-import type { ClusterPort, EnginePort } from "./ports.ts";
+import type { ClusterPort, EnginePort, MetricsPort } from "./ports.ts";
 
 /** What a node says of itself beside what the engine knows. */
 export interface NodeFacts {
@@ -20,6 +20,7 @@ export interface ApiContext {
   cluster: ClusterPort;
   events: EventHub;
   facts: NodeFacts;
+  metrics: MetricsPort;
   clock: Clock;
   logger: Logger;
   /** The host name as it is now. */

@@ -10,5 +10,6 @@ export type {
   JoinRequest,
   LocalNodeState,
   ManagerStatus,
+  MetricsPort,
 } from "./ports.ts";
 export { type Api, createApi } from "./server.ts";

@@ -102,6 +102,14 @@ export interface ClusterPort {
   onEvent(listener: (event: ClusterEvent) => void): () => void;
 }
 
+/** Where the API tells of its requests, and what it answers `/metrics` with. */
+export interface MetricsPort {
+  /** `route` is the route's pattern, so that there are few; `seconds` until the head of the answer was sent. */
+  request(method: string, route: string, status: number, seconds: number): void;
+  /** All figures of this moment in Prometheus' text format. */
+  render(): Promise<{ contentType: string; text: string }>;
+}
+
 /** creel-engine as the API uses it. All methods reject with errors of the registry. */
 export interface EnginePort {
   engine: Calls<EngineServer>;

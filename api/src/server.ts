@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { createServer, type RequestListener, type Server } from "node:http";
 import { createServer as createTlsServer, type ServerOptions as TlsOptions } from "node:https";
 import { CreelError, isCreelError, messageOf } from "@creel/shared";
@@ -5,13 +6,22 @@ import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply } f
 import type { ApiContext } from "./context.ts";
 import { parseJsonBodies } from "./http/body.ts";
 import { findDockerRoute } from "./http/docker-routes.ts";
-import { attachUpgrades } from "./http/upgrade.ts";
+import { refuseClient } from "./http/refuse.ts";
+import { attachUpgrades, mayUpgrade } from "./http/upgrade.ts";
 import { checkVersion, MAX_VERSION, stripVersion, versionOf } from "./http/version.ts";
 import { registerRoutes } from "./routes/mod.ts";
 
 const HEADERS_TIME = 15_000;
+/** How often connections are looked through for those whose time is over. */
+const LOOK_TIME = 5_000;
 const KEEP_ALIVE = 90_000;
 const MAX_CONNECTIONS = 8192;
+/** A longer path is cut in the log. */
+export const MAX_LOGGED_PATH = 512;
+/** As long as all of a request's head may be: what is too long for a name is not found, as Docker says. */
+const MAX_PARAM = 16 << 10;
+/** What a person typed is repeated in errors, a megabyte of it is not. */
+const MAX_TEXT = 2_000;
 
 /** The REST API of one node, to be served on any number of listeners. */
 export interface Api {
@@ -27,7 +37,8 @@ export async function createApi(context: ApiContext): Promise<Api> {
     logger: false,
     exposeHeadRoutes: false,
     rewriteUrl: stripVersion,
-    routerOptions: { ignoreTrailingSlash: true, maxParamLength: 512 },
+    genReqId: newRequestId,
+    routerOptions: { ignoreTrailingSlash: true, maxParamLength: MAX_PARAM },
     // servers are made per listener; this one never listens
     serverFactory: (handler) => createServer(handler),
   });
@@ -35,6 +46,7 @@ export async function createApi(context: ApiContext): Promise<Api> {
   addHeaders(app, context);
   plainJsonType(app);
   addErrors(app, context);
+  addRequestLog(app, context);
   registerRoutes(app, context);
   await app.ready();
 
@@ -42,14 +54,16 @@ export async function createApi(context: ApiContext): Promise<Api> {
   return {
     server(tls) {
       const listener: RequestListener = (request, response) => app.routing(request, response);
-      const limits = { headersTimeout: HEADERS_TIME, requestTimeout: 0, keepAliveTimeout: KEEP_ALIVE };
+      const limits = {
+        headersTimeout: HEADERS_TIME,
+        connectionsCheckingInterval: LOOK_TIME,
+        requestTimeout: 0,
+        keepAliveTimeout: KEEP_ALIVE,
+        shouldUpgradeCallback: mayUpgrade,
+      };
       const server = tls ? createTlsServer({ ...tls, ...limits }, listener) : createServer(limits, listener);
       server.maxConnections = MAX_CONNECTIONS;
-      server.on("clientError", (_error, socket) => {
-        if (socket.writable)
-          socket.end("HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
-        else socket.destroy();
-      });
+      server.on("clientError", refuseClient);
       attachUpgrades(server, context);
       servers.add(server);
       return server;
@@ -78,12 +92,39 @@ function addHeaders(app: FastifyInstance, context: ApiContext): void {
   const headers = serverHeaders(context);
   app.addHook("onRequest", (request, reply, done) => {
     reply.headers(headers);
+    reply.header("x-request-id", request.id);
     try {
       checkVersion(versionOf(request.raw));
       done();
     } catch (error) {
       done(error as Error);
     }
+  });
+}
+
+/** A name for one request, by which its answer and what was logged of it are found together. */
+export function newRequestId(): string {
+  return randomBytes(8).toString("hex");
+}
+
+function addRequestLog(app: FastifyInstance, { logger, metrics }: ApiContext): void {
+  // without the query: it may hold what only the client and the daemon should know
+  const pathOf = (url: string) => url.split("?")[0]!.slice(0, MAX_LOGGED_PATH);
+  app.addHook("onRequest", (request, reply, done) => {
+    let told = false;
+    const tell = () => {
+      if (told) return;
+      told = true;
+      const { method, id } = request;
+      const route = request.routeOptions.url ?? "unknown";
+      const ms = reply.elapsedTime;
+      const status = reply.raw.headersSent ? reply.raw.statusCode : 0;
+      metrics.request(method, route, status, ms / 1000);
+      logger.debug({ request: id, method, path: pathOf(request.url), status, ms: Math.round(ms) }, "request");
+    };
+    reply.raw.once("finish", tell);
+    reply.raw.once("close", tell);
+    done();
   });
 }
 
@@ -103,7 +144,12 @@ function addErrors(app: FastifyInstance, context: ApiContext): void {
     const own = toCreelError(error);
     if (own.status >= 500 && own.code === "internal") {
       context.logger.error(
-        { method: request.method, url: request.url, error: messageOf(error) },
+        {
+          request: request.id,
+          method: request.method,
+          path: request.url.split("?")[0],
+          error: messageOf(error),
+        },
         "request failed",
       );
     }
@@ -133,7 +179,12 @@ export function toCreelError(error: unknown): CreelError {
 
 /** The text of an error for a user: what happened, then what can be done. */
 export function errorText(error: CreelError): string {
-  return error.hint === "" ? error.message : `${error.message} (${error.hint})`;
+  const { message, hint } = error;
+  const text =
+    message.length > MAX_TEXT
+      ? `${message.slice(0, MAX_TEXT)}... (${message.length} characters in all)`
+      : message;
+  return hint === "" ? text : `${text} (${hint})`;
 }
 
 function sendError(reply: FastifyReply, error: CreelError): void {

@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import { connect } from "node:net";
 import { seededRandom } from "@creel/shared";
+import { dockerRoutes } from "../src/http/docker-routes.ts";
 import { startApi, type TestApi } from "./support.ts";
 
-describe("the API's front door", () => {
+describe("the API's front door", function () {
+  this.timeout(20_000);
   let api: TestApi;
   before(async () => {
     api = await startApi();
@@ -45,6 +47,17 @@ describe("the API's front door", () => {
     const plugin = await api.call("GET", "/plugins/vendor/name:1/json");
     assert.deepEqual([plugin.status, plugin.json().message], [404, 'plugin "vendor/name:1" not found']);
     assert.equal((await api.call("POST", "/secrets/create", "{}")).status, 501);
+  });
+
+  it("has an answer of its own for every route of Docker's, and never another's", async () => {
+    // events are a stream without an end
+    for (const { method, route } of dockerRoutes.filter((each) => each.route !== "/events")) {
+      const path = route.replace("{id}", "x").replace("{name}", "x");
+      const { status, text } = await api.call(method, `/v1.51${path}`, method === "POST" ? "{}" : undefined);
+      assert.doesNotMatch(text, /page not found/, `${method} ${route}`);
+      if (status === 501 && method !== "HEAD")
+        assert.match(text, /this version of Creel|not here/, `${method} ${route}`);
+    }
   });
 
   it("says when the engine is away, and what becomes of it", async () => {
@@ -91,6 +104,24 @@ describe("the API's front door", () => {
     for await (const part of socket) text += part;
     assert.match(text, /^HTTP\/1\.1 400 /);
     assert.match(text, /invalid JSON/);
+  });
+
+  it("goes on without an upgrade where there is none to have", async () => {
+    for (const [target, status] of [
+      ["GET /_ping", 200],
+      ["POST /session", 501],
+      ["GET //", 404],
+      ["POST /exec/%zz/start", 400],
+    ] as const) {
+      const socket = connect(api.socket);
+      socket.write(
+        `${target} HTTP/1.1\r\nHost: d\r\nConnection: Upgrade, close\r\nUpgrade: h2c\r\nContent-Length: 0\r\n\r\n`,
+      );
+      let text = "";
+      for await (const part of socket) text += part;
+      assert.match(text, new RegExp(`^HTTP/1\\.1 ${status} `), target);
+      assert.match(text, /x-request-id: [0-9a-f]{16}/i, target);
+    }
   });
 
   it("never fails by itself on bodies of any shape", async () => {

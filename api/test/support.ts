@@ -74,6 +74,7 @@ export async function startApi(): Promise<TestApi> {
     cluster: outside,
     events,
     facts,
+    metrics: { request: () => {}, render: async () => ({ contentType: "text/plain", text: "" }) },
     clock: systemClock,
     logger,
     hostname: () => "test",

@@ -26,6 +26,8 @@ export interface DaemonConfig {
   tlscert: string;
   tlskey: string;
   insecureTcp: boolean;
+  /** host:port of a listener for /metrics alone; empty: none. */
+  metricsAddr: string;
   configFile: string;
 }
 
@@ -48,6 +50,7 @@ const KEYS: Record<string, { option: string; kind: "string" | "boolean" | "strin
   tlscacert: { option: "tlscacert", kind: "string" },
   tlscert: { option: "tlscert", kind: "string" },
   tlskey: { option: "tlskey", kind: "string" },
+  "metrics-addr": { option: "metricsAddr", kind: "string" },
   "insecure-tcp": { option: "insecureTcp", kind: "boolean" },
 };
 
@@ -80,6 +83,7 @@ function command(version: string): Command {
     )
     .option("--label <name=value>", "label of this node's engine (may be given several times)", collect)
     .addOption(new Option("-l, --log-level <level>", "what to log").choices([...LOG_LEVELS, "warning"]))
+    .option("--metrics-addr <host:port>", "serve /metrics, and nothing else, to everybody there")
     .option("-p, --pidfile <file>", "where to write the process id (default: EXEC-ROOT/creeld.pid)")
     .option("-s, --storage-driver <name>", "how layers are stored (default: overlay2)")
     .option("--tls", "serve tcp:// with TLS; implied by --tlsverify")
@@ -122,12 +126,6 @@ export function readConfig(args: string[], version: string): DaemonConfig {
   return config;
 }
 
-/** The level to log at, as the configuration file says now; undefined where it says nothing. */
-export function readLogLevel(configFile: string): string | undefined {
-  const file = readFile(configFile, false, {});
-  return file.debug ? "debug" : levelOf(file.logLevel as string | undefined);
-}
-
 function readFile(path: string, required: boolean, flags: Record<string, unknown>): Record<string, unknown> {
   if (!required && !existsSync(path)) return {};
   const bad = (message: string, cause?: unknown) =>
@@ -167,6 +165,15 @@ function levelOf(level: string | undefined): string | undefined {
   return level === "warning" ? "warn" : level;
 }
 
+function metricsAddress(address: string): string {
+  if (address !== "" && !/^[^:]*:\d{1,5}$/.test(address)) {
+    throw new CreelError("invalid_parameter", {
+      message: `invalid --metrics-addr ${address}: use HOST:PORT, as 127.0.0.1:9323`,
+    });
+  }
+  return address;
+}
+
 function settle(given: Record<string, unknown>, configFile: string): DaemonConfig {
   const text = (name: string, absent: string) => (given[name] as string | undefined) ?? absent;
   const execRoot = text("execRoot", "/run/creel");
@@ -200,6 +207,7 @@ function settle(given: Record<string, unknown>, configFile: string): DaemonConfi
     tlscert: text("tlscert", "/etc/creel/tls/cert.pem"),
     tlskey: text("tlskey", "/etc/creel/tls/key.pem"),
     insecureTcp: Boolean(given.insecureTcp),
+    metricsAddr: metricsAddress(text("metricsAddr", "")),
     configFile,
   };
 }

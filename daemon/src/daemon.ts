@@ -1,18 +1,23 @@
 import { hostname } from "node:os";
 import { createApi, EventHub } from "@creel/api";
-import { type Logger, systemClock, systemRandom } from "@creel/shared";
+import { type Logger, messageOf, systemClock, systemRandom } from "@creel/shared";
 import { connectEngine } from "@creel/worker";
 import { ClusterNode } from "./cluster/node.ts";
 import type { DaemonConfig } from "./config.ts";
 import { EngineKeeper } from "./engine.ts";
 import { creelCommit, creelVersion, engineId } from "./facts.ts";
-import { listenAll, parseHosts } from "./listen.ts";
+import { checkFormat } from "./format.ts";
+import { checkHosts, listenAll } from "./listen.ts";
+import { Metrics } from "./metrics.ts";
+import { serveMetrics } from "./metrics-server.ts";
 import { writePidfile } from "./pidfile.ts";
 
 /** A daemon that serves. */
 export interface Daemon {
   /** Stops serving; containers and creel-engine go on. */
   stop(): Promise<void>;
+  /** Has creel-engine log at `level` too; where it cannot be told, the log says so. */
+  setEngineLogLevel(level: string): Promise<void>;
 }
 
 /** Wires engine, cluster and API, and resolves when the API is served. */
@@ -24,7 +29,8 @@ export async function startDaemon(config: DaemonConfig, logger: Logger): Promise
     for (const step of undo.splice(0).reverse()) await step();
   };
   try {
-    parseHosts(config);
+    checkHosts(config);
+    checkFormat(config.dataRoot);
     undo.push(writePidfile(config.pidfile));
     const facts = {
       version: creelVersion(),
@@ -49,19 +55,33 @@ export async function startDaemon(config: DaemonConfig, logger: Logger): Promise
       clock,
       logger,
     );
-    const parts = { engine, engineKeeper, facts, hostname, clock, random, logger };
+    const onProposed = (ms: number) => metrics.proposed(ms);
+    const parts = { engine, engineKeeper, facts, hostname, clock, random, logger, onProposed };
     const cluster = new ClusterNode(parts, config.dataRoot);
+    const metrics = new Metrics({
+      engine,
+      manager: () => cluster.manager,
+      inSwarm: () => cluster.localState() !== "inactive",
+      version: facts.version,
+      commit: facts.commit,
+      storageDriver: config.storageDriver,
+    });
     await engineKeeper.start(cluster.dataPath());
     undo.push(() => engineKeeper.release());
     const events = new EventHub(engine, cluster, clock, logger);
     undo.push(() => events.close());
     undo.push(() => cluster.stop());
-    const api = await createApi({ engine, cluster, events, facts, clock, logger, hostname });
+    const api = await createApi({ engine, cluster, events, facts, metrics, clock, logger, hostname });
     undo.push(() => api.close());
     undo.push(await listenAll(api, config));
+    if (config.metricsAddr !== "") undo.push(await serveMetrics(metrics, config.metricsAddr));
     cluster.resume();
     logger.info({ hosts: config.hosts, dataRoot: config.dataRoot, version: facts.version }, "creeld serves");
-    return { stop: unwind };
+    const setEngineLogLevel = (level: string) =>
+      engineKeeper
+        .setLogLevel(level)
+        .catch((error) => logger.warn({ error: messageOf(error) }, "creel-engine keeps its log level"));
+    return { stop: unwind, setEngineLogLevel };
   } catch (error) {
     await unwind();
     throw error;

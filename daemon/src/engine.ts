@@ -8,6 +8,7 @@ import { isProgram, livePid } from "./pidfile.ts";
 const PROGRAM = "creel-engine";
 const READY_MS = 30_000;
 const LOOK_MS = 1000;
+const LEVEL_MS = 5_000;
 const SHUTDOWN_MS = 300;
 const FIRST_WAIT_MS = 100;
 const LONGEST_WAIT_MS = 10_000;
@@ -39,6 +40,7 @@ export class EngineKeeper {
   readonly #clock: Clock;
   readonly #logger: Logger;
   readonly #stop = new AbortController();
+  #logLevel: string;
   #dataPath: DataPath | undefined;
   #restarting = false;
   #watching: Promise<void> | undefined;
@@ -49,6 +51,7 @@ export class EngineKeeper {
     this.#client = client;
     this.#clock = clock;
     this.#logger = logger;
+    this.#logLevel = options.logLevel;
   }
 
   /** Resolves when the engine answers, with this data path if one is given. */
@@ -57,7 +60,12 @@ export class EngineKeeper {
     if (await this.#answers()) {
       if (!this.#fits()) await this.#shutdown();
     }
-    if (!(await this.#answers())) await this.#launch();
+    if (await this.#answers()) {
+      // one that runs since before was started with what was wanted then
+      await this.setLogLevel(this.#logLevel).catch((error) =>
+        this.#logger.warn({ error: messageOf(error) }, "creel-engine keeps its log level"),
+      );
+    } else await this.#launch();
     this.#watching = this.#watch();
   }
 
@@ -72,6 +80,12 @@ export class EngineKeeper {
     } finally {
       this.#restarting = false;
     }
+  }
+
+  /** The level at which the engine logs from now on, also after it was started again. */
+  async setLogLevel(level: string): Promise<void> {
+    this.#logLevel = level;
+    await this.#client.engine.setLogLevel({ level }, { timeoutMs: LEVEL_MS });
   }
 
   /** No longer looks after the engine, which goes on running. */
@@ -123,7 +137,7 @@ export class EngineKeeper {
   }
 
   async #launch(): Promise<void> {
-    const { binary, socket, dataRoot, execRoot, cgroupParent, storageDriver, logLevel } = this.#options;
+    const { binary, socket, dataRoot, execRoot, cgroupParent, storageDriver } = this.#options;
     if (!existsSync(binary)) {
       throw new CreelError("internal", { message: `${binary} is not built: run npm run build` });
     }
@@ -135,7 +149,7 @@ export class EngineKeeper {
       ["--exec-root", execRoot],
       ["--socket", socket],
       ["--cgroup-parent", cgroupParent],
-      ["--log-level", logLevel],
+      ["--log-level", this.#logLevel],
       ["--pidfile", this.#pidfile],
       storageDriver === "" ? [] : ["--storage-driver", storageDriver],
       this.#dataPath

@@ -16,6 +16,11 @@ type Host =
   | { scheme: "tcp"; host: string; port: number; name: string }
   | { scheme: "fd" };
 
+/** Refuses addresses that may not be served or make no sense, and certificates that cannot be read. */
+export function checkHosts(config: DaemonConfig): void {
+  if (parseHosts(config).some((host) => host.scheme === "tcp") && config.tls) readTls(config);
+}
+
 /** The addresses of the configuration; those that may not be served, or make no sense, are refused. */
 export function parseHosts(config: DaemonConfig): Host[] {
   return config.hosts.map((host) => {

@@ -1,7 +1,7 @@
 import { writeSync } from "node:fs";
-import { CreelError, createLogger, messageOf } from "@creel/shared";
-import { type DaemonConfig, Exit, readConfig, readLogLevel } from "./config.ts";
-import { startDaemon } from "./daemon.ts";
+import { CreelError, createLogger, messageOf, setLogLevel } from "@creel/shared";
+import { type DaemonConfig, Exit, readConfig } from "./config.ts";
+import type { Daemon } from "./daemon.ts";
 import { creelVersion } from "./facts.ts";
 
 /** A stop takes at most so long; then the process ends all the same. */
@@ -29,8 +29,13 @@ const config = parse();
 const logger = createLogger(config.logLevel, { program: "creeld" });
 process.on("SIGHUP", () => {
   try {
-    logger.level = readLogLevel(config.configFile) ?? config.logLevel;
-    logger.info({ level: logger.level }, "configuration read again");
+    const level = readConfig(process.argv.slice(2), creelVersion()).logLevel;
+    setLogLevel(logger, level);
+    logger.info({ level, file: config.configFile }, "configuration read again");
+    starting.then(
+      (daemon) => daemon.setEngineLogLevel(level),
+      () => {},
+    );
   } catch (error) {
     logger.error({ error: messageOf(error) }, "configuration not read");
   }
@@ -42,7 +47,10 @@ process.on("unhandledRejection", (error) => {
 // timers alone do not keep a process alive, and there are moments at the start with nothing else
 setInterval(() => {}, 2 ** 30);
 
-const starting = startDaemon(config, logger);
+// what is wrong with the arguments is said before all the rest is loaded
+const starting: Promise<Daemon> = import("./daemon.ts").then(({ startDaemon }) =>
+  startDaemon(config, logger),
+);
 let stopping = false;
 for (const signal of ["SIGTERM", "SIGINT"] as const) {
   process.on(signal, () => {

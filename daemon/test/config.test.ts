@@ -37,6 +37,8 @@ describe("the daemon's configuration", () => {
     );
     assert.throws(() => read("left-over"), Exit);
     assert.throws(() => read("--label", "x"), { message: /NAME=VALUE/ });
+    assert.throws(() => read("--metrics-addr", "9323"), { message: /use HOST:PORT/ });
+    assert.throws(() => withFile({ "log-level": "loud" }), { message: /invalid logging level: loud/ });
   });
 
   it("reads a file, and refuses what contradicts or is unknown", () => {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { execFileSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Lab } from "../../tools/src/lab/lab.ts";
@@ -50,9 +50,10 @@ function processes({ dir, id, namespaces }: Traces): string[] {
 /** Everything of a lab that is still there: processes, namespaces they hold, mounts, interfaces, cgroups. */
 export function left(traces: Traces): string[] {
   const mounts = readFileSync("/proc/self/mounts", "utf8").split("\n");
-  const cgroups = execFileSync("find", ["/sys/fs/cgroup", "-type", "d", "-name", `creel-${traces.id}`], {
+  // its status is no matter: cgroups of others come and go while it looks
+  const cgroups = spawnSync("find", ["/sys/fs/cgroup", "-type", "d", "-name", `creel-${traces.id}`], {
     encoding: "utf8",
-  });
+  }).stdout;
   return [
     ...processes(traces),
     ...mounts.filter((line) => line.includes(`${traces.dir}/`)).map((line) => `mount: ${line}`),

@@ -24,6 +24,7 @@ import {
   openRaft,
   type RaftOptions,
   type RaftServer,
+  type RaftStatus,
 } from "node-raft-server";
 import { CertificateAuthority, newNode } from "./ca/service.ts";
 import type { NewCluster } from "./cluster.ts";
@@ -56,6 +57,8 @@ export interface ManagerOptions {
   /** The manager's own directory. */
   dataDir: string;
   identity: IdentitySource;
+  /** Told of each proposal of this manager that was carried out: the ms it took. */
+  onProposed?: (ms: number) => void;
   /** The node's TLS port; the manager adds its services to it and takes them away again. */
   server: ClusterServer;
   /** host:port at which other nodes reach that port. */
@@ -160,7 +163,7 @@ export class Manager {
     this.closed = new Promise((resolve) => {
       this.#close = resolve;
     });
-    const replica = new Replica({ raft, store, clock, logger });
+    const replica = new Replica({ raft, store, clock, logger, onProposed: options.onProposed });
     const common = { replica, clock, random, logger, identityOf: server.identityOf.bind(server) };
     const membership = new Membership({ ...common, raft });
     this.#replica = replica;
@@ -272,6 +275,11 @@ export class Manager {
     const reachable =
       raftId === id || raftId === leader || (heard ?? node.status?.state === NodeState.NODE_STATE_READY);
     return { leader: raftId === leader, reachable, addr };
+  }
+
+  /** Where this manager stands, in numbers. */
+  figures(): { raft: RaftStatus; sessions: number } {
+    return { raft: this.#raft.status(), sessions: this.#dispatcher.sessionCount };
   }
 
   /** All managers, the leader first. */

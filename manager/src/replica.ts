@@ -27,6 +27,8 @@ export interface ReplicaOptions {
   store: Store;
   clock: Clock;
   logger: Logger;
+  /** Told of each proposal that was carried out: how many ms from its turn to its being applied here. */
+  onProposed?: ((ms: Millis) => void) | undefined;
 }
 
 type ChangeListener = (changes: ChangeSet, view: StoreView) => void;
@@ -41,6 +43,7 @@ export class Replica {
   readonly #store: Store;
   readonly #clock: Clock;
   readonly #log: Logger;
+  readonly #onProposed: (ms: Millis) => void;
   readonly #gate = new Gate(MAX_IN_FLIGHT, MAX_QUEUED);
   readonly #refusals = new Map<LogIndex, readonly Refusal[]>();
   readonly #changeListeners = new Set<ChangeListener>();
@@ -60,6 +63,7 @@ export class Replica {
     this.#store = options.store;
     this.#clock = options.clock;
     this.#log = options.logger;
+    this.#onProposed = options.onProposed ?? (() => {});
   }
 
   /** Begins to apply. `onFailure` is called if that can go on no longer (an entry that cannot be read). */
@@ -108,7 +112,8 @@ export class Replica {
   /** Proposes one entry and resolves once it is applied here. */
   propose(actions: Action[]): Promise<Proposed> {
     return this.#gate.run(async () => {
-      const entry = Entry.encode({ time: this.#clock.now(), actions }).finish();
+      const begun = this.#clock.now();
+      const entry = Entry.encode({ time: begun, actions }).finish();
       const index = await within(
         this.#clock,
         PROPOSE_TIMEOUT_MS,
@@ -116,6 +121,7 @@ export class Replica {
         this.#raft.propose(entry),
       );
       await this.waitApplied(index);
+      this.#onProposed(this.#clock.now() - begun);
       return { index, refusals: this.#refusals.get(index) ?? [] };
     });
   }

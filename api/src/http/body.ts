@@ -1,3 +1,4 @@
+import type { IncomingMessage } from "node:http";
 import { CreelError } from "@creel/shared";
 import type { FastifyInstance } from "fastify";
 import type { Static, TSchema } from "typebox";
@@ -6,16 +7,27 @@ import { Compile } from "typebox/compile";
 
 /** The largest JSON body that is taken. */
 export const MAX_BODY = 10 << 20;
+/** So much of a body that is too large is read all the same. */
+const MAX_DRAINED = 256 << 20;
 /** A JSON body must be here after this time. */
 const BODY_TIME = 30_000;
+/** How long a connection is kept for the answer to a body that did not end. */
+const LINGER = 1_000;
 
 /** A field that a client may leave out or give as null, as Go's clients do. */
 export function maybe<T extends TSchema>(schema: T) {
   return Type.Optional(Type.Union([schema, Type.Null()]));
 }
 
+/** The longest name or value of a label, a driver's option, a log option. */
+const MAX_LABEL = 64 << 10;
+
 /** Strings by name. */
-export const StringMap = Type.Record(Type.String(), Type.String());
+export const StringMap = Type.Record(
+  Type.String({ pattern: `^[\\s\\S]{0,${MAX_LABEL}}$` }),
+  Type.String({ maxLength: MAX_LABEL }),
+  { additionalProperties: false },
+);
 
 /** A check of bodies against `schema`; what is wrong is named with its place. An absent body counts as {}. */
 export function bodyOf<T extends TSchema>(schema: T): (body: unknown) => Static<T> {
@@ -32,30 +44,47 @@ export function bodyOf<T extends TSchema>(schema: T): (body: unknown) => Static<
   };
 }
 
-/** Takes any content type as JSON, within {@link MAX_BODY} and the time limit; an empty body is none. */
+/**
+ * Takes any content type as JSON, within {@link MAX_BODY} and the time limit; an empty body is none. What is too large
+ * is read on without being kept, to a bound: a client that still writes does not see an answer.
+ */
 export function parseJsonBodies(app: FastifyInstance): void {
   app.removeAllContentTypeParsers();
-  app.addContentTypeParser("*", (_request, payload, done) => {
-    const parts: Buffer[] = [];
+  app.addContentTypeParser("*", (request, payload, done) => {
+    let parts: Buffer[] = [];
     let size = 0;
-    const timer = setTimeout(
-      () => finish(new CreelError("timeout", { what: "the client", ms: BODY_TIME })),
-      BODY_TIME,
-    );
+    let late = false;
     const finish = (error: Error | null, value?: unknown) => {
       clearTimeout(timer);
       payload.removeAllListeners("data");
+      payload.removeAllListeners("end");
       if (error) payload.resume();
       done(error, value);
     };
+    const refuse = () =>
+      finish(
+        size > MAX_BODY
+          ? new CreelError("body_too_large", { max: MAX_BODY })
+          : new CreelError("request_too_slow"),
+      );
+    const timer = setTimeout(() => {
+      late = true;
+      giveUp(request.raw);
+      refuse();
+    }, BODY_TIME);
     payload.on("data", (part: Buffer) => {
       size += part.length;
-      if (size > MAX_BODY) finish(new CreelError("body_too_large", { max: MAX_BODY }));
-      else parts.push(part);
+      if (size <= MAX_BODY) parts.push(part);
+      else parts = [];
+      if (size <= MAX_DRAINED) return;
+      giveUp(request.raw);
+      refuse();
     });
-    payload.once("error", (error) => finish(error));
+    payload.once("error", (error) => {
+      if (!late) finish(error);
+    });
     payload.once("end", () => {
-      if (size > MAX_BODY) return;
+      if (size > MAX_BODY) return refuse();
       try {
         finish(null, parseJson(Buffer.concat(parts).toString()));
       } catch (error) {
@@ -63,6 +92,11 @@ export function parseJsonBodies(app: FastifyInstance): void {
       }
     });
   });
+}
+
+/** The rest of this body is not waited for: a moment for the answer, then the connection ends. */
+function giveUp(request: IncomingMessage): void {
+  setTimeout(() => request.socket.destroy(), LINGER).unref();
 }
 
 /** Parses a JSON body; undefined for an empty one. */

@@ -118,6 +118,9 @@ GET /distribution/{name}/json
     return { method, route, pattern: new RegExp(`^${pattern}/?$`) };
   });
 
+/** Method and path of every route of Docker's API. */
+export const dockerRoutes: readonly { method: string; route: string }[] = ROUTES;
+
 /** The route of Docker's API that a request means, if there is one. */
 export function findDockerRoute(method: string, path: string): string | undefined {
   return ROUTES.find((route) => route.method === method && route.pattern.test(path))?.route;

@@ -1,11 +1,11 @@
-import type { IncomingMessage, Server } from "node:http";
+import { type IncomingMessage, type Server, STATUS_CODES } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { CreelError } from "@creel/shared";
 import type { ApiContext } from "../context.ts";
 import { attachContainer } from "../routes/attach.ts";
 import { prepareExec } from "../routes/exec.ts";
-import { errorText, serverHeaders, toCreelError } from "../server.ts";
+import { errorText, MAX_LOGGED_PATH, newRequestId, serverHeaders, toCreelError } from "../server.ts";
 import { MAX_BODY, parseJson } from "./body.ts";
 import { findDockerRoute } from "./docker-routes.ts";
 import { frame } from "./frames.ts";
@@ -49,23 +49,35 @@ async function serve(
   socket: Duplex,
   head: Buffer,
 ): Promise<void> {
-  const url = new URL(stripVersion(request), "http://localhost");
+  const id = newRequestId();
+  const begun = performance.now();
+  const url = urlOf(request);
+  const headers = { ...serverHeaders(context), "x-request-id": id };
+  const tell = (status: number) => {
+    const ms = performance.now() - begun;
+    const method = request.method ?? "";
+    const path = url.pathname.slice(0, MAX_LOGGED_PATH);
+    context.metrics.request(method, routeOf(url), status, ms / 1000);
+    context.logger.debug({ request: id, method, path, status, ms: Math.round(ms) }, "request");
+  };
   try {
     checkVersion(versionOf(request));
     const hijack = await open(context, request, url);
     const type = !hijack.raw && !isBefore(versionOf(request), "1.42") ? MULTIPLEXED_STREAM : RAW_STREAM;
     writeHead(socket, "101 UPGRADED", {
-      ...serverHeaders(context),
+      ...headers,
       "content-type": type,
       connection: "Upgrade",
       upgrade: "tcp",
     });
+    tell(101);
     await serveHijack(socket, hijack, head);
   } catch (error) {
     const own = toCreelError(error);
     const body = JSON.stringify({ message: errorText(own) });
-    writeHead(socket, `${own.status} ${own.status < 500 ? "Bad Request" : "Error"}`, {
-      ...serverHeaders(context),
+    tell(own.status);
+    writeHead(socket, `${own.status} ${STATUS_CODES[own.status] ?? "Error"}`, {
+      ...headers,
       "content-type": "application/json",
       "content-length": String(Buffer.byteLength(body)),
       connection: "close",
@@ -74,18 +86,44 @@ async function serve(
   }
 }
 
+/** Whether the connection of this request may become a stream; all others are answered as if they had not asked. */
+export function mayUpgrade(request: IncomingMessage): boolean {
+  return request.method === "POST" && routeOf(urlOf(request)) !== "unknown";
+}
+
+function urlOf(request: IncomingMessage): URL {
+  const target = stripVersion(request);
+  return (
+    URL.parse(`http://localhost${target.startsWith("/") ? "" : "/"}${target}`) ?? new URL("http://localhost")
+  );
+}
+
+/** The route's pattern, for the figures. */
+function routeOf({ pathname }: URL): string {
+  if (/^\/containers\/[^/]+\/attach$/.test(pathname)) return "/containers/:id/attach";
+  return /^\/exec\/[^/]+\/start$/.test(pathname) ? "/exec/:id/start" : "unknown";
+}
+
 async function open(context: ApiContext, request: IncomingMessage, url: URL): Promise<Hijack> {
   const query = Object.fromEntries(url.searchParams);
   const [, kind, id, action] = url.pathname.split("/");
   if (request.method === "POST" && kind === "containers" && action === "attach") {
-    return attachContainer(context, decodeURIComponent(id ?? ""), query);
+    return attachContainer(context, decoded(id), query);
   }
   if (request.method === "POST" && kind === "exec" && action === "start") {
-    return prepareExec(context, decodeURIComponent(id ?? ""), await readJson(request));
+    return prepareExec(context, decoded(id), await readJson(request));
   }
   const route = findDockerRoute(request.method ?? "", url.pathname);
   if (route === undefined) throw new CreelError("page_not_found");
   throw new CreelError("route_not_implemented", { method: request.method ?? "", route });
+}
+
+function decoded(part = ""): string {
+  try {
+    return decodeURIComponent(part);
+  } catch (error) {
+    throw new CreelError("invalid_parameter", { message: `invalid URL escape in ${part}` }, { cause: error });
+  }
 }
 
 async function readJson(request: IncomingMessage): Promise<unknown> {

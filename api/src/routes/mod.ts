@@ -5,6 +5,7 @@ import { archiveRoutes } from "./archives.ts";
 import { attachRoutes } from "./attach.ts";
 import { containerLifeRoutes } from "./container-life.ts";
 import { containerRoutes } from "./containers.ts";
+import { debugRoutes } from "./debug.ts";
 import { execRoutes } from "./exec.ts";
 import { imageRoutes } from "./images.ts";
 import { networkRoutes } from "./networks.ts";
@@ -33,4 +34,5 @@ export function registerRoutes(app: FastifyInstance, context: ApiContext): void 
   serviceLogRoutes(app, context);
   taskRoutes(app, context);
   absentRoutes(app, context);
+  debugRoutes(app, context);
 }

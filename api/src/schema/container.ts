@@ -4,6 +4,8 @@ import { maybe, StringMap } from "../http/body.ts";
 const Strings = Type.Array(Type.String());
 const Command = Type.Union([Type.String(), Strings]);
 const Flags = Type.Record(Type.String(), Type.Unknown());
+/** The kernel takes no longer one. */
+const MAX_HOSTNAME = 64;
 
 export const HealthcheckSchema = Type.Object({
   Test: maybe(Strings),
@@ -130,8 +132,8 @@ export const EndpointSchema = Type.Object({
 
 export const CreateContainerSchema = Type.Object({
   Image: maybe(Type.String()),
-  Hostname: maybe(Type.String()),
-  Domainname: maybe(Type.String()),
+  Hostname: maybe(Type.String({ maxLength: MAX_HOSTNAME })),
+  Domainname: maybe(Type.String({ maxLength: MAX_HOSTNAME })),
   User: maybe(Type.String()),
   AttachStdin: maybe(Type.Boolean()),
   AttachStdout: maybe(Type.Boolean()),

@@ -149,6 +149,7 @@ export class Member {
       random,
       logger: logger.child({ part: "manager" }),
       raft: { encryptionKey: this.#raftKey },
+      onProposed: this.#parts.onProposed,
     });
     this.#manager = manager;
     this.onManager(manager);

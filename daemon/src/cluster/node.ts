@@ -187,6 +187,11 @@ export class ClusterNode implements ClusterPort {
     yield* (await this.#managed()).taskLogs(request, signal);
   }
 
+  /** This node's manager, for its figures; undefined where it is none. */
+  get manager(): Manager | undefined {
+    return this.#member?.manager;
+  }
+
   onEvent(listener: (event: ClusterEvent) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);

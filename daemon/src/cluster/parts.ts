@@ -12,4 +12,6 @@ export interface NodeParts {
   clock: Clock;
   random: Random;
   logger: Logger;
+  /** Told of each change that this node's manager had agreed on: the ms it took. */
+  onProposed(ms: number): void;
 }

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use lexopt::prelude::*;
 
+use crate::log_level;
+
 /// How the engine is started.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -71,15 +73,7 @@ pub fn parse(mut arguments: lexopt::Parser) -> Result<Command, String> {
                 Long("cgroup-parent") => config.cgroup_parent = arguments.value()?.parse()?,
                 Long("log-level") => {
                     let level: String = arguments.value()?.parse()?;
-                    config.log_level = match level.as_str() {
-                        "fatal" => tracing::Level::ERROR,
-                        "warning" => tracing::Level::WARN,
-                        other => other.parse().map_err(|_| {
-                            lexopt::Error::from(format!(
-                                "unknown log level '{level}': error, warn, info, debug or trace"
-                            ))
-                        })?,
-                    };
+                    config.log_level = log_level::parse(&level).map_err(lexopt::Error::from)?;
                 }
                 Long("storage-driver") => {
                     let driver: String = arguments.value()?.parse()?;

@@ -42,6 +42,7 @@ impl Engine {
     /// Opens everything below the roots, takes over what an earlier engine left running, and sweeps what it left undone.
     pub async fn open(config: Config) -> Result<Arc<Self>> {
         let lock = prepare_roots(&config)?;
+        crate::format::check(&config.data_root)?;
         let storage: Arc<dyn StorageDriver> =
             creel_storage::open(config.storage_driver.as_deref(), &config.data_root)
                 .map_err(storage_error)?

@@ -2,6 +2,9 @@
 
 use tonic::{Code, Status};
 
+/// Bytes of an error's text that a caller is sent.
+const MAX_TEXT: usize = 2_500;
+
 /// A code of shared/errors. The engine sends it beside the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorCode {
@@ -151,9 +154,18 @@ impl EngineError {
     }
 }
 
+/// The text goes in a header, which has a bound; a name of a megabyte need not be repeated whole.
+fn shortened(mut text: String) -> String {
+    if text.len() > MAX_TEXT {
+        text.truncate(text.floor_char_boundary(MAX_TEXT));
+        text.push_str("...");
+    }
+    text
+}
+
 impl From<EngineError> for Status {
     fn from(error: EngineError) -> Self {
-        let mut status = Status::new(error.code.grpc(), error.text);
+        let mut status = Status::new(error.code.grpc(), shortened(error.text));
         status.metadata_mut().insert(
             "creel-code",
             tonic::metadata::MetadataValue::from_static(error.code.name()),

@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use creel_engine::config::{self, Command};
+use creel_engine::log_level;
 use creel_engine::server;
 
 fn main() -> ExitCode {
@@ -25,12 +26,7 @@ fn main() -> ExitCode {
         eprintln!("creel-engine: it must be run as root");
         return ExitCode::FAILURE;
     }
-    tracing_subscriber::fmt()
-        .json()
-        .flatten_event(true)
-        .with_max_level(config.log_level)
-        .with_writer(std::io::stderr)
-        .init();
+    log_level::init(config.log_level);
     // Threads that come and go would each leave a heap of their own behind.
     // SAFETY: a setting of the allocator, before any other thread runs.
     unsafe { libc::mallopt(libc::M_ARENA_MAX, 2) };

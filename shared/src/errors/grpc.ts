@@ -4,6 +4,7 @@ import { type ErrorCode, registry } from "./registry.ts";
 
 const CODE = "creel-code";
 const PARAM = "creel-param-";
+const MAX_TEXT = 2_500;
 
 /** A gRPC error whose metadata carry the code, so that {@link fromGrpc} makes the same error on the other side. */
 export function toGrpc(error: unknown, params: Record<string, string> = {}): Partial<ServiceError> {
@@ -11,7 +12,9 @@ export function toGrpc(error: unknown, params: Record<string, string> = {}): Par
   const metadata = new Metadata();
   metadata.set(CODE, own.code);
   for (const [name, value] of Object.entries(params)) metadata.set(PARAM + name, value);
-  return { code: own.grpc, details: own.message, message: own.message, metadata };
+  // it goes in a header, which has a bound
+  const text = own.message.length > MAX_TEXT ? `${own.message.slice(0, MAX_TEXT)}...` : own.message;
+  return { code: own.grpc, details: text, message: text, metadata };
 }
 
 /** The registry's error behind a gRPC one; `what` names the other side where the transport itself failed. */

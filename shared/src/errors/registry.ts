@@ -45,6 +45,16 @@ export const registry = {
     text: "client version {version} is too new. Maximum supported API version is {max}",
   },
   body_too_large: { status: 413, grpc: EXHAUSTED, text: "the request body is larger than {max} bytes" },
+  headers_too_large: {
+    status: 431,
+    grpc: EXHAUSTED,
+    text: "the request's line and headers are larger than 16 KiB: what is long belongs into the body",
+  },
+  request_too_slow: {
+    status: 408,
+    grpc: UNAVAILABLE,
+    text: "the request was not complete in time: send its head within 15 s and its body within 30 s",
+  },
   page_not_found: { status: 404, grpc: NOT_FOUND, text: "page not found" },
   route_not_implemented: {
     status: 501,

@@ -216,6 +216,8 @@ export class TaskRunner {
   #report(state: TaskState, message: string, err = "", exitCode = 0): void {
     if (state < this.#state) return;
     this.#state = state;
+    const level = state >= TaskState.TASK_STATE_FAILED ? "info" : "debug";
+    this.#logger[level]({ state, err, container: this.#containerId }, message);
     this.#env.report(
       this.#task.id,
       TaskStatus.fromPartial({

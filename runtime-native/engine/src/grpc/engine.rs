@@ -5,7 +5,9 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response};
 
 use super::{Answers, Door, Reply};
+use crate::error::{EngineError, ErrorCode};
 use crate::info;
+use crate::log_level;
 use crate::proto::{self, engine_server};
 
 #[tonic::async_trait]
@@ -40,5 +42,12 @@ impl engine_server::Engine for Door {
     async fn shutdown(&self, _: Request<proto::ShutdownRequest>) -> Reply<proto::ShutdownReply> {
         self.0.request_stop();
         Ok(Response::new(proto::ShutdownReply {}))
+    }
+
+    async fn set_log_level(&self, request: Request<proto::SetLogLevelRequest>) -> Reply<proto::Empty> {
+        let level = request.into_inner().level;
+        log_level::set(&level).map_err(|text| EngineError::new(ErrorCode::InvalidParameter, text))?;
+        tracing::info!(level, "the log level was changed");
+        Ok(Response::new(proto::Empty {}))
     }
 }

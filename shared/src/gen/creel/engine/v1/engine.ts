@@ -134,6 +134,11 @@ export interface ShutdownRequest {
 export interface ShutdownReply {
 }
 
+export interface SetLogLevelRequest {
+  /** fatal, error, warn, info, debug or trace */
+  level: string;
+}
+
 export interface Empty {
 }
 
@@ -1351,6 +1356,73 @@ export const ShutdownReply: MessageFns<ShutdownReply> = {
   },
   fromPartial(_: DeepPartial<ShutdownReply>): ShutdownReply {
     const message = createBaseShutdownReply();
+    return message;
+  },
+};
+
+function createBaseSetLogLevelRequest(): SetLogLevelRequest {
+  return { level: "" };
+}
+
+export const SetLogLevelRequest: MessageFns<SetLogLevelRequest> = {
+  encode(message: SetLogLevelRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.level !== "") {
+      writer.uint32(10).string(message.level);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SetLogLevelRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSetLogLevelRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.level = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SetLogLevelRequest {
+    return { level: isSet(object.level) ? globalThis.String(object.level) : "" };
+  },
+
+  toJSON(message: SetLogLevelRequest): unknown {
+    const obj: any = {};
+    if (message.level !== "") {
+      obj.level = message.level;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SetLogLevelRequest>): SetLogLevelRequest {
+    return SetLogLevelRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SetLogLevelRequest>): SetLogLevelRequest {
+    const message = createBaseSetLogLevelRequest();
+    message.level = object.level ?? "";
     return message;
   },
 };
@@ -4435,6 +4507,16 @@ export const EngineService = {
     responseSerialize: (value: ShutdownReply): Buffer => Buffer.from(ShutdownReply.encode(value).finish()),
     responseDeserialize: (value: Buffer): ShutdownReply => ShutdownReply.decode(value),
   },
+  /** From now on; a start of the engine goes by its flags again. */
+  setLogLevel: {
+    path: "/creel.engine.v1.Engine/SetLogLevel" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: SetLogLevelRequest): Buffer => Buffer.from(SetLogLevelRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): SetLogLevelRequest => SetLogLevelRequest.decode(value),
+    responseSerialize: (value: Empty): Buffer => Buffer.from(Empty.encode(value).finish()),
+    responseDeserialize: (value: Buffer): Empty => Empty.decode(value),
+  },
 } as const;
 
 export interface EngineServer extends UntypedServiceImplementation {
@@ -4442,6 +4524,8 @@ export interface EngineServer extends UntypedServiceImplementation {
   /** Every change the engine makes or notices, from now on (or from `since_seq`, while the ring holds it). */
   events: handleServerStreamingCall<EventsRequest, Event>;
   shutdown: handleUnaryCall<ShutdownRequest, ShutdownReply>;
+  /** From now on; a start of the engine goes by its flags again. */
+  setLogLevel: handleUnaryCall<SetLogLevelRequest, Empty>;
 }
 
 export interface EngineClient extends Client {
@@ -4474,6 +4558,22 @@ export interface EngineClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ShutdownReply) => void,
+  ): ClientUnaryCall;
+  /** From now on; a start of the engine goes by its flags again. */
+  setLogLevel(
+    request: SetLogLevelRequest,
+    callback: (error: ServiceError | null, response: Empty) => void,
+  ): ClientUnaryCall;
+  setLogLevel(
+    request: SetLogLevelRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: Empty) => void,
+  ): ClientUnaryCall;
+  setLogLevel(
+    request: SetLogLevelRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: Empty) => void,
   ): ClientUnaryCall;
 }
 
