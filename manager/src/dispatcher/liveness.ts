@@ -7,6 +7,8 @@ interface Watched {
   lastSeen: Millis;
   /** As the period was when it was last seen: before it hears of a shorter one it is not expected sooner. */
   grace: Millis;
+  /** When its timer fires. */
+  due: Millis;
   timer: Timer;
 }
 
@@ -34,7 +36,7 @@ export class Liveness {
       return;
     }
     known?.timer.cancel();
-    this.#nodes.set(nodeId, { lastSeen, grace, timer: this.#arm(nodeId, grace) });
+    this.#nodes.set(nodeId, { lastSeen, grace, due: lastSeen + grace, timer: this.#arm(nodeId, grace) });
   }
 
   /** The node is no longer expected to be heard of. */
@@ -55,8 +57,12 @@ export class Liveness {
   #check(nodeId: string): void {
     const watched = this.#nodes.get(nodeId);
     if (!watched) return;
-    const left = watched.lastSeen + watched.grace - this.#clock.now();
+    const now = this.#clock.now();
+    // this process stood still, or somebody set the clock: nobody can be blamed for what was not heard meanwhile
+    if (now - watched.due > this.#period() || watched.lastSeen > now) watched.lastSeen = now;
+    const left = watched.lastSeen + watched.grace - now;
     if (left > 0) {
+      watched.due = now + left;
       watched.timer = this.#arm(nodeId, left);
       return;
     }

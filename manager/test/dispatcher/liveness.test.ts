@@ -26,6 +26,11 @@ class HandClock implements Clock {
     }
     this.#now = end;
   }
+  /** The time of day is another at once; timers do not care. */
+  jump(ms: number): void {
+    this.#now += ms;
+    for (const timer of this.#timers) timer.at += ms;
+  }
   get waiting(): number {
     return this.#timers.size;
   }
@@ -83,6 +88,27 @@ describe("dispatcher/liveness", () => {
     liveness.touch("told");
     clock.advance(20_000);
     assert.deepEqual(silent, ["told@4000", "untold@15000"]);
+    assert.equal(clock.waiting, 0);
+  });
+
+  it("blames nobody for a time in which it stood still itself, or that a set clock made up", () => {
+    const clock = new HandClock();
+    const silent: string[] = [];
+    const liveness = new Liveness(
+      clock,
+      () => 1_000,
+      (id) => silent.push(`${id}@${clock.now()}`),
+    );
+    liveness.touch("a");
+    clock.jump(3_600_000);
+    clock.advance(5_900);
+    assert.deepEqual(silent, []);
+    liveness.touch("a");
+    clock.jump(-7_200_000);
+    clock.advance(3_000);
+    assert.deepEqual(silent, []);
+    clock.advance(3_000);
+    assert.equal(silent.length, 1);
     assert.equal(clock.waiting, 0);
   });
 });
