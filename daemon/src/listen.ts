@@ -9,6 +9,8 @@ import type { DaemonConfig } from "./config.ts";
 
 /** The first descriptor that systemd hands over. */
 const FIRST_FD = 3;
+/** Connections that wait to be taken; a UNIX socket refuses more at once. The kernel bounds it by somaxconn. */
+const BACKLOG = 4096;
 
 /** One address to listen at. */
 type Host =
@@ -163,7 +165,7 @@ function listen(
     const fail = (error: Error) =>
       reject(new CreelError("listen_failed", { addr: name, message: error.message }, { cause: error }));
     server.once("error", fail);
-    server.listen(options, () => {
+    server.listen({ ...options, backlog: BACKLOG }, () => {
       server.off("error", fail);
       resolve();
     });
