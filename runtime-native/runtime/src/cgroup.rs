@@ -57,6 +57,13 @@ impl Cgroup {
         Self { directories }
     }
 
+    /// Its directory in each hierarchy, and whether that is the v2 one.
+    pub(crate) fn places(&self) -> impl Iterator<Item = (&Path, bool)> {
+        self.directories
+            .iter()
+            .map(|directory| (&*directory.path, directory.unified))
+    }
+
     /// Whether it exists in any hierarchy.
     pub fn exists(&self) -> bool {
         self.directories.iter().any(|directory| directory.path.exists())

@@ -63,6 +63,10 @@ pub trait ContainerFormat {
     fn create(&self, bundle: &Bundle, stdio: Stdio) -> Result<i32, RuntimeError>;
     /// Executes the command of a created container.
     fn start(&self, bundle: &Bundle) -> Result<(), RuntimeError>;
+    /// The same where it needs no waiting, so that any process may do it; none where only `start` can.
+    fn start_at_once(&self, _bundle: &Bundle) -> Option<Result<(), RuntimeError>> {
+        None
+    }
     /// Runs another process, described by an OCI process in a file, in a running container; gives its process id.
     fn exec(&self, bundle: &Bundle, process: &std::path::Path, stdio: Stdio) -> Result<i32, RuntimeError>;
     /// Sends a signal to the container's first process, or to all its processes.

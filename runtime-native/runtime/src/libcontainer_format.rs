@@ -3,6 +3,7 @@ use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
 use libcgroups::common::{CgroupConfig, CgroupManager, ControllerOpt, create_cgroup_manager};
+use libcontainer::config::YoukiConfig;
 use libcontainer::container::builder::ContainerBuilder;
 use libcontainer::container::{Container, ContainerStatus};
 use libcontainer::syscall::syscall::SyscallType;
@@ -21,31 +22,10 @@ pub struct LibcontainerFormat;
 
 impl ContainerFormat for LibcontainerFormat {
     fn create(&self, bundle: &Bundle, stdio: Stdio) -> Result<i32, RuntimeError> {
-        let mut spec = read_spec(&bundle.bundle_dir.join("config.json"))?;
-        if !bundle.cgroup.starts_with('/') || bundle.cgroup.trim_matches('/').is_empty() {
-            let text = format!(
-                "cgroup path {:?} is not an absolute path below the root",
-                bundle.cgroup
-            );
-            return Err(RuntimeError::Invalid(text));
-        }
-        let process = spec
-            .process()
-            .clone()
-            .ok_or_else(|| RuntimeError::Invalid("no process in the spec".into()))?;
-        prepare_working_directory(&spec, &bundle.bundle_dir, &process)?;
-        let executor = executor(&spec, &process, bundle)?;
-        hand_over(&stdio, &process)?;
+        let (spec, executor) = load(bundle, &stdio)?;
         let resources = spec.linux().as_ref().and_then(|linux| linux.resources().clone());
-        strip(&mut spec, &bundle.bundle_dir);
-        cgroup_mounts::write_out(&mut spec, &bundle.cgroup)?;
         // libcontainer reads the spec from a bundle of its own, and again for each exec.
-        let own_bundle = bundle.state_dir.join("bundle");
-        fs::create_dir_all(&own_bundle).map_err(|err| RuntimeError::io("create", &own_bundle, err))?;
-        let config = own_bundle.join("config.json");
-        spec.save(&config)
-            .map_err(|err| RuntimeError::Failed(format!("write {}: {err}", config.display())))?;
-
+        let own_bundle = own_bundle(bundle, &spec)?;
         let trace = Trace::begin().ok();
         let container = with_stdio(builder(bundle)?, stdio)
             .with_executor(executor)
@@ -62,7 +42,7 @@ impl ContainerFormat for LibcontainerFormat {
     }
 
     fn start(&self, bundle: &Bundle) -> Result<(), RuntimeError> {
-        load(bundle)?.start().map_err(|err| failure(&err))
+        container(bundle)?.start().map_err(|err| failure(&err))
     }
 
     fn exec(&self, bundle: &Bundle, process_file: &Path, stdio: Stdio) -> Result<i32, RuntimeError> {
@@ -137,7 +117,7 @@ impl ContainerFormat for LibcontainerFormat {
     }
 
     fn state(&self, bundle: &Bundle) -> Result<ContainerState, RuntimeError> {
-        let container = load(bundle)?;
+        let container = container(bundle)?;
         if Cgroup::new(&bundle.cgroup).frozen() {
             return Ok(ContainerState::Paused);
         }
@@ -166,6 +146,79 @@ impl ContainerFormat for LibcontainerFormat {
     }
 }
 
+/// The spec of a bundle without what our executor does itself, and that executor. What must be there before the container
+/// is, is made.
+pub(crate) fn load(bundle: &Bundle, stdio: &Stdio) -> Result<(Spec, CommandExecutor), RuntimeError> {
+    let mut spec = read_spec(&bundle.bundle_dir.join("config.json"))?;
+    if !bundle.cgroup.starts_with('/') || bundle.cgroup.trim_matches('/').is_empty() {
+        let text = format!(
+            "cgroup path {:?} is not an absolute path below the root",
+            bundle.cgroup
+        );
+        return Err(RuntimeError::Invalid(text));
+    }
+    let process = spec
+        .process()
+        .clone()
+        .ok_or_else(|| RuntimeError::Invalid("no process in the spec".into()))?;
+    prepare_working_directory(&spec, &bundle.bundle_dir, &process)?;
+    let executor = executor(&spec, &process, bundle)?;
+    hand_over(stdio, &process)?;
+    strip(&mut spec, &bundle.bundle_dir);
+    cgroup_mounts::write_out(&mut spec, &bundle.cgroup)?;
+    Ok((spec, executor))
+}
+
+/// Lets libcontainer know of a container that runs and that it has not made.
+pub(crate) fn introduce(bundle: &Bundle, pid: i32) -> Result<(), RuntimeError> {
+    let root = bundle.state_dir.join("libcontainer");
+    let known = root.join(&bundle.id);
+    if known.exists() {
+        return Ok(());
+    }
+    let mut spec = read_spec(&bundle.bundle_dir.join("config.json"))?;
+    strip(&mut spec, &bundle.bundle_dir);
+    let own_bundle = own_bundle(bundle, &spec)?;
+    // It is there whole or not at all, also where two do this at once.
+    let begun = root.join(format!("{}.{}", bundle.id, std::process::id()));
+    fs::create_dir_all(&begun).map_err(|err| RuntimeError::io("create", &begun, err))?;
+    let make = || {
+        YoukiConfig::from_spec(&spec, &bundle.id)
+            .and_then(|config| config.save(&begun))
+            .map_err(|err| failure(&err))?;
+        Container::new(
+            &bundle.id,
+            ContainerStatus::Running,
+            Some(pid),
+            &own_bundle,
+            &begun,
+        )
+        .and_then(|container| container.save())
+        .map_err(|err| failure(&err))
+    };
+    let made = make();
+    let placed = fs::rename(&begun, &known);
+    if placed.is_err() {
+        let _ = fs::remove_dir_all(&begun);
+    }
+    match placed {
+        Err(err) if !known.exists() => Err(RuntimeError::io("create", &known, err)),
+        _ => made,
+    }
+}
+
+fn own_bundle(bundle: &Bundle, spec: &Spec) -> Result<PathBuf, RuntimeError> {
+    let own = bundle.state_dir.join("bundle");
+    fs::create_dir_all(&own).map_err(|err| RuntimeError::io("create", &own, err))?;
+    let config = own.join("config.json");
+    // Read by others at any time: replaced at once.
+    let begun = own.join(format!("config.{}", std::process::id()));
+    spec.save(&begun)
+        .map_err(|err| RuntimeError::Failed(format!("write {}: {err}", begun.display())))?;
+    fs::rename(&begun, &config).map_err(|err| RuntimeError::io("write", &config, err))?;
+    Ok(own)
+}
+
 fn builder(bundle: &Bundle) -> Result<ContainerBuilder, RuntimeError> {
     let root = bundle.state_dir.join("libcontainer");
     fs::create_dir_all(&root).map_err(|err| RuntimeError::io("create", &root, err))?;
@@ -174,7 +227,7 @@ fn builder(bundle: &Bundle) -> Result<ContainerBuilder, RuntimeError> {
         .map_err(|err| failure(&err))
 }
 
-fn load(bundle: &Bundle) -> Result<Container, RuntimeError> {
+fn container(bundle: &Bundle) -> Result<Container, RuntimeError> {
     Container::load(bundle.state_dir.join("libcontainer").join(&bundle.id)).map_err(|err| failure(&err))
 }
 
@@ -257,7 +310,7 @@ fn hand_over(stdio: &Stdio, process: &Process) -> Result<(), RuntimeError> {
     Ok(())
 }
 
-fn chain(error: &dyn std::error::Error) -> String {
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(next) = source {
@@ -272,7 +325,12 @@ fn chain(error: &dyn std::error::Error) -> String {
 
 /// Finds our own message in libcontainer's, and what Docker makes of it.
 fn failure(error: &dyn std::error::Error) -> RuntimeError {
-    let text = chain(error).replace('\0', "");
+    understood(&chain(error))
+}
+
+/// The same for the text of an error.
+pub(crate) fn understood(text: &str) -> RuntimeError {
+    let text = text.replace('\0', "");
     let Some(own) = text.split(MARK).nth(1).map(str::to_owned) else {
         return RuntimeError::Failed(text);
     };

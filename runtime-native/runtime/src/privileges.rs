@@ -19,6 +19,12 @@ const PR_CAP_AMBIENT_RAISE: libc::c_ulong = 2;
 const PR_CAP_AMBIENT_CLEAR_ALL: libc::c_ulong = 4;
 const CAPABILITY_VERSION_3: u32 = 0x2008_0522;
 
+#[repr(C)]
+struct Header {
+    version: u32,
+    pid: i32,
+}
+
 /// The names of the capabilities, each at its number.
 pub(crate) const NAMES: [&str; 41] = [
     "CAP_CHOWN",
@@ -88,11 +94,6 @@ impl CapabilitySets {
             }
         }
         check(unsafe { libc::prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) })?;
-        #[repr(C)]
-        struct Header {
-            version: u32,
-            pid: i32,
-        }
         let header = Header {
             version: CAPABILITY_VERSION_3,
             pid: 0,
@@ -122,6 +123,28 @@ impl CapabilitySets {
         }
         Ok(())
     }
+}
+
+/// Makes all permitted capabilities effective again; they cease to be when root becomes another user.
+pub(crate) fn regain() -> io::Result<()> {
+    let header = Header {
+        version: CAPABILITY_VERSION_3,
+        pid: 0,
+    };
+    let mut data = [[0u32; 3]; 2];
+    // SAFETY: header and data have the layout of version 3 and outlive the calls.
+    unsafe {
+        if libc::syscall(libc::SYS_capget, &header, data.as_mut_ptr()) != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        for half in &mut data {
+            half[0] = half[1];
+        }
+        if libc::syscall(libc::SYS_capset, &header, data.as_ptr()) != 0 {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
 }
 
 /// The mask of the capabilities a container can be given: those the kernel knows and this process has itself. Inside

@@ -54,7 +54,11 @@ pub fn read_in_root(root: &Path, path: &Path, limit: u64) -> io::Result<String> 
 
 /// Makes a directory and its parents inside the root.
 pub fn create_dir_all(root: &Path, path: &Path, mode: u32) -> io::Result<()> {
-    let root = File::open(root)?;
+    create_dir_all_at(&File::open(root)?, path, mode)
+}
+
+/// The same, below a directory that is open.
+pub(crate) fn create_dir_all_at(root: &File, path: &Path, mode: u32) -> io::Result<()> {
     let mut walked = std::path::PathBuf::from("/");
     for component in path.components() {
         match component {
@@ -66,10 +70,10 @@ pub fn create_dir_all(root: &Path, path: &Path, mode: u32) -> io::Result<()> {
             }
             Component::Prefix(_) => return Err(io::ErrorKind::InvalidInput.into()),
         }
-        match open_in_root(&root, &walked, libc::O_PATH | libc::O_DIRECTORY) {
+        match open_in_root(root, &walked, libc::O_PATH | libc::O_DIRECTORY) {
             Err(err) if err.kind() == io::ErrorKind::NotFound => {
                 let name = CString::new(walked.file_name().unwrap_or_default().as_bytes())?;
-                let parent = open_in_root(&root, walked.parent().unwrap_or(Path::new("/")), libc::O_PATH)?;
+                let parent = open_in_root(root, walked.parent().unwrap_or(Path::new("/")), libc::O_PATH)?;
                 // SAFETY: the name is a C string of one component.
                 if unsafe { libc::mkdirat(parent.as_raw_fd(), name.as_ptr(), mode) } != 0 {
                     let err = io::Error::last_os_error();
@@ -77,7 +81,7 @@ pub fn create_dir_all(root: &Path, path: &Path, mode: u32) -> io::Result<()> {
                         return Err(err);
                     }
                 }
-                open_in_root(&root, &walked, libc::O_PATH | libc::O_DIRECTORY)?;
+                open_in_root(root, &walked, libc::O_PATH | libc::O_DIRECTORY)?;
             }
             other => drop(other?),
         }

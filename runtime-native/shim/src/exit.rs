@@ -2,6 +2,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
 
+use creel_runtime::FORMAT_FILES;
 use creel_runtime::cgroup::Cgroup;
 
 use crate::protocol::{EXIT_NAME, ExitStatus, SOCKET_NAME};
@@ -29,7 +30,7 @@ pub fn cleanup(state_dir: &Path, cgroup: &str) -> io::Result<()> {
     for directory in ["bundle", "libcontainer", "exec"] {
         ignore_missing(fs::remove_dir_all(state_dir.join(directory)))?;
     }
-    for file in [SOCKET_NAME, "exit.json.tmp"] {
+    for file in [SOCKET_NAME, "exit.json.tmp"].iter().chain(&FORMAT_FILES) {
         ignore_missing(fs::remove_file(state_dir.join(file)))?;
     }
     Ok(())

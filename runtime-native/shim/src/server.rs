@@ -7,7 +7,7 @@ use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
 
-use creel_runtime::{ContainerFormat, ContainerState, LibcontainerFormat};
+use creel_runtime::{ContainerFormat, ContainerState, NativeFormat};
 
 use crate::connection::{Connection, Received};
 use crate::helper::Helper;
@@ -113,7 +113,7 @@ impl Server {
         let listener = listen(state_dir, SOCKET_NAME, libc::SOCK_SEQPACKET)?;
         Ok(Self {
             request,
-            format: Box::new(LibcontainerFormat),
+            format: Box::new(NativeFormat),
             signals,
             listener: Some(listener),
             connections: Vec::new(),

@@ -291,3 +291,47 @@ async fn a_privileged_container_has_everything() {
     assert_eq!(status["CapEff"], fields(&own, ':')["CapPrm"]);
     assert!(text.contains("/proc/sys/kernel/domainname=ok"), "{text}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_link_of_the_image_leads_a_mount_astray() {
+    let fixture = Fixture::new();
+    let host = fixture.directory.path().join("host");
+    let volume = fixture.directory.path().join("volume");
+    std::fs::create_dir(&host).unwrap();
+    std::fs::create_dir(&volume).unwrap();
+    std::fs::write(volume.join("mark"), "the volume\n").unwrap();
+    let bind = |destination: &str| MountInput {
+        destination: destination.into(),
+        kind: "bind".into(),
+        source: volume.clone(),
+        options: vec!["rbind".into(), "rprivate".into()],
+    };
+
+    // To a directory of the host: what is found there is the image's own.
+    let (mount, away) = (bind("/away/made"), host.clone());
+    let options = changed(move |spec| {
+        std::os::unix::fs::symlink(&away, spec.rootfs.join("away")).unwrap();
+        std::fs::create_dir_all(spec.rootfs.join(away.strip_prefix("/").unwrap())).unwrap();
+        spec.mounts = vec![mount];
+    });
+    let (code, text, stderr) = fixture.run(&["probe", "show", "/away/made/mark"], options).await;
+    assert_eq!((code, text.as_str(), stderr.as_str()), (0, "the volume\n", ""));
+    assert_eq!(std::fs::read_dir(&host).unwrap().count(), 0);
+
+    // Into /proc, where it would stand in for what the kernel says.
+    let mount = bind("/lie/sys");
+    let options = changed(move |spec| {
+        std::os::unix::fs::symlink("/proc", spec.rootfs.join("lie")).unwrap();
+        spec.mounts = vec![mount];
+    });
+    let refused = fixture.create_with(&["probe", "pid"], options).await;
+    let text = refused.err().expect("it is refused").to_string();
+    assert!(text.contains("proc"), "{text}");
+
+    // In the place of /proc itself.
+    let elsewhere = changed(|spec| {
+        std::fs::remove_dir(spec.rootfs.join("proc")).unwrap();
+        std::os::unix::fs::symlink("/tmp", spec.rootfs.join("proc")).unwrap();
+    });
+    assert!(fixture.create_with(&["probe", "pid"], elsewhere).await.is_err());
+}

@@ -1,5 +1,6 @@
 use std::collections::HashMap;
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
 
@@ -261,7 +262,7 @@ impl Layout {
         {
             return Err(StorageError::new(ErrorKind::NotFound, format!("no layer {top}")));
         }
-        staged.persist(&self.container_dir(id))?;
+        staged.show(&self.container_dir(id))?;
         state.containers.insert(
             id.to_owned(),
             ContainerInfo {
@@ -269,7 +270,9 @@ impl Layout {
                 top: top.cloned(),
             },
         );
-        Ok(())
+        // Many wait for the disk together, not one behind the other.
+        drop(state);
+        tree::fsync_dir(&self.root.join("containers"))
     }
 
     /// Takes a container root, which must not be mounted, out of sight and then deletes it.
@@ -302,12 +305,17 @@ impl Staged {
         self.path.as_deref().unwrap_or(Path::new(""))
     }
 
-    fn persist(mut self, target: &Path) -> Result<()> {
-        let parent = target.parent().unwrap_or(Path::new("/"));
+    fn persist(self, target: &Path) -> Result<()> {
+        self.show(target)?;
+        tree::fsync_dir(target.parent().unwrap_or(Path::new("/")))
+    }
+
+    /// Puts it in its place, where a power cut may still take it away.
+    fn show(mut self, target: &Path) -> Result<()> {
         let path = self.path();
         fs::rename(path, target).map_err(|e| StorageError::path("create", target, e))?;
         self.path = None;
-        tree::fsync_dir(parent)
+        Ok(())
     }
 }
 
@@ -342,11 +350,14 @@ fn read_record<T: for<'a> Deserialize<'a>>(directory: &Path) -> Result<T> {
     serde_json::from_slice(&bytes).map_err(|e| StorageError::path("read", &path, std::io::Error::from(e)))
 }
 
+/// Into a staged directory, which is not seen before it is whole: there is nothing to replace.
 fn write_record<T: Serialize>(directory: &Path, record: &T) -> Result<()> {
     let path = directory.join(RECORD);
-    let bytes = serde_json::to_vec(record)
-        .map_err(|e| StorageError::path("write", &path, std::io::Error::from(e)))?;
-    tree::write_atomic(&path, &bytes)
+    let failed = |e| StorageError::path("write", &path, e);
+    let bytes = serde_json::to_vec(record).map_err(|e| failed(std::io::Error::from(e)))?;
+    fs::File::create_new(&path)
+        .and_then(|mut file| file.write_all(&bytes).and_then(|()| file.sync_all()))
+        .map_err(failed)
 }
 
 /// One call for all files of a layer, where a sync of each would cost thousands.

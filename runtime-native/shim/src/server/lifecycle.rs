@@ -4,7 +4,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::time::Instant;
 
 use creel_runtime::cgroup::Cgroup;
-use creel_runtime::{ContainerState, LibcontainerFormat, Stdio};
+use creel_runtime::{ContainerState, NativeFormat, Stdio};
 
 use super::{REMEMBERED_EXITS, Server, Task, console};
 use crate::clock;
@@ -37,7 +37,7 @@ impl Server {
         self.init.streams = streams;
         let bundle = self.request.bundle.clone();
         let helper = spawn(stdio, move |stdio| {
-            creel_runtime::ContainerFormat::create(&LibcontainerFormat, &bundle, stdio).map_err(Failure::from)
+            creel_runtime::ContainerFormat::create(&NativeFormat, &bundle, stdio).map_err(Failure::from)
         })?;
         self.helpers.push((
             helper,

@@ -1,6 +1,6 @@
 use std::os::fd::OwnedFd;
 
-use creel_runtime::{ContainerFormat, ContainerState, LibcontainerFormat};
+use creel_runtime::{ContainerFormat, ContainerState, NativeFormat};
 
 use super::lifecycle::{console_name, spawn};
 use super::{MAX_EXECS, Server, Task};
@@ -54,7 +54,7 @@ impl Server {
             Request::Update { resources } => {
                 let bundle = self.request.bundle.clone();
                 let work = move || {
-                    LibcontainerFormat
+                    NativeFormat
                         .update(&bundle, &resources)
                         .map(|()| 0)
                         .map_err(Failure::from)
@@ -84,12 +84,15 @@ impl Server {
                 Err(conflict("the container has been started already")),
             );
         }
+        if let Some(started) = self.format.start_at_once(&self.request.bundle) {
+            if started.is_ok() {
+                self.status = ContainerState::Running;
+            }
+            return self.reply_result(connection, started.map_err(Failure::from));
+        }
         let bundle = self.request.bundle.clone();
         match Helper::spawn(&[], move || {
-            LibcontainerFormat
-                .start(&bundle)
-                .map(|()| 0)
-                .map_err(Failure::from)
+            NativeFormat.start(&bundle).map(|()| 0).map_err(Failure::from)
         }) {
             Ok(helper) => self.helpers.push((helper, Task::Start { connection })),
             Err(err) => self.reply_result(connection, Err(internal(&err))),
@@ -184,7 +187,7 @@ impl Server {
         }
         let bundle = self.request.bundle.clone();
         let helper = spawn(stdio, move |stdio| {
-            let result = LibcontainerFormat
+            let result = NativeFormat
                 .exec(&bundle, &request.process_file, stdio)
                 .map_err(Failure::from);
             let _ = std::fs::remove_file(&request.process_file);

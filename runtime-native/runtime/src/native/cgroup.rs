@@ -1,0 +1,158 @@
+//! The container's cgroup in every v1 hierarchy.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use libcgroups::common::{CgroupConfig, CgroupManager, ControllerOpt, create_cgroup_manager};
+use oci_spec::runtime::{LinuxDeviceCgroup, LinuxDeviceType, LinuxResources};
+
+use crate::cgroup::Cgroup;
+use crate::format::Bundle;
+use crate::{RuntimeError, device_filter};
+
+const CPUSET: [&str; 2] = ["cpuset.cpus", "cpuset.mems"];
+
+/// A cgroup that waits for its first process.
+pub(super) struct Prepared {
+    /// One for each v1 hierarchy: a thread that writes 0 to it moves there.
+    pub(super) tasks: Vec<File>,
+    /// The cgroup of the v2 hierarchy, where there is one beside the others.
+    pub(super) unified: Option<OwnedFd>,
+}
+
+/// Makes the cgroup and sets its limits. None where there is no v1 hierarchy: on v2 alone it is libcontainer's work.
+pub(super) fn prepare(
+    bundle: &Bundle,
+    resources: Option<&LinuxResources>,
+) -> Result<Option<Prepared>, RuntimeError> {
+    let cgroup = Cgroup::new(&bundle.cgroup);
+    if !cgroup.places().any(|(_, unified)| !unified) {
+        return Ok(None);
+    }
+    let mut prepared = Prepared {
+        tasks: Vec::new(),
+        unified: None,
+    };
+    for (path, unified) in cgroup.places() {
+        let failed = |err| RuntimeError::io("create cgroup", path, err);
+        make(path).map_err(failed)?;
+        if unified {
+            let directory = File::open(path).map_err(failed)?;
+            prepared.unified = Some(directory.into());
+            continue;
+        }
+        if let Some(resources) = resources {
+            limit(path, resources).map_err(|err| RuntimeError::io("limit cgroup", path, err))?;
+        }
+        let tasks = fs::OpenOptions::new().write(true).open(path.join("tasks"));
+        prepared.tasks.push(tasks.map_err(failed)?);
+    }
+    if let Some(resources) = resources {
+        apply_rest(bundle, resources)?;
+        device_filter::attach(&cgroup, resources)?;
+    }
+    Ok(Some(prepared))
+}
+
+/// Makes a directory and those above it. One of the cpuset controller begins without processors and takes no process
+/// before it has some.
+fn make(path: &Path) -> io::Result<()> {
+    fs::create_dir_all(path)?;
+    if path.join(CPUSET[0]).exists() {
+        inherit(path)?;
+    }
+    Ok(())
+}
+
+fn inherit(path: &Path) -> io::Result<()> {
+    for name in CPUSET {
+        let file = path.join(name);
+        if fs::read_to_string(&file)?.trim().is_empty() {
+            let above = path.parent().ok_or(io::ErrorKind::NotFound)?;
+            inherit(above)?;
+            put(&file, fs::read_to_string(above.join(name))?.trim())?;
+        }
+    }
+    Ok(())
+}
+
+fn limit(path: &Path, resources: &LinuxResources) -> io::Result<()> {
+    if let Some(rules) = resources.devices()
+        && path.join("devices.allow").exists()
+    {
+        for rule in rules {
+            let file = if rule.allow() {
+                "devices.allow"
+            } else {
+                "devices.deny"
+            };
+            put(&path.join(file), &device_rule(rule))?;
+        }
+    }
+    let file: PathBuf = path.join("pids.max");
+    if let Some(pids) = resources.pids()
+        && file.exists()
+    {
+        let most = match pids.limit() {
+            most if most > 0 => most.to_string(),
+            _ => "max".to_owned(),
+        };
+        put(&file, &most)?;
+    }
+    Ok(())
+}
+
+fn device_rule(rule: &LinuxDeviceCgroup) -> String {
+    let kind = match rule.typ() {
+        Some(LinuxDeviceType::B) => 'b',
+        Some(LinuxDeviceType::C | LinuxDeviceType::U) => 'c',
+        _ => 'a',
+    };
+    let number = |number: Option<i64>| match number {
+        Some(number) if number >= 0 => number.to_string(),
+        _ => "*".to_owned(),
+    };
+    let access = rule.access().as_deref().unwrap_or("rwm");
+    format!(
+        "{kind} {}:{} {access}",
+        number(rule.major()),
+        number(rule.minor())
+    )
+}
+
+/// Limits that are asked for seldom are libcgroups' to set: it knows the order in which the kernel takes them.
+fn apply_rest(bundle: &Bundle, resources: &LinuxResources) -> Result<(), RuntimeError> {
+    let mut rest = resources.clone();
+    rest.set_devices(None);
+    rest.set_pids(None);
+    if rest == empty() {
+        return Ok(());
+    }
+    let failed = |err: &dyn std::error::Error| RuntimeError::Failed(crate::libcontainer_format::chain(err));
+    let config = CgroupConfig {
+        cgroup_path: PathBuf::from(&bundle.cgroup),
+        systemd_cgroup: false,
+        container_name: bundle.id.clone(),
+    };
+    let manager = create_cgroup_manager(config).map_err(|err| failed(&err))?;
+    let options = ControllerOpt {
+        resources: &rest,
+        disable_oom_killer: false,
+        oom_score_adj: None,
+        freezer_state: None,
+    };
+    manager.apply(&options).map_err(|err| failed(&err))
+}
+
+fn empty() -> LinuxResources {
+    let mut none = LinuxResources::default();
+    none.set_devices(None);
+    none
+}
+
+fn put(file: &Path, text: &str) -> io::Result<()> {
+    let mut file = fs::OpenOptions::new().write(true).open(file)?;
+    file.write_all(text.as_bytes())
+}

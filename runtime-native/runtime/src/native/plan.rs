@@ -1,0 +1,285 @@
+//! What a spec asks for, in the kernel's terms.
+
+use std::path::{Path, PathBuf};
+
+use oci_spec::runtime::{LinuxNamespaceType, LinuxResources, Mount, Process, Spec};
+
+use super::sys;
+
+/// A mount to make.
+#[derive(Debug)]
+pub(super) struct MountPlan {
+    pub(super) destination: PathBuf,
+    pub(super) what: What,
+    pub(super) set: u64,
+    pub(super) clear: u64,
+    pub(super) propagation: u64,
+    pub(super) propagation_below: bool,
+}
+
+#[derive(Debug)]
+pub(super) enum What {
+    Bind { source: PathBuf, recursive: bool },
+    Filesystem { kind: String, options: Vec<String> },
+}
+
+/// A container that is made here; what is not known here is libcontainer's.
+#[derive(Debug)]
+pub(super) struct Plan<'a> {
+    pub(super) spec: &'a Spec,
+    pub(super) process: &'a Process,
+    pub(super) rootfs: &'a Path,
+    pub(super) mounts: Vec<MountPlan>,
+    /// Flags of clone for the namespaces that are new.
+    pub(super) new: i32,
+    /// Namespaces that exist: flag of clone and path.
+    pub(super) joined: Vec<(i32, &'a Path)>,
+    pub(super) resources: Option<&'a LinuxResources>,
+}
+
+impl<'a> Plan<'a> {
+    /// Reads a spec; none where it asks for something that is not known here.
+    pub(super) fn of(spec: &'a Spec) -> Option<Self> {
+        let linux = spec.linux().as_ref()?;
+        let process = spec.process().as_ref()?;
+        let foreign = spec.hooks().is_some()
+            || linux.uid_mappings().as_ref().is_some_and(|m| !m.is_empty())
+            || linux.time_offsets().as_ref().is_some_and(|o| !o.is_empty())
+            || linux.net_devices().as_ref().is_some_and(|d| !d.is_empty())
+            || linux.intel_rdt().is_some()
+            || linux.personality().is_some()
+            || linux.memory_policy().is_some()
+            || linux.mount_label().is_some()
+            || process.apparmor_profile().is_some()
+            || process.selinux_label().is_some()
+            || process.scheduler().is_some()
+            || process.io_priority().is_some()
+            || process.exec_cpu_affinity().is_some()
+            || process.user().umask().is_some()
+            || process.terminal().unwrap_or(false);
+        let propagation = linux.rootfs_propagation().as_deref();
+        if foreign || !matches!(propagation, None | Some("slave" | "private")) {
+            return None;
+        }
+        let (mut new, mut joined) = (0, Vec::new());
+        for namespace in linux.namespaces().iter().flatten() {
+            let flag = match namespace.typ() {
+                LinuxNamespaceType::Mount => libc::CLONE_NEWNS,
+                LinuxNamespaceType::Network => libc::CLONE_NEWNET,
+                LinuxNamespaceType::Pid => libc::CLONE_NEWPID,
+                LinuxNamespaceType::Ipc => libc::CLONE_NEWIPC,
+                LinuxNamespaceType::Uts => libc::CLONE_NEWUTS,
+                LinuxNamespaceType::Cgroup => libc::CLONE_NEWCGROUP,
+                _ => return None,
+            };
+            match namespace.path() {
+                None => new |= flag,
+                Some(path) => joined.push((flag, path.as_path())),
+            }
+        }
+        if new & libc::CLONE_NEWNS == 0 {
+            return None;
+        }
+        let mounts: Vec<MountPlan> = spec.mounts().iter().flatten().map(mount).collect::<Option<_>>()?;
+        let own = |destination: &str, wanted: &str| {
+            mounts.iter().any(|mount| {
+                mount.destination == Path::new(destination)
+                    && matches!(&mount.what, What::Filesystem { kind, .. } if kind == wanted)
+            })
+        };
+        if !own("/proc", "proc") || !own("/dev", "tmpfs") {
+            return None;
+        }
+        Some(Self {
+            spec,
+            process,
+            rootfs: spec.root().as_ref()?.path(),
+            mounts,
+            new,
+            joined,
+            resources: linux.resources().as_ref(),
+        })
+    }
+}
+
+fn mount(mount: &Mount) -> Option<MountPlan> {
+    let kind = mount.typ().as_deref().unwrap_or("bind");
+    // Below /proc little may be mounted, and libcontainer knows what.
+    let below_proc = mount.destination().starts_with("/proc") && mount.destination() != Path::new("/proc");
+    if below_proc
+        || kind.starts_with("cgroup")
+        || mount.uid_mappings().is_some()
+        || mount.gid_mappings().is_some()
+    {
+        return None;
+    }
+    let mut plan = MountPlan {
+        destination: mount.destination().clone(),
+        what: What::Filesystem {
+            kind: kind.to_owned(),
+            options: Vec::new(),
+        },
+        set: 0,
+        clear: 0,
+        propagation: 0,
+        propagation_below: false,
+    };
+    let (mut bind, mut recursive, mut data) = (kind == "bind", false, Vec::new());
+    for option in mount.options().iter().flatten() {
+        let on = |plan: &mut MountPlan, flag: u64| {
+            plan.set |= flag;
+            plan.clear &= !flag;
+        };
+        let off = |plan: &mut MountPlan, flag: u64| {
+            plan.set &= !flag;
+            plan.clear |= flag;
+        };
+        let time = |plan: &mut MountPlan, kind: u64| {
+            plan.set = plan.set & !sys::ATTR_ATIME | kind;
+            plan.clear |= sys::ATTR_ATIME;
+        };
+        match option.as_str() {
+            "bind" => bind = true,
+            "rbind" => (bind, recursive) = (true, true),
+            "defaults" => {}
+            "ro" => on(&mut plan, sys::ATTR_RDONLY),
+            "rw" => off(&mut plan, sys::ATTR_RDONLY),
+            "nosuid" => on(&mut plan, sys::ATTR_NOSUID),
+            "suid" => off(&mut plan, sys::ATTR_NOSUID),
+            "nodev" => on(&mut plan, sys::ATTR_NODEV),
+            "dev" => off(&mut plan, sys::ATTR_NODEV),
+            "noexec" => on(&mut plan, sys::ATTR_NOEXEC),
+            "exec" => off(&mut plan, sys::ATTR_NOEXEC),
+            "nodiratime" => on(&mut plan, sys::ATTR_NODIRATIME),
+            "diratime" => off(&mut plan, sys::ATTR_NODIRATIME),
+            "noatime" => time(&mut plan, sys::ATTR_NOATIME),
+            "strictatime" => time(&mut plan, sys::ATTR_STRICTATIME),
+            "relatime" | "atime" => time(&mut plan, 0),
+            "private" | "rprivate" => plan.propagation = libc::MS_PRIVATE,
+            "slave" | "rslave" => plan.propagation = libc::MS_SLAVE,
+            "shared" | "rshared" => plan.propagation = libc::MS_SHARED,
+            "unbindable" | "runbindable" => plan.propagation = libc::MS_UNBINDABLE,
+            other if is_data(kind, other) => data.push(other.to_owned()),
+            _ => return None,
+        }
+        if matches!(option.as_str(), "rprivate" | "rslave" | "rshared" | "runbindable") {
+            plan.propagation_below = true;
+        }
+    }
+    if bind {
+        if !data.is_empty() {
+            return None;
+        }
+        plan.what = What::Bind {
+            source: mount.source().clone()?,
+            recursive,
+        };
+    } else {
+        if plan.set & sys::ATTR_RDONLY != 0 {
+            data.push("ro".into());
+        }
+        plan.what = What::Filesystem {
+            kind: kind.to_owned(),
+            options: data,
+        };
+    }
+    Some(plan)
+}
+
+fn is_data(kind: &str, option: &str) -> bool {
+    let name = option.split('=').next().unwrap_or_default();
+    match kind {
+        "tmpfs" => matches!(
+            name,
+            "size" | "mode" | "uid" | "gid" | "nr_inodes" | "nr_blocks" | "inode64" | "inode32" | "huge"
+        ),
+        "devpts" => matches!(name, "newinstance" | "ptmxmode" | "mode" | "uid" | "gid" | "max"),
+        "proc" => matches!(name, "hidepid" | "gid" | "subset"),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::{MountInput, SpecInput};
+
+    fn spec(change: impl FnOnce(&mut SpecInput)) -> Spec {
+        let mut input = SpecInput {
+            rootfs: "/nowhere".into(),
+            cgroup_path: "/creel/test".into(),
+            ..SpecInput::default()
+        };
+        input.process.args = vec!["true".into()];
+        // What is left of it is written out as other mounts before a plan is made.
+        input.mounts = vec![mounted("/sys/fs/cgroup", "tmpfs", &["ro"])];
+        change(&mut input);
+        input.build().unwrap()
+    }
+
+    fn mounted(destination: &str, kind: &str, options: &[&str]) -> MountInput {
+        MountInput {
+            destination: destination.into(),
+            kind: kind.into(),
+            source: "/source".into(),
+            options: options.iter().map(|option| (*option).to_owned()).collect(),
+        }
+    }
+
+    fn planned(destination: &'static str, kind: &'static str, options: &'static [&str]) -> Option<MountPlan> {
+        let spec = spec(|input| input.mounts.push(mounted(destination, kind, options)));
+        let mounts = Plan::of(&spec)?.mounts;
+        mounts
+            .into_iter()
+            .find(|mount| mount.destination == Path::new(destination))
+    }
+
+    #[test]
+    fn usual_containers_are_made_here_and_others_are_not() {
+        assert!(Plan::of(&spec(|_| ())).is_some());
+        assert!(Plan::of(&spec(|input| input.process.terminal = true)).is_none());
+        assert!(Plan::of(&spec(|input| input.rootfs_propagation = "shared".into())).is_none());
+        assert!(Plan::of(&spec(|input| input.mounts.clear())).is_none());
+        for (destination, kind, options) in [
+            ("/data", "bind", &["idmap"] as &[&str]),
+            ("/data", "bind", &["rro"]),
+            ("/data", "tmpfs", &["remount"]),
+            ("/data", "nfs", &["addr=192.0.2.1"]),
+            ("/proc/sys", "bind", &["ro"]),
+            ("/dev", "bind", &[]),
+        ] {
+            assert!(
+                planned(destination, kind, options).is_none(),
+                "{destination} {options:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_last_of_two_contrary_options_holds() {
+        let mount = planned(
+            "/data",
+            "bind",
+            &["ro", "nosuid", "rw", "noatime", "relatime", "rprivate"],
+        )
+        .unwrap();
+        assert_eq!(mount.set, sys::ATTR_NOSUID);
+        assert_eq!(mount.clear, sys::ATTR_RDONLY | sys::ATTR_ATIME);
+        assert_eq!(
+            (mount.propagation, mount.propagation_below),
+            (libc::MS_PRIVATE, true)
+        );
+        assert!(matches!(mount.what, What::Bind { recursive: true, .. }));
+        let mount = planned("/data", "tmpfs", &["size=1m", "mode=700", "ro", "noexec"]).unwrap();
+        assert_eq!(mount.set, sys::ATTR_RDONLY | sys::ATTR_NOEXEC);
+        match mount.what {
+            What::Filesystem { kind, options } => {
+                assert_eq!(
+                    (kind.as_str(), options.join(",")),
+                    ("tmpfs", "size=1m,mode=700,ro".into())
+                );
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
