@@ -77,7 +77,7 @@ describe("managers are killed and lose their disks", function () {
     const cli = on("node1");
     await cli.ok("network", "create", "-d", "overlay", "app");
     await cli.ok("node", "update", "--label-add", "zone=a", "node2");
-    const replicas = ["--replicas", String(REPLICAS)];
+    const replicas = ["--replicas", String(REPLICAS), "--restart-delay", "500ms"];
     await cli.ok("service", "create", "-q", "--name", "web", "--network", "app", ...replicas, "whoami");
   });
 

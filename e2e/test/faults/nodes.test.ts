@@ -73,7 +73,7 @@ describe("nodes are lost, cut off and come back", function () {
     await cli.ok("swarm", "update", "--dispatcher-heartbeat", "1s");
     await cli.ok("network", "create", "-d", "overlay", "app");
     const replicas = ["--replicas", String(REPLICAS)];
-    const create = ["service", "create", "-q", "--network", "app"];
+    const create = ["service", "create", "-q", "--network", "app", "--restart-delay", "500ms"];
     await cli.ok(...create, "--name", "back", ...replicas, "-p", `${PORT}:8080`, ...ENV, "whoami");
     await cli.ok(...create, "--name", "client", "--mode", "global", ...CLIENT);
     for (const node of ALL) await until(`${node} sees it`, () => right(node));

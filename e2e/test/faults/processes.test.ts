@@ -32,8 +32,8 @@ describe("a program of a node is killed", function () {
   before(async () => {
     await loadUsual(fixture.lab);
     const cli = docker(fixture.lab);
-    const published = `${PORT}:8080`;
-    await cli.ok("service", "create", "-q", "--name", "web", "--replicas", "4", "-p", published, "whoami");
+    const options = ["--replicas", "4", "-p", `${PORT}:8080`, "--restart-delay", "500ms"];
+    await cli.ok("service", "create", "-q", "--name", "web", ...options, "whoami");
   });
   afterEach(() => assertNoStrays(fixture.lab));
 

@@ -14,7 +14,7 @@ const ALL = ["node1", "node2", "node3", "node4"];
 const PORT = 8080;
 /** `CREEL_TEST_SEED=n CREEL_TEST_ROUNDS=20` repeats a run, or makes it longer. */
 const SEED = Number(process.env.CREEL_TEST_SEED ?? Math.floor(Math.random() * 1e9));
-const ROUNDS = Number(process.env.CREEL_TEST_ROUNDS ?? 2);
+const ROUNDS = Number(process.env.CREEL_TEST_ROUNDS ?? 1);
 const FAULTS_A_ROUND = 5;
 
 /** Mulberry32. */
