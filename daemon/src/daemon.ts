@@ -66,7 +66,7 @@ export async function startDaemon(config: DaemonConfig, logger: Logger): Promise
       commit: facts.commit,
       storageDriver: config.storageDriver,
     });
-    await engineKeeper.start(cluster.dataPath());
+    await engineKeeper.start();
     undo.push(() => engineKeeper.release());
     const events = new EventHub(engine, cluster, clock, logger);
     undo.push(() => events.close());

@@ -1,15 +1,14 @@
 import { spawn } from "node:child_process";
-import { closeSync, existsSync, mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { type Clock, CreelError, type Logger, messageOf, sleep } from "@creel/shared";
 import type { EngineClient } from "@creel/worker";
-import { isProgram, livePid } from "./pidfile.ts";
+import { livePid } from "./pidfile.ts";
 
 const PROGRAM = "creel-engine";
 const READY_MS = 30_000;
 const LOOK_MS = 1000;
 const LEVEL_MS = 5_000;
-const SHUTDOWN_MS = 300;
 const FIRST_WAIT_MS = 100;
 const LONGEST_WAIT_MS = 10_000;
 
@@ -41,8 +40,6 @@ export class EngineKeeper {
   readonly #logger: Logger;
   readonly #stop = new AbortController();
   #logLevel: string;
-  #dataPath: DataPath | undefined;
-  #restarting = false;
   #watching: Promise<void> | undefined;
   #died = () => {};
 
@@ -54,12 +51,8 @@ export class EngineKeeper {
     this.#logLevel = options.logLevel;
   }
 
-  /** Resolves when the engine answers, with this data path if one is given. */
-  async start(dataPath?: DataPath): Promise<void> {
-    this.#dataPath = dataPath;
-    if (await this.#answers()) {
-      if (!this.#fits()) await this.#shutdown();
-    }
+  /** Resolves when the engine answers. */
+  async start(): Promise<void> {
     if (await this.#answers()) {
       // one that runs since before was started with what was wanted then
       await this.setLogLevel(this.#logLevel).catch((error) =>
@@ -69,17 +62,9 @@ export class EngineKeeper {
     this.#watching = this.#watch();
   }
 
-  /** The engine starts anew where it has another data path; containers go on running meanwhile. */
-  async setDataPath(dataPath: DataPath): Promise<void> {
-    this.#dataPath = dataPath;
-    if (this.#fits()) return;
-    this.#restarting = true;
-    try {
-      await this.#shutdown();
-      await this.#launch();
-    } finally {
-      this.#restarting = false;
-    }
+  /** The engine keeps it, also across its restarts. */
+  async setDataPath({ addr, port }: DataPath): Promise<void> {
+    await this.#client.networks.setDataPath({ addr, port });
   }
 
   /** The level at which the engine logs from now on, also after it was started again. */
@@ -99,41 +84,12 @@ export class EngineKeeper {
     return join(this.#options.execRoot, "engine.pid");
   }
 
-  get #dataPathFile(): string {
-    return join(this.#options.execRoot, "engine-data-path.json");
-  }
-
-  #fits(): boolean {
-    if (!this.#dataPath) return true;
-    try {
-      const { addr, port } = JSON.parse(readFileSync(this.#dataPathFile, "utf8"));
-      return addr === this.#dataPath.addr && port === this.#dataPath.port;
-    } catch {
-      return false;
-    }
-  }
-
   async #answers(): Promise<boolean> {
     if (!existsSync(this.#options.socket)) return false;
     return this.#client.ready(2000).then(
       () => true,
       () => false,
     );
-  }
-
-  async #shutdown(): Promise<void> {
-    const pid = livePid(this.#pidfile, PROGRAM);
-    this.#logger.info({ pid }, "creel-engine is started anew for its data path");
-    await this.#client.engine.shutdown({}, { timeoutMs: 10_000 }).catch(() => {});
-    const begun = this.#clock.now();
-    const end = begun + READY_MS;
-    while (pid === undefined ? await this.#answers() : isProgram(pid, PROGRAM)) {
-      // streams without an end, as of events, would hold it up; it keeps nothing in memory alone
-      if (pid !== undefined && this.#clock.now() > begun + SHUTDOWN_MS) process.kill(pid, "SIGKILL");
-      if (this.#clock.now() > end)
-        throw new CreelError("timeout", { what: "the end of creel-engine", ms: READY_MS });
-      await sleep(this.#clock, 10);
-    }
   }
 
   async #launch(): Promise<void> {
@@ -152,9 +108,6 @@ export class EngineKeeper {
       ["--log-level", this.#logLevel],
       ["--pidfile", this.#pidfile],
       storageDriver === "" ? [] : ["--storage-driver", storageDriver],
-      this.#dataPath
-        ? ["--data-path-addr", this.#dataPath.addr, "--data-path-port", String(this.#dataPath.port)]
-        : [],
     ].flat();
     const logFile = join(dataRoot, "engine.log");
     const log = openSync(logFile, "a", 0o640);
@@ -180,7 +133,6 @@ export class EngineKeeper {
         throw new CreelError("timeout", { what: `creel-engine (see ${logFile})`, ms: READY_MS });
       await sleep(this.#clock, 10);
     }
-    writeFileSync(this.#dataPathFile, JSON.stringify(this.#dataPath ?? {}));
     this.#logger.info({ pid: child.pid, socket }, "creel-engine runs");
   }
 
@@ -190,7 +142,7 @@ export class EngineKeeper {
     while (!this.#stop.signal.aborted) {
       await this.#pause(LOOK_MS);
       if (this.#stop.signal.aborted) return;
-      if (this.#restarting || livePid(this.#pidfile, PROGRAM) !== undefined) continue;
+      if (livePid(this.#pidfile, PROGRAM) !== undefined) continue;
       if (this.#clock.now() - since > 3 * LONGEST_WAIT_MS) wait = FIRST_WAIT_MS;
       this.#logger.error({ wait }, "creel-engine is gone; starting it again");
       await sleep(this.#clock, wait, this.#stop.signal);

@@ -33,7 +33,7 @@ export function livePid(path: string, program: string): number | undefined {
 }
 
 /** Whether process `pid` runs `program`. */
-export function isProgram(pid: number, program: string): boolean {
+function isProgram(pid: number, program: string): boolean {
   if (!Number.isSafeInteger(pid) || pid <= 0) return false;
   try {
     return readFileSync(`/proc/${pid}/cmdline`, "utf8").includes(program);

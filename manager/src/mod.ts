@@ -1,4 +1,4 @@
-export { type JoinOptions, joinCluster, renewalDelay, renewIdentity } from "./ca/join.ts";
+export { type Joined, type JoinOptions, joinCluster, renewalDelay, renewIdentity } from "./ca/join.ts";
 export { type NewCluster, type NewClusterOptions, newCluster } from "./cluster.ts";
 export type { ClusterEvent } from "./events.ts";
 export { addressOf } from "./logs.ts";

@@ -47,12 +47,6 @@ export class ClusterNode implements ClusterPort {
     this.#files = new MemberFiles(dataRoot);
   }
 
-  /** The data path that the engine must have, known before anything else is started. */
-  dataPath(): { addr: string; port: number } | undefined {
-    const kept = this.#files.read();
-    return kept && { addr: kept.state.addresses.dataPath, port: kept.state.dataPathPort };
-  }
-
   /** Takes up the membership that the disk tells of, in the background; where that fails, again and again. */
   resume(): void {
     if (!this.#files.read()) return;
@@ -144,12 +138,16 @@ export class ClusterNode implements ClusterPort {
       this.#mustBeOutside();
       const remoteAddrs = request.remoteAddrs.map(managerAddress);
       const addresses = await this.#addresses(request);
-      const identity = await joinCluster({
+      const { identity, dataPathPort } = await joinCluster({
         remoteAddrs,
         token: request.token,
         availability: AVAILABILITIES[request.availability],
       });
-      const state = { addresses, dataPathPort: DATA_PATH_PORT, managers: remoteAddrs };
+      const state = {
+        addresses,
+        dataPathPort: dataPathPort || DATA_PATH_PORT,
+        managers: remoteAddrs,
+      };
       await this.#enter(state, identity, { join: remoteAddrs });
     });
   }

@@ -38,11 +38,18 @@ export interface JoinOptions {
   availability: Availability;
 }
 
+/** What a new node learns of its cluster. */
+export interface Joined {
+  identity: Identity;
+  /** UDP port of the cluster's overlay networks. */
+  dataPathPort: number;
+}
+
 /**
  * Makes this machine a node: fetches the root and compares it with the token, then has a fresh key certified.
  * Addresses are tried in turn until one answers; an answer that is a refusal ends it (`wrong_ca`, `wrong_token`).
  */
-export async function joinCluster(options: JoinOptions, clock: Clock = systemClock): Promise<Identity> {
+export async function joinCluster(options: JoinOptions, clock: Clock = systemClock): Promise<Joined> {
   const digest = pinnedDigest(options.token);
   if (options.remoteAddrs.length === 0) {
     throw new CreelError("invalid_parameter", { message: "at least one address of a manager is needed" });
@@ -56,7 +63,7 @@ export async function joinCluster(options: JoinOptions, clock: Clock = systemClo
   }
 }
 
-async function tryEach(options: JoinOptions, digest: string): Promise<Identity | CreelError> {
+async function tryEach(options: JoinOptions, digest: string): Promise<Joined | CreelError> {
   let last = new CreelError("no_leader");
   for (const addr of options.remoteAddrs) {
     try {
@@ -121,7 +128,7 @@ async function fetchRoot(addr: string, expected: string): Promise<string> {
   }
 }
 
-async function requestWithToken(addr: string, root: string, options: JoinOptions): Promise<Identity> {
+async function requestWithToken(addr: string, root: string, options: JoinOptions): Promise<Joined> {
   const { key, csr } = await newRequest();
   let at = addr;
   for (let step = 0; ; step++) {
@@ -132,7 +139,8 @@ async function requestWithToken(addr: string, root: string, options: JoinOptions
         token: options.token.trim(),
         availability: options.availability,
       };
-      return identityFrom(await calls(client, at).issue(request), key);
+      const reply = await calls(client, at).issue(request);
+      return { identity: identityFrom(reply, key), dataPathPort: reply.dataPathPort };
     } catch (error) {
       const leader = leaderOf(error);
       if (leader === undefined || step >= MAX_REDIRECTS) throw error;

@@ -78,7 +78,7 @@ export class CertificateAuthority {
 
   async #certify(nodeId: string, role: NodeRole, csr: Uint8Array): Promise<IssueReply> {
     const { replica, clock, random } = this.#options;
-    const { id: clusterId, spec } = replica.view().cluster();
+    const { id: clusterId, spec, dataPathPort } = replica.view().cluster();
     const root = this.#root();
     const keys = { certificate: text(root.certificate), key: text(root.key) };
     const life = spec?.nodeCertExpiry || DEFAULT_CERT_LIFE_MS;
@@ -90,6 +90,7 @@ export class CertificateAuthority {
       clusterId,
       certificate: Buffer.from(certificate),
       root: Buffer.from(root.certificate),
+      dataPathPort,
     };
   }
 }

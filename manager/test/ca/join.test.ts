@@ -41,9 +41,10 @@ describe("joining and trust", function () {
 
   it("gives each token's role, through any manager", async () => {
     const [follower] = cluster.followers();
-    const worker = await join(tokens().workerToken, [follower!.addr]);
+    const { identity: worker, dataPathPort } = await join(tokens().workerToken, [follower!.addr]);
     assert.equal(worker.role, NodeRole.NODE_ROLE_WORKER);
-    const manager = await join(tokens().managerToken, ["127.0.0.1:1", follower!.addr]);
+    assert.equal(dataPathPort, cluster.nodes[0]!.manager.view().cluster().dataPathPort);
+    const { identity: manager } = await join(tokens().managerToken, ["127.0.0.1:1", follower!.addr]);
     assert.equal(manager.role, NodeRole.NODE_ROLE_MANAGER);
     assert.notEqual(manager.nodeId, worker.nodeId);
     assert.equal(manager.clusterId, cluster.nodes[0]!.live.current().clusterId);
@@ -61,7 +62,7 @@ describe("joining and trust", function () {
     };
     await cluster.nodes[0]!.manager.control({ kind: { $case: "updateCluster", value } });
     await refused(join(old), "wrong_token");
-    assert.equal((await join(tokens().workerToken)).role, NodeRole.NODE_ROLE_WORKER);
+    assert.equal((await join(tokens().workerToken)).identity.role, NodeRole.NODE_ROLE_WORKER);
     const other = await newCluster({}, ports);
     await refused(join(other.cluster.rootCa!.workerToken), "wrong_ca");
     await refused(join("SWMTKN-1-nonsense"), "invalid_token");

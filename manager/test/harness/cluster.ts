@@ -108,11 +108,12 @@ export class TestCluster {
   async join(role: "manager" | "worker"): Promise<Identity> {
     const first = this.nodes.find((node) => node.running)!;
     const { workerToken, managerToken } = first.manager.view().cluster().rootCa!;
-    return await joinCluster({
+    const { identity } = await joinCluster({
       remoteAddrs: [first.addr],
       token: role === "manager" ? managerToken : workerToken,
       availability: 0,
     });
+    return identity;
   }
 
   async leader(): Promise<TestNode> {

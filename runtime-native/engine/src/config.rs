@@ -35,7 +35,7 @@ Usage: creel-engine [OPTIONS]
       --cgroup-parent PATH    the cgroup that holds those of containers (default /creel)
       --log-level LEVEL       error, warn, info, debug or trace (default info)
       --storage-driver NAME   overlay2 (default) or vfs
-      --data-path-addr IP     this node's address for overlay networks
+      --data-path-addr IP     this node's address for overlay networks (default: as told by Networks.SetDataPath)
       --data-path-port PORT   UDP port of overlay networks (default 4789)
       --pidfile PATH          where to write the process id
       --shim PATH             the program creel-shim (default: the one beside creel-engine)

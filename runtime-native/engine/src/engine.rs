@@ -18,7 +18,7 @@ use crate::error::{EngineError, ErrorCode, Result};
 use crate::events::Events;
 use crate::ids;
 use crate::images::Images;
-use crate::network::{Networks, blocking};
+use crate::network::{DataPath, Networks, blocking};
 use crate::volume::{Volumes, storage_error};
 
 /// One node's engine.
@@ -49,10 +49,17 @@ impl Engine {
                 .into();
         let images = Images::open(&config.data_root, storage.clone())?;
         let volumes = Arc::new(Volumes::open(&config.data_root)?);
+        let data_path = match config.data_path_addr {
+            Some(addr) => Some(DataPath {
+                addr,
+                port: config.data_path_port,
+            }),
+            None => DataPath::load(&config.data_root)?,
+        };
         let host_config = HostConfig {
             exec_root: config.exec_root.join("net"),
-            underlay: config.data_path_addr,
-            vxlan_port: config.data_path_port,
+            underlay: data_path.map(|d| d.addr),
+            vxlan_port: data_path.map_or(config.data_path_port, |d| d.port),
             resolvers: Vec::new(),
         };
         let opened =

@@ -194,3 +194,52 @@ async fn a_container_on_an_overlay_alone_has_a_way_out() {
         .await
         .unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_data_path_is_told_at_run_time_and_kept() {
+    let mut engine = TestEngine::start().await;
+    engine.kill();
+    engine.data_path = None;
+    engine.spawn().await;
+    let path = |addr: &str, port| proto::DataPath {
+        addr: addr.into(),
+        port,
+    };
+    for wrong in [path("", 0), path("0.0.0.0", 0), path("127.0.0.1", 70_000)] {
+        let refused = engine.networks().set_data_path(wrong).await.unwrap_err();
+        assert_code(&refused, "invalid_parameter");
+    }
+    engine
+        .networks()
+        .set_data_path(path("127.0.0.9", 0))
+        .await
+        .unwrap();
+    engine
+        .networks()
+        .set_data_path(path("127.0.0.1", 4790))
+        .await
+        .unwrap();
+    let overlay = |id: &str, vni| Network {
+        id: id.into(),
+        name: id.into(),
+        driver: "overlay".into(),
+        subnet: format!("10.{}.0.0/24", vni % 200),
+        vni,
+        ..Default::default()
+    };
+    engine.networks().create(overlay("first", 4097)).await.unwrap();
+    let again = engine.networks().set_data_path(path("127.0.0.1", 4790)).await;
+    assert!(again.is_ok(), "the same is no change: {again:?}");
+    for other in [path("127.0.0.2", 4790), path("127.0.0.1", 4789)] {
+        let refused = engine.networks().set_data_path(other).await.unwrap_err();
+        assert_code(&refused, "network_in_use");
+    }
+    // Neither a crash nor a boot makes it forget.
+    engine.kill();
+    engine.spawn().await;
+    engine.reboot(false).await;
+    let same = engine.networks().set_data_path(path("127.0.0.1", 4790)).await;
+    assert!(same.is_ok(), "{same:?}");
+    let refused = engine.networks().set_data_path(path("127.0.0.1", 4789)).await;
+    assert_code(&refused.unwrap_err(), "network_in_use");
+}

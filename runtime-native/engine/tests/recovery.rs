@@ -91,6 +91,120 @@ async fn a_shutdown_leaves_containers_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn open_streams_do_not_hold_up_the_end() {
+    let mut engine = TestEngine::start().await;
+    engine.create("steady", spec(&["sleep", "600"])).await.unwrap();
+    engine.start_container("steady").await.unwrap();
+    let request = proto::EventsRequest::default();
+    let mut events = engine.engine().events(request).await.unwrap().into_inner();
+    let wait = proto::WaitRequest {
+        id: "steady".into(),
+        condition: String::new(),
+    };
+    let mut wait = engine.containers().wait(wait).await.unwrap().into_inner();
+    assert!(wait.message().await.unwrap().is_some(), "the wait is in place");
+    engine.engine().shutdown(proto::ShutdownRequest {}).await.unwrap();
+    let ended = async {
+        while let Ok(Some(_)) = events.message().await {}
+        while let Ok(Some(_)) = wait.message().await {}
+    };
+    tokio::time::timeout(LIMIT, ended).await.expect("the streams end");
+    let began = std::time::Instant::now();
+    assert!(engine.wait());
+    println!("the engine ended {:?} after its streams", began.elapsed());
+    engine.spawn().await;
+    engine.stop("steady", 10).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_reboot_policies_say_what_runs_again() {
+    for exec_root_stays in [false, true] {
+        let mut engine = TestEngine::start().await;
+        let with = |policy: &str, words: &[&str]| ContainerSpec {
+            restart: Some(RestartPolicy {
+                name: policy.into(),
+                max_retries: 0,
+            }),
+            ..spec(words)
+        };
+        let served = ContainerSpec {
+            ports: vec![PortBinding {
+                host_port: 8080,
+                container_port: 80,
+                ..Default::default()
+            }],
+            ..with("always", &["serve", "80"])
+        };
+        let forever = ["sleep", "600"];
+        let all = [
+            ("web", served),
+            ("unless", with("unless-stopped", &forever)),
+            ("failing", with("on-failure", &forever)),
+            ("plain", with("no", &forever)),
+            ("stopped-always", with("always", &forever)),
+            ("stopped-unless", with("unless-stopped", &forever)),
+            ("stopped-failing", with("on-failure", &forever)),
+            ("done", with("on-failure", &["exit", "0"])),
+        ];
+        for (name, spec) in all {
+            engine.create(name, spec).await.unwrap();
+            engine.start_container(name).await.unwrap();
+        }
+        engine
+            .create("never-started", with("always", &forever))
+            .await
+            .unwrap();
+        let kept = ContainerSpec {
+            auto_remove: true,
+            ..spec(&forever)
+        };
+        engine.create("gone", kept).await.unwrap();
+        engine.start_container("gone").await.unwrap();
+        for name in ["stopped-always", "stopped-unless", "stopped-failing"] {
+            engine.stop(name, 0).await.unwrap();
+        }
+        until("it is done", || async { engine.status("done").await == "exited" }).await;
+        engine.reboot(exec_root_stays).await;
+        for name in ["web", "unless", "failing", "stopped-always"] {
+            until("it runs again", || async {
+                engine.status(name).await == "running"
+            })
+            .await;
+        }
+        engine.printed("web", "listening").await;
+        until("its port is published again", || async {
+            engine.in_network(|| fetch("127.0.0.1:8080")).is_ok()
+        })
+        .await;
+        let plain = engine.inspect("plain").await.unwrap().state.unwrap();
+        assert_eq!((plain.status.as_str(), plain.exit_code), ("exited", 255));
+        for name in ["stopped-unless", "stopped-failing", "done"] {
+            assert_eq!(engine.status(name).await, "exited", "{name}");
+        }
+        assert_eq!(engine.status("never-started").await, "created");
+        until("the auto-removed one goes", || async {
+            engine.inspect("gone").await.is_err()
+        })
+        .await;
+        for name in [
+            "web",
+            "unless",
+            "failing",
+            "plain",
+            "stopped-always",
+            "stopped-unless",
+            "stopped-failing",
+            "done",
+            "never-started",
+        ] {
+            engine.remove(name).await.unwrap();
+        }
+        engine.settled().await;
+        assert_eq!(engine.leftovers(), Vec::<String>::new());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn restart_policies_and_timeouts() {
     let engine = TestEngine::start().await;
     let policy = |name: &str, max_retries| {

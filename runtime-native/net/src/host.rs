@@ -71,10 +71,11 @@ impl Host {
         self.state().create_overlay(spec)
     }
 
-    /// Says which of this node's addresses other nodes reach its overlay networks by. It cannot change
-    /// while there are any. Without it, the first overlay takes the address of the default route's link.
-    pub fn set_data_path(&self, address: Ipv4Addr) -> Result<()> {
-        self.state().set_data_path(address)
+    /// Says which of this node's addresses other nodes reach its overlay networks by, and at which UDP port (0: the
+    /// usual 4789). It cannot change while there are any. Without it, the first overlay takes the address of the
+    /// default route's link.
+    pub fn set_data_path(&self, address: Ipv4Addr, port: u16) -> Result<()> {
+        self.state().set_data_path(address, port)
     }
 
     /// The ids of all networks.

@@ -39,11 +39,6 @@ impl State {
     pub(crate) fn open(config: HostConfig, netns: Netns, dns: Dns) -> Result<Self> {
         let memory = Memory::open(&config.exec_root)?;
         sysctl::write(&netns, &[("ipv4/ip_forward".into(), "1")])?;
-        let port = if config.vxlan_port == 0 {
-            VXLAN_PORT
-        } else {
-            config.vxlan_port
-        };
         let mut state = Self {
             links: Links::open(&netns)?,
             table: HostTable::new(netns.run(Nft::open_here)??),
@@ -53,7 +48,7 @@ impl State {
             dns,
             forgetter: Forgetter::start()?,
             underlay: None,
-            vxlan_port: port,
+            vxlan_port: port_or_usual(config.vxlan_port),
             networks: BTreeMap::new(),
             sandboxes: BTreeMap::new(),
         };
@@ -103,12 +98,13 @@ impl State {
             let text = "this node has no default route, so its data-path address must be given";
             return Err(Error::new(Kind::Invalid, text));
         };
-        self.set_data_path(address)?;
+        self.set_data_path(address, self.vxlan_port)?;
         Ok(address)
     }
 
-    pub(crate) fn set_data_path(&mut self, address: Ipv4Addr) -> Result<()> {
-        if self.underlay == Some(address) {
+    pub(crate) fn set_data_path(&mut self, address: Ipv4Addr, port: u16) -> Result<()> {
+        let port = port_or_usual(port);
+        if self.underlay == Some(address) && self.vxlan_port == port {
             return Ok(());
         }
         if let Some(network) = self
@@ -117,13 +113,14 @@ impl State {
             .find(|n| matches!(n.body, Body::Overlay(_)))
         {
             let text = format!(
-                "the data-path address cannot change while overlay network {} is here",
+                "the data path cannot change while overlay network {} is here",
                 network.picture.spec.id()
             );
             return Err(Error::new(Kind::InUse, text));
         }
         self.memory.save("node", "data-path", &address)?;
         self.underlay = Some(address);
+        self.vxlan_port = port;
         Ok(())
     }
 
@@ -340,6 +337,10 @@ pub(crate) fn short_id(parts: &[&str]) -> String {
         (h ^ u64::from(b)).wrapping_mul(0x100_0000_01b3)
     });
     format!("{hash:016x}")
+}
+
+fn port_or_usual(port: u16) -> u16 {
+    if port == 0 { VXLAN_PORT } else { port }
 }
 
 fn checked_id(id: &str) -> Result<&str> {

@@ -108,7 +108,7 @@ impl Engine {
             copied?;
         }
         container.dir.save_state(&container.state())?;
-        container.dir.save_definition(&definition)
+        container.dir.create_definition(&definition)
     }
 
     /// The networks a container gets, checked.

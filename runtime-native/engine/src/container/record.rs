@@ -10,6 +10,7 @@ use crate::error::{EngineError, Result};
 use crate::proto::{BoundPort, ContainerSpec, Endpoint, Healthcheck, Mount, NetworkAttachment};
 
 const FORMAT: u32 = 1;
+const DEFINITION: &str = "container.json";
 
 /// What a container is. Only a new name changes it after its creation.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -131,9 +132,20 @@ impl ContainerDir {
         self.0.join(name)
     }
 
-    /// Writes the definition so that it outlives a power cut.
+    /// Writes the first definition so that it outlives a power cut. There is nothing to replace, so one wait for the disk
+    /// is enough.
+    pub fn create_definition(&self, definition: &Definition) -> Result<()> {
+        let path = self.file(DEFINITION);
+        let text = serde_json::to_vec(definition)
+            .map_err(|e| EngineError::internal(format!("encode {DEFINITION}: {e}")))?;
+        fs::File::create_new(&path)
+            .and_then(|mut file| std::io::Write::write_all(&mut file, &text).and_then(|()| file.sync_all()))
+            .map_err(|e| EngineError::io(format_args!("write {}", path.display()), e))
+    }
+
+    /// Replaces the definition so that it outlives a power cut.
     pub fn save_definition(&self, definition: &Definition) -> Result<()> {
-        self.save("container.json", definition, true)
+        self.save(DEFINITION, definition, true)
     }
 
     /// Writes the state, to outlive the engine. After a power cut nothing runs anyway.
@@ -149,7 +161,7 @@ impl ContainerDir {
 
     /// Reads both records; `None` for a container whose creation was never finished.
     pub fn load(&self) -> Result<Option<(Definition, State)>> {
-        let Some(definition) = read::<Definition>(&self.file("container.json"))? else {
+        let Some(definition) = read::<Definition>(&self.file(DEFINITION))? else {
             return Ok(None);
         };
         if definition.format > FORMAT {
@@ -174,6 +186,8 @@ fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
     match fs::read(path) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(EngineError::io(format_args!("read {}", path.display()), e)),
+        // It was begun and never written.
+        Ok(bytes) if bytes.is_empty() => Ok(None),
         Ok(bytes) => serde_json::from_slice(&bytes)
             .map(Some)
             .map_err(|e| EngineError::internal(format!("{} is damaged: {e}", path.display()))),

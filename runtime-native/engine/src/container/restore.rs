@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use creel_shim::client::{Shim, ShimError};
 
-use super::exit::lost;
-use super::record::{ContainerDir, Status};
+use super::exit::{lost, wants_restart};
+use super::record::{ContainerDir, State, Status};
 use super::{Container, files};
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};
 use crate::network::blocking;
+use crate::proto::RestartPolicy;
 use crate::volume::storage_error;
 
 /// What a process that the engine lost with the machine ended with.
@@ -131,12 +132,7 @@ impl Engine {
                 self.adopt_for_tear_down(&container).await;
                 self.tear_down(&container).await;
                 let policy = container.definition().spec.restart.clone().unwrap_or_default();
-                let was_up = state.started_nanos != 0;
-                if was_up
-                    && policy.name == "always"
-                    && state.status == Status::Exited
-                    && state.manually_stopped
-                {
+                if restarts_with_the_engine(&policy, &state) {
                     let _ = container.update(|s| s.status = Status::Restarting);
                     self.restart_after(container, Duration::ZERO);
                 } else if container.definition().spec.auto_remove && state.status == Status::Exited {
@@ -192,4 +188,10 @@ impl Engine {
         self.containers.remove(&container.id);
         Ok(())
     }
+}
+
+/// Docker's rules for what starts again with the engine: `always` also where a person stopped it.
+fn restarts_with_the_engine(policy: &RestartPolicy, state: &State) -> bool {
+    let was_up = state.started_nanos != 0 && state.status == Status::Exited;
+    was_up && (policy.name == "always" || wants_restart(policy, state, state.exit_code))
 }

@@ -45,4 +45,14 @@ impl networks_server::Networks for Door {
         self.0.networks.apply(request.into_inner()).await?;
         empty()
     }
+
+    async fn set_data_path(&self, request: Request<proto::DataPath>) -> Reply<proto::Empty> {
+        let engine = &self.0;
+        let data_root = &engine.config.data_root;
+        engine
+            .networks
+            .set_data_path(data_root, &request.into_inner())
+            .await?;
+        empty()
+    }
 }

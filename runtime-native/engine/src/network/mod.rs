@@ -2,6 +2,7 @@
 
 mod apply;
 mod attach;
+mod data_path;
 pub mod ipam;
 mod reaper;
 mod store;
@@ -18,6 +19,7 @@ use crate::error::{EngineError, ErrorCode, Result};
 use crate::ids;
 use crate::proto::Network;
 pub use attach::{Attachment, Wish, addresses};
+pub use data_path::DataPath;
 use ipam::{Pool, free_subnet, parse_subnet};
 use reaper::Reaper;
 

@@ -32,6 +32,8 @@ pub struct TestEngine {
     /// Holds the namespaces while an engine is killed and started again.
     keeper: Child,
     channel: Option<Channel>,
+    /// What `--data-path-addr` says.
+    pub data_path: Option<String>,
 }
 
 impl TestEngine {
@@ -42,17 +44,13 @@ impl TestEngine {
             .tempdir()
             .unwrap();
         let name = dir.path().file_name().unwrap().to_string_lossy().into_owned();
-        let mut keeper = Command::new("sleep");
-        keeper.arg("infinity");
-        // SAFETY: only system calls, between fork and exec.
-        unsafe { keeper.pre_exec(own_namespaces) };
-        let keeper = keeper.spawn().unwrap();
         let mut engine = Self {
             dir,
             cgroup: format!("/{name}"),
             child: None,
-            keeper,
+            keeper: keeper(),
             channel: None,
+            data_path: Some("127.0.0.1".into()),
         };
         engine.spawn().await;
         engine.import(&[]).await;
@@ -70,12 +68,13 @@ impl TestEngine {
             .arg(self.dir.path().join("exec"))
             .arg("--cgroup-parent")
             .arg(&self.cgroup)
-            .arg("--data-path-addr")
-            .arg("127.0.0.1")
             .arg("--shim")
             .arg(shim())
             .arg("--log-level")
             .arg(std::env::var("CREEL_TEST_LOG").unwrap_or("warn".into()));
+        if let Some(address) = &self.data_path {
+            command.args(["--data-path-addr", address]);
+        }
         // SAFETY: only system calls, between fork and exec.
         unsafe { command.pre_exec(move || join_namespaces(keeper)) };
         self.child = Some(command.spawn().unwrap());
@@ -110,6 +109,33 @@ impl TestEngine {
             let _ = child.wait();
         }
         self.channel = None;
+    }
+
+    /// What a power cut and a boot do to the engine and its containers: no process, mount or interface is left, and
+    /// of the folders only the data root, unless the exec root is not on a tmpfs.
+    pub async fn reboot(&mut self, exec_root_stays: bool) {
+        self.kill();
+        self.end_containers();
+        let _ = self.keeper.kill();
+        let _ = self.keeper.wait();
+        if !exec_root_stays {
+            std::fs::remove_dir_all(self.dir.path().join("exec")).unwrap();
+        }
+        self.keeper = keeper();
+        self.spawn().await;
+    }
+
+    fn end_containers(&self) {
+        for cgroup in self.cgroups() {
+            let name = cgroup.file_name().unwrap().to_string_lossy().into_owned();
+            let cgroup = creel_runtime::cgroup::Cgroup::new(&format!("{}/{name}", self.cgroup));
+            for shim in cgroup.pids().into_iter().filter_map(shim_of) {
+                // SAFETY: plain kill.
+                unsafe { libc::kill(shim, libc::SIGKILL) };
+            }
+            let _ = cgroup.kill_and_remove();
+        }
+        let _ = creel_runtime::cgroup::Cgroup::new(&self.cgroup).kill_and_remove();
     }
 
     pub fn pid(&self) -> u32 {
@@ -346,11 +372,7 @@ impl Drop for TestEngine {
     fn drop(&mut self) {
         self.kill();
         // Shims and containers outlive the engine: what is left of them is found by their cgroups.
-        for cgroup in self.cgroups() {
-            let name = cgroup.file_name().unwrap().to_string_lossy().into_owned();
-            let _ = creel_runtime::cgroup::Cgroup::new(&format!("{}/{name}", self.cgroup)).kill_and_remove();
-        }
-        let _ = creel_runtime::cgroup::Cgroup::new(&self.cgroup).kill_and_remove();
+        self.end_containers();
         let _ = self.keeper.kill();
         let _ = self.keeper.wait();
     }
@@ -362,6 +384,24 @@ fn check(code: libc::c_int) -> std::io::Result<()> {
     } else {
         Ok(())
     }
+}
+
+/// The parent of a container's process, while that is its shim.
+fn shim_of(pid: i32) -> Option<i32> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let parent = status.lines().find_map(|line| line.strip_prefix("PPid:"))?;
+    let parent: i32 = parent.trim().parse().ok()?;
+    let command = std::fs::read_to_string(format!("/proc/{parent}/cmdline")).ok()?;
+    command.contains("creel-shim").then_some(parent)
+}
+
+/// A process that holds namespaces for engines to join.
+fn keeper() -> Child {
+    let mut keeper = Command::new("sleep");
+    keeper.arg("infinity");
+    // SAFETY: only system calls, between fork and exec.
+    unsafe { keeper.pre_exec(own_namespaces) };
+    keeper.spawn().unwrap()
 }
 
 fn own_namespaces() -> std::io::Result<()> {

@@ -57,6 +57,8 @@ export interface IssueReply {
   /** PEM */
   root: Buffer;
   clusterId: string;
+  /** of the cluster's overlay networks */
+  dataPathPort: number;
 }
 
 export interface JoinRequest {
@@ -305,7 +307,7 @@ export const IssueRequest: MessageFns<IssueRequest> = {
 };
 
 function createBaseIssueReply(): IssueReply {
-  return { nodeId: "", role: 0, certificate: Buffer.alloc(0), root: Buffer.alloc(0), clusterId: "" };
+  return { nodeId: "", role: 0, certificate: Buffer.alloc(0), root: Buffer.alloc(0), clusterId: "", dataPathPort: 0 };
 }
 
 export const IssueReply: MessageFns<IssueReply> = {
@@ -324,6 +326,9 @@ export const IssueReply: MessageFns<IssueReply> = {
     }
     if (message.clusterId !== "") {
       writer.uint32(42).string(message.clusterId);
+    }
+    if (message.dataPathPort !== 0) {
+      writer.uint32(48).uint32(message.dataPathPort);
     }
     return writer;
   },
@@ -381,6 +386,14 @@ export const IssueReply: MessageFns<IssueReply> = {
             message.clusterId = reader.string();
             continue;
           }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.dataPathPort = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -408,6 +421,11 @@ export const IssueReply: MessageFns<IssueReply> = {
         : isSet(object.cluster_id)
         ? globalThis.String(object.cluster_id)
         : "",
+      dataPathPort: isSet(object.dataPathPort)
+        ? globalThis.Number(object.dataPathPort)
+        : isSet(object.data_path_port)
+        ? globalThis.Number(object.data_path_port)
+        : 0,
     };
   },
 
@@ -428,6 +446,9 @@ export const IssueReply: MessageFns<IssueReply> = {
     if (message.clusterId !== "") {
       obj.clusterId = message.clusterId;
     }
+    if (message.dataPathPort !== 0) {
+      obj.dataPathPort = Math.round(message.dataPathPort);
+    }
     return obj;
   },
 
@@ -441,6 +462,7 @@ export const IssueReply: MessageFns<IssueReply> = {
     message.certificate = object.certificate ?? Buffer.alloc(0);
     message.root = object.root ?? Buffer.alloc(0);
     message.clusterId = object.clusterId ?? "";
+    message.dataPathPort = object.dataPathPort ?? 0;
     return message;
   },
 };

@@ -49,6 +49,7 @@ import {
 import {
   ApplyRequest,
   ConnectRequest,
+  DataPath,
   DisconnectRequest,
   ListNetworksReply,
   ListNetworksRequest,
@@ -5281,6 +5282,16 @@ export const NetworksService = {
     responseSerialize: (value: Empty): Buffer => Buffer.from(Empty.encode(value).finish()),
     responseDeserialize: (value: Buffer): Empty => Empty.decode(value),
   },
+  /** Kept across restarts. Refused (`network_in_use`) where it changes while overlay networks are here. */
+  setDataPath: {
+    path: "/creel.engine.v1.Networks/SetDataPath" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: DataPath): Buffer => Buffer.from(DataPath.encode(value).finish()),
+    requestDeserialize: (value: Buffer): DataPath => DataPath.decode(value),
+    responseSerialize: (value: Empty): Buffer => Buffer.from(Empty.encode(value).finish()),
+    responseDeserialize: (value: Buffer): Empty => Empty.decode(value),
+  },
 } as const;
 
 export interface NetworksServer extends UntypedServiceImplementation {
@@ -5292,6 +5303,8 @@ export interface NetworksServer extends UntypedServiceImplementation {
   disconnect: handleUnaryCall<DisconnectRequest, Empty>;
   /** The only writer of balancing, names of services and overlay peers: the agent, from its assignments. */
   apply: handleUnaryCall<ApplyRequest, Empty>;
+  /** Kept across restarts. Refused (`network_in_use`) where it changes while overlay networks are here. */
+  setDataPath: handleUnaryCall<DataPath, Empty>;
 }
 
 export interface NetworksClient extends Client {
@@ -5382,6 +5395,19 @@ export interface NetworksClient extends Client {
   ): ClientUnaryCall;
   apply(
     request: ApplyRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: Empty) => void,
+  ): ClientUnaryCall;
+  /** Kept across restarts. Refused (`network_in_use`) where it changes while overlay networks are here. */
+  setDataPath(request: DataPath, callback: (error: ServiceError | null, response: Empty) => void): ClientUnaryCall;
+  setDataPath(
+    request: DataPath,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: Empty) => void,
+  ): ClientUnaryCall;
+  setDataPath(
+    request: DataPath,
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: Empty) => void,

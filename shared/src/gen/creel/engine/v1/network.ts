@@ -87,6 +87,14 @@ export interface DisconnectRequest {
   force: boolean;
 }
 
+/** How overlay networks reach this node; the agent says it, once it knows. */
+export interface DataPath {
+  /** IPv4, one of the node's own */
+  addr: string;
+  /** UDP, the same on all nodes; 0: 4789 */
+  port: number;
+}
+
 /** Where an overlay address lives. `node` peers are the ingress addresses of whole nodes. */
 export interface Peer {
   /** IPv4 on the overlay */
@@ -1193,6 +1201,91 @@ export const DisconnectRequest: MessageFns<DisconnectRequest> = {
     message.network = object.network ?? "";
     message.containerId = object.containerId ?? "";
     message.force = object.force ?? false;
+    return message;
+  },
+};
+
+function createBaseDataPath(): DataPath {
+  return { addr: "", port: 0 };
+}
+
+export const DataPath: MessageFns<DataPath> = {
+  encode(message: DataPath, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.addr !== "") {
+      writer.uint32(10).string(message.addr);
+    }
+    if (message.port !== 0) {
+      writer.uint32(16).uint32(message.port);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DataPath {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDataPath();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.addr = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.port = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): DataPath {
+    return {
+      addr: isSet(object.addr) ? globalThis.String(object.addr) : "",
+      port: isSet(object.port) ? globalThis.Number(object.port) : 0,
+    };
+  },
+
+  toJSON(message: DataPath): unknown {
+    const obj: any = {};
+    if (message.addr !== "") {
+      obj.addr = message.addr;
+    }
+    if (message.port !== 0) {
+      obj.port = Math.round(message.port);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<DataPath>): DataPath {
+    return DataPath.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DataPath>): DataPath {
+    const message = createBaseDataPath();
+    message.addr = object.addr ?? "";
+    message.port = object.port ?? 0;
     return message;
   },
 };
