@@ -1,4 +1,5 @@
 import { writeSync } from "node:fs";
+import { flushCompileCache } from "node:module";
 import { CreelError, createLogger, messageOf, setLogLevel } from "@creel/shared";
 import { type DaemonConfig, Exit, readConfig } from "./config.ts";
 import type { Daemon } from "./daemon.ts";
@@ -50,6 +51,11 @@ setInterval(() => {}, 2 ** 30);
 // what is wrong with the arguments is said before all the rest is loaded
 const starting: Promise<Daemon> = import("./daemon.ts").then(({ startDaemon }) =>
   startDaemon(config, logger),
+);
+// for the next start, which may follow a kill
+starting.then(
+  () => flushCompileCache(),
+  () => {},
 );
 let stopping = false;
 for (const signal of ["SIGTERM", "SIGINT"] as const) {
