@@ -8,6 +8,7 @@ import {
   nodeState,
   nodesBy,
   note,
+  pidOf,
   processIds,
   runningTasks,
   seconds,
@@ -197,6 +198,30 @@ describe("nodes are lost, cut off and come back", function () {
       `${REPLICAS}`,
     );
     for (const node of ALL) await until(`${node} sees it`, () => right(node, via));
+    await assertNoStrays(lab);
+  });
+
+  it("the leader's daemon stands still for 6 s: another leads, and afterwards it follows", async () => {
+    const { lab } = fixture;
+    const still = (await leader(lab, "node1"))!;
+    const [via] = ["node1", "node2", "node3"].filter((name) => name !== still) as [string];
+    const pid = String(pidOf(lab, still, "creeld"));
+    const begun = performance.now();
+    lab.exec(still, ["kill", "-STOP", pid]);
+    await until("another leader", async () => {
+      const now = await leader(lab, via);
+      return now !== undefined && now !== still;
+    });
+    note(`another leader after ${seconds(performance.now() - begun)}`);
+    await scale(REPLICAS + 1, via);
+    await delay(6000 - (performance.now() - begun));
+    lab.exec(still, ["kill", "-CONT", pid]);
+    const woken = performance.now();
+    await nodeState(lab, via, still, "ready");
+    await scale(REPLICAS, still);
+    await until("clients", async () => (await tasks("client", via)).length === 4);
+    for (const node of ALL) await until(`${node} sees it`, () => right(node, via));
+    note(`right again ${seconds(performance.now() - woken)} after it went on`);
     await assertNoStrays(lab);
   });
 
