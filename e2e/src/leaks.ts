@@ -12,6 +12,21 @@ export interface Traces {
   id: string;
   /** Inodes of its hosts' namespaces. */
   namespaces: Set<string>;
+  /** When this was taken, in ticks since the machine's start: what began later is another's. Absent: all is looked at. */
+  taken?: number;
+}
+
+/** Of the kernel's times for user space. */
+const TICKS_A_SECOND = 100;
+
+/** When a process began, in ticks since the machine's start. */
+function beginOf(pid: string): number {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    return Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19]);
+  } catch {
+    return 0;
+  }
 }
 
 function link(path: string): string | undefined {
@@ -28,10 +43,11 @@ export function tracesOf(lab: Lab): Traces {
     .filter((node) => node.pid !== 0)
     .flatMap((node) => KINDS.map((kind) => link(`/proc/${node.pid}/ns/${kind}`)))
     .filter((name) => name !== undefined);
-  return { dir: lab.dir, id: lab.cgroup.replace("creel-", ""), namespaces: new Set(namespaces) };
+  const taken = Number.parseFloat(readFileSync("/proc/uptime", "utf8")) * TICKS_A_SECOND;
+  return { dir: lab.dir, id: lab.cgroup.replace("creel-", ""), namespaces: new Set(namespaces), taken };
 }
 
-function processes({ dir, id, namespaces }: Traces): string[] {
+function processes({ dir, id, namespaces, taken = Number.POSITIVE_INFINITY }: Traces): string[] {
   const found: string[] = [];
   for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
     let command = "";
@@ -40,7 +56,9 @@ function processes({ dir, id, namespaces }: Traces): string[] {
     } catch {
       continue;
     }
-    const inside = KINDS.some((kind) => namespaces.has(link(`/proc/${pid}/ns/${kind}`) ?? ""));
+    // the kernel gives a namespace's number to another lab's as soon as the first is gone
+    const inside =
+      beginOf(pid) <= taken && KINDS.some((kind) => namespaces.has(link(`/proc/${pid}/ns/${kind}`) ?? ""));
     const named = command.includes(`${dir}/`) || command.includes(id);
     if (inside || named) found.push(`process ${pid}: ${command || "(zombie)"}`);
   }
