@@ -15,6 +15,7 @@ const HEADERS_TIME = 15_000;
 /** How often connections are looked through for those whose time is over. */
 const LOOK_TIME = 5_000;
 const KEEP_ALIVE = 90_000;
+const PROBE_TIME = 30_000;
 const MAX_CONNECTIONS = 8192;
 /** A longer path is cut in the log. */
 export const MAX_LOGGED_PATH = 512;
@@ -59,6 +60,9 @@ export async function createApi(context: ApiContext): Promise<Api> {
         connectionsCheckingInterval: LOOK_TIME,
         requestTimeout: 0,
         keepAliveTimeout: KEEP_ALIVE,
+        // a peer that is gone without a word is noticed, also while a stream to it is silent
+        keepAlive: true,
+        keepAliveInitialDelay: PROBE_TIME,
         shouldUpgradeCallback: mayUpgrade,
       };
       const server = tls ? createTlsServer({ ...tls, ...limits }, listener) : createServer(limits, listener);
@@ -111,13 +115,14 @@ function addRequestLog(app: FastifyInstance, { logger, metrics }: ApiContext): v
   // without the query: it may hold what only the client and the daemon should know
   const pathOf = (url: string) => url.split("?")[0]!.slice(0, MAX_LOGGED_PATH);
   app.addHook("onRequest", (request, reply, done) => {
+    const begun = performance.now();
     let told = false;
     const tell = () => {
       if (told) return;
       told = true;
       const { method, id } = request;
       const route = request.routeOptions.url ?? "unknown";
-      const ms = reply.elapsedTime;
+      const ms = performance.now() - begun;
       const status = reply.raw.headersSent ? reply.raw.statusCode : 0;
       metrics.request(method, route, status, ms / 1000);
       logger.debug({ request: id, method, path: pathOf(request.url), status, ms: Math.round(ms) }, "request");

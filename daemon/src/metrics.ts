@@ -179,7 +179,7 @@ export class Metrics implements MetricsPort {
       const manager = this.#sources.manager();
       // a worker does not say 0 of what it cannot know
       if (manager) read(gauge, manager);
-      else gauge.remove();
+      else if (labelNames.length === 0) gauge.remove();
     });
   }
 

@@ -88,6 +88,10 @@ describe("a cluster in operation", function () {
       text,
       /creel_api_request_seconds_count\{method="POST",route="\/services\/create",status="201"\} 1/,
     );
+    const sum = /^creel_api_request_seconds_sum\{method="POST",route="\/services\/create".*\} (\S+)$/m.exec(
+      text,
+    );
+    assert.ok(Number(sum?.[1]) > 0);
     const { status } = await fetch(`http://${fixture.lab.node("node1").address}:9323/info`);
     assert.equal(status, 404);
   });
