@@ -2,7 +2,12 @@ import { randomBytes } from "node:crypto";
 import { createServer, type RequestListener, type Server } from "node:http";
 import { createServer as createTlsServer, type ServerOptions as TlsOptions } from "node:https";
 import { CreelError, isCreelError, messageOf } from "@creel/shared";
-import Fastify, { type FastifyError, type FastifyInstance, type FastifyReply } from "fastify";
+import Fastify, {
+  type FastifyError,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+} from "fastify";
 import type { ApiContext } from "./context.ts";
 import { parseJsonBodies } from "./http/body.ts";
 import { findDockerRoute } from "./http/docker-routes.ts";
@@ -99,7 +104,9 @@ function addHeaders(app: FastifyInstance, context: ApiContext): void {
     reply.header("x-request-id", request.id);
     try {
       checkVersion(versionOf(request.raw));
-      done();
+      // before the body: it may be an archive, and nobody is there to read it
+      if (request.is404) sendNotFound(request, reply);
+      else done();
     } catch (error) {
       done(error as Error);
     }
@@ -160,16 +167,16 @@ function addErrors(app: FastifyInstance, context: ApiContext): void {
     }
     sendError(reply, own);
   });
-  app.setNotFoundHandler((request, reply) => {
-    const path = request.url.split("?")[0]!;
-    const route = findDockerRoute(request.method, path);
-    sendError(
-      reply,
-      route
-        ? new CreelError("route_not_implemented", { method: request.method, route })
-        : new CreelError("page_not_found"),
-    );
-  });
+  app.setNotFoundHandler(sendNotFound);
+}
+
+/** Docker's routes that are not here by their name, all else as no page. */
+function sendNotFound({ method, url }: FastifyRequest, reply: FastifyReply): void {
+  const route = findDockerRoute(method, url.split("?")[0]!);
+  sendError(
+    reply,
+    route ? new CreelError("route_not_implemented", { method, route }) : new CreelError("page_not_found"),
+  );
 }
 
 /** The registry's error for anything that a route throws. */

@@ -47,6 +47,15 @@ describe("the API's front door", function () {
     const plugin = await api.call("GET", "/plugins/vendor/name:1/json");
     assert.deepEqual([plugin.status, plugin.json().message], [404, 'plugin "vendor/name:1" not found']);
     assert.equal((await api.call("POST", "/secrets/create", "{}")).status, 501);
+    // bodies that are no JSON make no other answer of it
+    const archive = Buffer.alloc(12 << 20, 7);
+    const build = await api.call("POST", "/v1.45/build?t=x", archive);
+    assert.deepEqual(
+      [build.status, build.json().message],
+      [501, "POST /build is not implemented by this version of Creel"],
+    );
+    assert.equal((await api.call("PUT", "/containers/x/archive?path=/", archive)).status, 501);
+    assert.equal((await api.call("POST", "/nowhere", archive)).status, 404);
   });
 
   it("has an answer of its own for every route of Docker's, and never another's", async () => {

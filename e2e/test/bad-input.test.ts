@@ -78,6 +78,9 @@ describe("bad input", function () {
     assert.equal(missing.status, 501);
     assert.match(missing.message, /^POST \/build is not implemented by this version of Creel/);
     assert.equal((await call("GET", "/v1.51/images/%zz/json")).status, 400);
+    const build = await docker(fixture.lab).run(["build", "-"], { input: "FROM scratch\n".repeat(50_000) });
+    assert.notEqual(build.code, 0);
+    assert.match(build.stderr, /POST \/build is not implemented by this version of Creel/);
   });
 
   it("a JSON body of 100 MB", async () => {
