@@ -104,6 +104,8 @@ function installPackages(): void {
     { program: "runc", packages: ["runc"] },
     { program: "skopeo", packages: ["skopeo"] },
     { program: "umoci", packages: ["umoci"] },
+    { program: "mmdebstrap", packages: ["mmdebstrap"] },
+    { program: "qemu-system-x86_64", packages: ["qemu-system-x86"] },
   ];
   const path = (process.env.PATH ?? "").split(":");
   const missing = wanted.filter(({ program }) => !path.some((dir) => existsSync(join(dir, program))));

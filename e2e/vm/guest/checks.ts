@@ -1,0 +1,13 @@
+import { containerChecks } from "./containers.ts";
+import { serviceChecks } from "./service.ts";
+import { systemdChecks } from "./systemd.ts";
+import type { Check } from "./tools.ts";
+
+/** All of them, in the order they are made: each finds what those before it left. */
+export const checks: Check[] = [
+  ...systemdChecks.install,
+  ...containerChecks,
+  ...serviceChecks,
+  ...systemdChecks.restarts,
+  ...systemdChecks.end,
+];

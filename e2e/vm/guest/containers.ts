@@ -1,0 +1,180 @@
+import assert from "node:assert/strict";
+import { existsSync, readFileSync, statSync } from "node:fs";
+import { type Check, cgroupFile, cgroupOf, docker, get, inspect, run, until } from "./tools.ts";
+
+const IMAGES = "/opt/creel/guest";
+const LIMITS = [
+  "--memory",
+  "64m",
+  "--cpus",
+  "0.5",
+  "--pids-limit",
+  "20",
+  "--cpu-shares",
+  "512",
+  "--cpuset-cpus",
+  "0",
+];
+
+/** Runs a shell line in a new container, to its end. */
+const sh = (line: string, ...flags: string[]) =>
+  run("docker", "run", "--rm", ...flags, "busybox", "sh", "-c", line);
+
+async function shOk(line: string, ...flags: string[]): Promise<string> {
+  const { code, stdout, stderr } = await sh(line, ...flags);
+  assert.equal(code, 0, `${line}: exit ${code}: ${stdout}${stderr}`);
+  return stdout;
+}
+
+/** Major and minor number of a disk of this machine. */
+function diskNumbers(path: string): { major: number; minor: number } {
+  const { rdev } = statSync(path);
+  return { major: (rdev >> 8) & 0xfff, minor: rdev & 0xff };
+}
+
+async function frozen(name: string): Promise<string> {
+  return /frozen (\d)/.exec(await cgroupFile(name, "cgroup.events"))?.[1] ?? "";
+}
+
+export const containerChecks: Check[] = [
+  {
+    name: "images load and a container runs to its end",
+    async check() {
+      await docker("load", "-i", `${IMAGES}/busybox.tar`);
+      await docker("load", "-i", `${IMAGES}/whoami.tar`);
+      const { code, stdout } = await sh("echo hello; exit 7");
+      assert.deepEqual([code, stdout], [7, "hello"]);
+    },
+  },
+  {
+    name: "docker info knows cgroup v2",
+    async check() {
+      assert.equal(await docker("info", "--format", "{{.CgroupVersion}} {{.CgroupDriver}}"), "2 cgroupfs");
+    },
+  },
+  {
+    name: "limits are in the container's cgroup, as the machine sees it",
+    async check() {
+      await docker("run", "-d", "--name", "limited", "-p", "8081:8080", ...LIMITS, "whoami");
+      const files = ["memory.max", "memory.swap.max", "cpu.max", "pids.max", "cpu.weight", "cpuset.cpus"];
+      const values = await Promise.all(files.map((file) => cgroupFile("limited", file)));
+      assert.deepEqual(values, ["67108864", "67108864", "50000 100000", "20", "59", "0"]);
+      assert.equal(await cgroupFile("limited", "cgroup.procs"), await inspect("limited", ".State.Pid"));
+    },
+  },
+  {
+    name: "the container sees its own cgroup as the root, with its limits",
+    async check() {
+      const line =
+        "cat /proc/self/cgroup; cd /sys/fs/cgroup; cat memory.max cpu.max pids.max; ls -d creel 2>&1";
+      const { stdout } = await sh(line, ...LIMITS);
+      const [path, memory, cpu, pids, creel] = stdout.split("\n");
+      assert.deepEqual([path, memory, cpu, pids], ["0::/", "67108864", "50000 100000", "20"]);
+      assert.match(creel ?? "", /No such file/);
+    },
+  },
+  {
+    name: "the container cannot raise its limits",
+    async check() {
+      const { stdout, stderr } = await sh(
+        "cd /sys/fs/cgroup; echo max > memory.max; mkdir below; mount -o remount,rw /sys/fs/cgroup; cat memory.max",
+        "--memory",
+        "64m",
+      );
+      assert.match(stderr, /memory\.max: Read-only file system/);
+      assert.match(stderr, /below.*: Read-only file system/);
+      assert.match(stderr, /permission denied|not permitted/i);
+      assert.equal(stdout, "67108864");
+    },
+  },
+  {
+    name: "a container makes no more processes than its limit",
+    async check() {
+      const line = "i=0; while [ $i -lt 40 ]; do sleep 2 & i=$((i+1)); done; wait; echo never";
+      const { stdout, stderr } = await sh(line, "--pids-limit", "12");
+      assert.match(`${stdout}${stderr}`, /can't fork: Resource temporarily unavailable/);
+    },
+  },
+  {
+    name: "a container that takes more memory than its limit is killed, and that is told",
+    async check() {
+      const flags = ["--name", "hungry", "--memory", "24m", "--memory-swap", "24m"];
+      const { code } = await run(
+        "docker",
+        "run",
+        ...flags,
+        "busybox",
+        "dd",
+        "if=/dev/zero",
+        "of=/dev/null",
+        "bs=64M",
+      );
+      assert.equal(code, 137);
+      assert.equal(await inspect("hungry", ".State.OOMKilled"), "true");
+      await docker("rm", "hungry");
+    },
+  },
+  {
+    name: "devices are refused that nobody gave, and given as they were",
+    async check() {
+      const { major, minor } = diskNumbers("/dev/vda");
+      const make = `busybox mknod /tmp/disk b ${major} ${minor} && head -c 1 /tmp/disk > /tmp/one`;
+      const refused = await sh(make);
+      assert.match(refused.stderr, /Operation not permitted/);
+      await shOk("head -c 1 /dev/vda > /tmp/one", "--device", "/dev/vda:/dev/vda:r");
+      const write = await sh("echo > /dev/vda", "--device", "/dev/vda:/dev/vda:r");
+      assert.match(write.stderr, /not permitted/);
+      await shOk("head -c 8 /dev/urandom > /dev/null && echo > /dev/null");
+      await shOk(make, "--privileged");
+    },
+  },
+  {
+    name: "pause and unpause hold the cgroup still",
+    async check() {
+      await docker("pause", "limited");
+      assert.equal(await frozen("limited"), "1");
+      assert.equal(await inspect("limited", ".State.Status"), "paused");
+      await docker("unpause", "limited");
+      assert.equal(await frozen("limited"), "0");
+    },
+  },
+  {
+    name: "exec joins the container's cgroup",
+    async check() {
+      await docker("run", "-d", "--name", "shell", "--memory", "64m", "busybox", "sleep", "1000");
+      assert.equal(await docker("exec", "shell", "cat", "/proc/self/cgroup"), "0::/");
+      assert.equal(
+        await docker("exec", "shell", "cat", "/proc/1/oom_score_adj", "/proc/self/oom_score_adj"),
+        "0\n0",
+      );
+      await docker("rm", "-f", "shell");
+    },
+  },
+  {
+    name: "the host's cgroup namespace, and a writable one for a privileged container",
+    async check() {
+      const path = await shOk("cat /proc/self/cgroup", "--cgroupns", "host");
+      assert.match(path, /^0::\/creel\/[0-9a-f]{64}/);
+      await shOk("mkdir /sys/fs/cgroup/below && ls /sys/fs/cgroup/below/cgroup.procs", "--privileged");
+    },
+  },
+  {
+    name: "a published port answers, at this machine's address and at loopback",
+    async check() {
+      const id = (await inspect("limited", ".Id")).slice(0, 12);
+      for (const host of ["127.0.0.1", "10.0.2.15"]) {
+        const answer = await until("an answer", () => get(`http://${host}:8081/`));
+        assert.match(answer, new RegExp(id));
+      }
+    },
+  },
+  {
+    name: "a removed container leaves no cgroup and no mount",
+    async check() {
+      const [id, cgroup] = [await inspect("limited", ".Id"), await cgroupOf("limited")];
+      await docker("rm", "-f", "limited");
+      assert.ok(!existsSync(cgroup));
+      assert.ok(!readFileSync("/proc/self/mounts", "utf8").includes(id));
+    },
+  },
+];

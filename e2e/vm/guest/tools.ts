@@ -1,0 +1,92 @@
+import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { setTimeout as delay } from "node:timers/promises";
+
+/** One thing that must hold on a machine with systemd and cgroup v2. */
+export interface Check {
+  name: string;
+  check: () => Promise<void>;
+}
+
+/** How a command ended. */
+export interface Result {
+  code: number;
+  stdout: string;
+  stderr: string;
+}
+
+const env = {
+  ...process.env,
+  DOCKER_HOST: "unix:///run/creel/creel.sock",
+  DOCKER_CLI_HINTS: "false",
+  HOME: "/root",
+};
+
+/** Runs a program to its end. */
+export function run(program: string, ...args: string[]): Promise<Result> {
+  return new Promise((resolve) => {
+    execFile(program, args, { env, timeout: 180_000, killSignal: "SIGKILL" }, (error, stdout, stderr) => {
+      const code = error ? (typeof error.code === "number" ? error.code : 128) : 0;
+      resolve({
+        code,
+        stdout: stdout.trimEnd(),
+        stderr: error?.killed ? `${stderr}: not ended after 180 s` : stderr,
+      });
+    });
+  });
+}
+
+/** Runs a program, expects that it succeeds, and gives back what it printed. */
+export async function ok(program: string, ...args: string[]): Promise<string> {
+  const { code, stdout, stderr } = await run(program, ...args);
+  assert.equal(code, 0, `${program} ${args.join(" ")}: exit ${code}: ${stdout}${stderr}`);
+  return stdout;
+}
+
+/** The docker client, against this machine's creeld. */
+export const docker = (...args: string[]): Promise<string> => ok("docker", ...args);
+
+/** A field of what `docker inspect` says. */
+export const inspect = (name: string, field: string): Promise<string> =>
+  docker("inspect", "--format", `{{${field}}}`, name);
+
+/** The cgroup of a running container, as the machine sees it. */
+export async function cgroupOf(name: string): Promise<string> {
+  const [, path] =
+    /^0::(\/creel\/.*)$/m.exec(readFileSync(`/proc/${await inspect(name, ".State.Pid")}/cgroup`, "utf8")) ??
+    [];
+  assert.ok(path, `${name} is in no cgroup below /creel`);
+  return `/sys/fs/cgroup${path}`;
+}
+
+/** A file of it. */
+export async function cgroupFile(name: string, file: string): Promise<string> {
+  return readFileSync(`${await cgroupOf(name)}/${file}`, "utf8").trimEnd();
+}
+
+/** Answer of an HTTP server of ours. */
+export async function get(url: string): Promise<string> {
+  const answer = await fetch(url, { signal: AbortSignal.timeout(10_000), headers: { connection: "close" } });
+  return answer.text();
+}
+
+/** Tries until it gives something other than undefined or false. */
+export async function until<T>(
+  what: string,
+  attempt: () => Promise<T | undefined | false>,
+  seconds = 120,
+): Promise<T> {
+  const end = Date.now() + seconds * 1000;
+  let last = "";
+  for (;;) {
+    try {
+      const result = await attempt();
+      if (result !== undefined && result !== false) return result;
+    } catch (error) {
+      last = `; last: ${(error as Error).message}`;
+    }
+    assert.ok(Date.now() < end, `${what}: not within ${seconds} s${last}`);
+    await delay(300);
+  }
+}
