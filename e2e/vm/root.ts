@@ -5,9 +5,9 @@ import {
   mkdirSync,
   mkdtempSync,
   readdirSync,
-  readFileSync,
   renameSync,
   rmSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
@@ -15,6 +15,7 @@ import { join } from "node:path";
 import { must } from "./must.ts";
 
 const CACHE = "/var/cache/creel-test";
+const STALE_MS = 3_600_000;
 const SUITE = "bookworm";
 /** Node needs libatomic1. Nothing of what Creel must do without: no `ip`, `nft`, `iptables`. */
 const PACKAGES = ["linux-image-cloud-amd64", "systemd-sysv", "udev", "kmod", "libatomic1"];
@@ -119,21 +120,27 @@ function build(directory: string): void {
   rmSync(tree, { recursive: true, force: true });
 }
 
+/** What an earlier recipe left, and what a run left that was killed while it made one. */
+function sweep(): void {
+  for (const name of readdirSync(CACHE)) {
+    const path = join(CACHE, name);
+    const stale = name.startsWith("making-") && Date.now() - statSync(path).mtimeMs > STALE_MS;
+    if (name.startsWith("vm-") || stale) rmSync(path, { recursive: true, force: true });
+  }
+}
+
 /** The root of a virtual machine, made once for what this file says and kept in /var/cache/creel-test. */
 export function debianRoot(): Root {
-  const recipe = createHash("sha256")
-    .update(readFileSync(import.meta.filename))
-    .digest("hex")
-    .slice(0, 16);
-  const kept = join(CACHE, `vm-${recipe}`);
+  const recipe = JSON.stringify([SUITE, PACKAGES, UNNEEDED, FILES, ENABLED, MASKED]);
+  const kept = join(CACHE, `vm-${createHash("sha256").update(recipe).digest("hex").slice(0, 16)}`);
   if (!existsSync(kept)) {
     mkdirSync(CACHE, { recursive: true });
-    for (const name of readdirSync(CACHE))
-      if (name.startsWith("vm-")) rmSync(join(CACHE, name), { recursive: true, force: true });
+    sweep();
     const making = mkdtempSync(join(CACHE, "making-"));
     try {
       build(making);
-      renameSync(making, kept);
+      // where another run was faster, its work is as good
+      if (!existsSync(kept)) renameSync(making, kept);
     } finally {
       rmSync(making, { recursive: true, force: true });
     }
