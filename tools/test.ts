@@ -9,6 +9,9 @@ const mocha = (...globs: string[]) => [bin("node"), join(root, "node_modules/moc
 const native = join(root, "runtime-native");
 const raft = join(root, "node-raft-server");
 
+/** Emulates a whole machine, on one core, for minutes. */
+const VM = "e2e/test/vm.test.ts";
+
 interface Stage {
   name: string;
   command: string[];
@@ -45,7 +48,7 @@ const stages: Stage[] = [
     name: "unit tests",
     command: mocha("{shared,node-raft-server,manager,worker,api,daemon,cli,tools}/test/**/*.test.ts"),
   },
-  { name: "end to end", command: mocha("e2e/test/**/*.test.ts") },
+  { name: "end to end", command: mocha("e2e/test/**/*.test.ts", "--ignore", VM) },
   cargo("cargo test (raft)", raft, ...test),
   cargo("cargo test", native, ...test),
 ];
@@ -56,7 +59,9 @@ const beside: Stage[] = [
   cargo("compile cargo tests", native, ...test, "--no-run"),
   cargo("clippy (raft)", raft, ...clippy),
   cargo("clippy", native, ...clippy),
-].map((stage) => ({ ...stage, command: ["nice", "-n", "10", ...stage.command] }));
+]
+  .map((stage) => ({ ...stage, command: ["nice", "-n", "10", ...stage.command] }))
+  .concat({ name: "cgroup v2 and systemd, in a VM", command: mocha(VM) });
 
 /** Passed and failed tests by a runner's own closing lines; undefined where it has none. */
 function counted(output: string): { passed: number; failed: number } | undefined {
