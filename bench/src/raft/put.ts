@@ -44,9 +44,9 @@ export function put(session: ClientHttp2Session, system: System, frame: Buffer):
     };
     // A refusal may come without a body, and then its status is in the head.
     stream.on("response", told).on("trailers", told).on("error", reject);
-    stream.on("close", () =>
-      status === "0" ? resolve() : reject(new Error(`status ${status ?? "missing"} ${text}`)),
-    );
+    const end = () =>
+      status === "0" ? resolve() : reject(new Error(`status ${status ?? "missing"} ${text}`));
+    stream.on("trailers", end).on("close", end);
     stream.resume();
     stream.end(frame);
   });
@@ -58,6 +58,8 @@ export function servePut(take: (message: Buffer) => Promise<unknown>): Http2Serv
   server.on("stream", (stream: ServerHttp2Stream) => {
     const chunks: Buffer[] = [];
     stream.on("error", () => {});
+    // The head goes out while the members still agree.
+    stream.respond({ ":status": 200, "content-type": HEADERS["content-type"] }, { waitForTrailers: true });
     stream.on("data", (chunk: Buffer) => chunks.push(chunk));
     stream.on("end", async () => {
       let trailers: Record<string, string> = { "grpc-status": "0" };
@@ -68,7 +70,6 @@ export function servePut(take: (message: Buffer) => Promise<unknown>): Http2Serv
       }
       if (stream.destroyed) return;
       stream.on("wantTrailers", () => stream.sendTrailers(trailers));
-      stream.respond({ ":status": 200, "content-type": HEADERS["content-type"] }, { waitForTrailers: true });
       stream.end(framed(Buffer.alloc(0)));
     });
   });
