@@ -19,6 +19,7 @@ const INFO_SLAVE_KIND: u16 = 4;
 const INFO_SLAVE_DATA: u16 = 5;
 const VETH_PEER: u16 = 1;
 const BRPORT_MODE: u16 = 4;
+const BRPORT_LEARNING: u16 = 8;
 const BRPORT_ISOLATED: u16 = 33;
 const VXLAN_ID: u16 = 1;
 const VXLAN_LOCAL: u16 = 4;
@@ -180,11 +181,11 @@ impl Links {
         })
     }
 
-    fn set_port(&mut self, index: u32, what: &str, option: u16) -> Result<()> {
+    fn set_port(&mut self, index: u32, what: &str, option: u16, value: u8) -> Result<()> {
         self.change(index, 0, 0, what, |m| {
             m.nested(IFLA_LINKINFO, |m| {
                 m.string(INFO_SLAVE_KIND, "bridge").nested(INFO_SLAVE_DATA, |m| {
-                    m.u8(option, 1);
+                    m.u8(option, value);
                 });
             });
         })
@@ -192,12 +193,17 @@ impl Links {
 
     /// Keeps a bridge port from talking to other ports so marked.
     pub fn isolate(&mut self, index: u32) -> Result<()> {
-        self.set_port(index, "isolate", BRPORT_ISOLATED)
+        self.set_port(index, "isolate", BRPORT_ISOLATED, 1)
+    }
+
+    /// Lets a bridge port learn no addresses from what comes in by it.
+    pub fn unlearning(&mut self, index: u32) -> Result<()> {
+        self.set_port(index, "turn learning off for", BRPORT_LEARNING, 0)
     }
 
     /// Lets a bridge port send back what came in by it.
     pub fn hairpin(&mut self, index: u32) -> Result<()> {
-        self.set_port(index, "turn hairpin mode on for", BRPORT_MODE)
+        self.set_port(index, "turn hairpin mode on for", BRPORT_MODE, 1)
     }
 
     /// Sets a link's hardware address.

@@ -102,6 +102,9 @@ impl Overlay {
         moved?;
         let vxlan = links.index(VXLAN)?;
         links.attach(vxlan, bridge)?;
+        // Where addresses live is told, here as for VXLAN: what the bridge had learned would outlive an address's move
+        // to this node by minutes.
+        links.unlearning(vxlan)?;
         links.set_up(bridge)?;
         let mut overlay = Self {
             netns,
@@ -164,12 +167,14 @@ impl Overlay {
             return self.delete_peer(peer);
         }
         self.links.set_forwarding(self.vxlan, peer.mac, peer.vtep)?;
+        self.links.set_port_of(self.vxlan, peer.mac)?;
         self.links.set_neighbour(self.vxlan, peer.address, peer.mac)
     }
 
     /// Forgets where an address lives.
     pub(crate) fn delete_peer(&mut self, peer: &Peer) -> Result<()> {
         self.links.delete_neighbour(self.vxlan, peer.address)?;
+        self.links.delete_port_of(self.vxlan, peer.mac)?;
         self.links.delete_forwarding(self.vxlan, peer.mac)
     }
 }

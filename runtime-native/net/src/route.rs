@@ -22,6 +22,7 @@ const NDA_LLADDR: u16 = 2;
 const NUD_NOARP: u16 = 0x40;
 const NUD_PERMANENT: u16 = 0x80;
 const NTF_SELF: u8 = 2;
+const NTF_MASTER: u8 = 4;
 const RTPROT_STATIC: u8 = 4;
 const RTNH_F_ONLINK: u32 = 4;
 /// Before the main table's rule (32766), after the local one (0).
@@ -154,6 +155,21 @@ impl Links {
         let mut m = neighbour(libc::RTM_DELNEIGH, libc::AF_BRIDGE as u8, index, 0, NTF_SELF);
         m.attribute(NDA_LLADDR, &mac.0);
         gone_is_fine(self.socket.request(m)).context(|| format!("forward {mac} no more"))
+    }
+
+    /// Says that a bridge reaches `mac` by the port `index`; it is learned anew when its owner speaks elsewhere.
+    pub fn set_port_of(&mut self, index: u32, mac: Mac) -> Result<()> {
+        let bridge = libc::AF_BRIDGE as u8;
+        let mut m = neighbour(libc::RTM_NEWNEIGH, bridge, index, NUD_NOARP, NTF_MASTER);
+        m.attribute(NDA_LLADDR, &mac.0);
+        self.socket.request(m).context(|| format!("bridge {mac}"))
+    }
+
+    /// Forgets that a bridge reaches `mac` by the port `index`; no error where it does not.
+    pub fn delete_port_of(&mut self, index: u32, mac: Mac) -> Result<()> {
+        let mut m = neighbour(libc::RTM_DELNEIGH, libc::AF_BRIDGE as u8, index, 0, NTF_MASTER);
+        m.attribute(NDA_LLADDR, &mac.0);
+        gone_is_fine(self.socket.request(m)).context(|| format!("bridge {mac} no more"))
     }
 
     /// The IPv4 addresses of the namespace: link index, address, prefix length.

@@ -158,6 +158,45 @@ fn virtual_addresses_spread_drain_and_refuse() {
     nodes[0].host().apply("user", gone).unwrap();
 }
 
+/// What a bridge has learned of an address must not outlive the address's move.
+#[test]
+fn an_address_that_moves_is_reached_at_once() {
+    let world = World::new();
+    let nodes = [world.node(1), world.node(2)];
+    for node in &nodes {
+        node.host().create_overlay(overlay("user", 4097)).unwrap();
+    }
+    let caller = nodes[0].sandbox("caller");
+    on_overlay(&nodes[0], "caller", task(2));
+    for round in 0..4 {
+        let home = (round + 1) % 2;
+        let id = format!("at{round}");
+        let netns = nodes[home].sandbox(&id);
+        on_overlay(&nodes[home], &id, task(10));
+        serve_tcp(&netns, 80, &id);
+        for node in &nodes {
+            let update = Update {
+                set_peers: vec![
+                    peer(task(2), machine_address(1), false),
+                    peer(task(10), nodes[home].address, false),
+                ],
+                ..Update::default()
+            };
+            node.host().apply("user", update).unwrap();
+        }
+        let answer = ask(&caller, task(10), 80);
+        assert_eq!(answer.unwrap(), format!("{id} 10.20.0.2"));
+        nodes[home].host().disconnect(&id, "user").unwrap();
+        let update = || Update {
+            remove_peers: vec![task(10)],
+            ..Update::default()
+        };
+        for node in &nodes {
+            node.host().apply("user", update()).unwrap();
+        }
+    }
+}
+
 #[test]
 fn any_node_answers_and_the_client_keeps_its_address() {
     let world = World::new();
