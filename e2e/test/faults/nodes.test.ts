@@ -94,13 +94,13 @@ describe("nodes are lost, cut off and come back", function () {
     await until("the others see them", () => right("node1"));
     await delay(500);
     await traffic.stop();
-    const after = whole - grace;
+    const after = Math.max(0, whole - grace);
     note(`known after ${seconds(detected)}, all replicas run ${seconds(after)} after the heartbeat's end`);
     note(
       `${traffic.failures.length} of ${traffic.total} requests failed, within ${seconds(traffic.failedFor)}`,
     );
     assert.ok(after < 10_000);
-    assert.ok(traffic.failedFor < detected + 1500, JSON.stringify(traffic.failures.slice(-5)));
+    assert.ok(traffic.failedFor < detected + 3000, JSON.stringify(traffic.failures.slice(-5)));
     await assertNoStrays(lab, ["node1", "node2", "node3"]);
   });
 

@@ -6,8 +6,12 @@ import { type ClientDuplexStream, Metadata } from "@grpc/grpc-js";
 const PART = 512 << 10;
 const FIRST_BACKOFF_MS = 50;
 const MAX_BACKOFF_MS = 500;
-/** For the other side to answer a new stream: a connection begun while it was cut off takes far longer. */
-const GREET_MS = 2_000;
+/**
+ * For the other side to answer a new stream: a connection begun while it was cut off takes far longer. It grows from
+ * attempt to attempt, for machines that are merely slow.
+ */
+const FIRST_PATIENCE_MS = 2_000;
+const MAX_PATIENCE_MS = 6_000;
 
 export interface LaneOptions {
   from: number;
@@ -47,6 +51,7 @@ export class Lane {
   #backoff = 0;
   #pause: Timer | undefined;
   #patience: Timer | undefined;
+  #patienceMs = FIRST_PATIENCE_MS;
   #closed = false;
 
   constructor(options: LaneOptions) {
@@ -93,13 +98,15 @@ export class Lane {
     const broken = () => {
       if (this.#stream === stream) this.#broken();
     };
-    this.#patience = this.#options.clock.after(GREET_MS, () => {
+    this.#patience = this.#options.clock.after(this.#patienceMs, () => {
+      this.#patienceMs = Math.min(MAX_PATIENCE_MS, this.#patienceMs * 2);
       this.#options.renew();
       broken();
       stream.cancel();
     });
     stream.on("metadata", () => {
       if (this.#stream === stream) this.#patience?.cancel();
+      this.#patienceMs = FIRST_PATIENCE_MS;
       this.#backoff = 0;
     });
     stream.on("data", (ack: RaftAck) => {
