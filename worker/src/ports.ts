@@ -32,6 +32,8 @@ export interface Engine {
 /** One stream to a dispatcher, over mutual TLS. */
 export interface DispatcherStream {
   send(message: AgentMessage): void;
+  /** Once: the manager has taken the stream; what it says of it comes later. */
+  onTaken(listener: () => void): void;
   onMessage(listener: (message: DispatcherMessage) => void): void;
   /** Once: the stream is over. `leader`: where the leader is, when this manager knew. */
   onEnd(listener: (error: Error | undefined, leader: string | undefined) => void): void;

@@ -10,6 +10,7 @@ import {
 import type { DispatcherServer, Hello, StatusReport } from "@creel/shared/gen/cluster/v1/dispatcher.ts";
 import { NodeRole, NodeState, type NodeStatus } from "@creel/shared/gen/cluster/v1/objects.ts";
 import type { AuthenticatedCall, PeerIdentity } from "@creel/shared/tls";
+import { Metadata } from "@grpc/grpc-js";
 import { Batcher } from "../batcher.ts";
 import { refusal } from "../handler.ts";
 import { effectiveRole } from "../membership/roles.ts";
@@ -184,6 +185,8 @@ export class Dispatcher implements SessionHost {
       this.#replica.requireLeader();
       const peer = this.#identityOf(stream);
       if (!this.#replica.view().node(peer.nodeId)) throw new CreelError("node_removed", { id: peer.nodeId });
+      // the agent learns at once that it got through
+      stream.sendMetadata(new Metadata());
       const session = new Session(stream, peer, hostOf(stream.getPeer()), this, this.#log);
       const older = this.#sessions.get(peer.nodeId);
       this.#sessions.set(peer.nodeId, session);

@@ -131,7 +131,8 @@ export class Session {
       this.close(invalid("the first message of a session must be Hello"));
     } else {
       this.#host.heard(this);
-      if (kind?.$case === "ack") this.#acknowledged(kind.value.sequence);
+      if (kind?.$case === "heartbeat" && this.open) this.#send({ kind: { $case: "heartbeat", value: {} } });
+      else if (kind?.$case === "ack") this.#acknowledged(kind.value.sequence);
       else if (kind?.$case === "report") this.#report(kind.value);
       else if (kind?.$case === "goodbye") this.#host.goodbye(this).catch((error) => this.close(error));
     }

@@ -33,6 +33,7 @@ export function dispatcherConnector(identity: IdentitySource): DispatcherConnect
       send(message: AgentMessage) {
         if (!over && stream.writable) stream.write(message);
       },
+      onTaken: (listener) => void stream.on("metadata", listener),
       onMessage: (listener) => void stream.on("data", (message: DispatcherMessage) => listener(message)),
       onEnd(listener) {
         if (over) listener(over.error, over.leader);

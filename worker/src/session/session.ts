@@ -16,6 +16,13 @@ import { Backoff } from "./backoff.ts";
 const PROTOCOL = 1;
 const STATUSES_PER_REPORT = 500;
 const DEFAULT_HEARTBEAT = 5000;
+/** For a manager to take the stream: a process that stands still takes connections, and says nothing. */
+const FIRST_PATIENCE = 2000;
+const MAX_PATIENCE = 10_000;
+/** For the leader to have a majority's word that this node is there. */
+const WELCOME_MS = 10_000;
+/** Silent periods after which the leader is given up; it gives nodes three. */
+const SILENT_PERIODS = 1.5;
 
 /** What a session needs of the rest of the worker. */
 export interface SessionHandlers {
@@ -45,6 +52,7 @@ export class Session {
   #leader: string | undefined;
   #stream: DispatcherStream | undefined;
   #welcomed = false;
+  #patience = FIRST_PATIENCE;
   #done: Promise<void> | undefined;
   #flush: Timer | undefined;
 
@@ -125,18 +133,27 @@ export class Session {
       stream.send({ kind: { $case: "heartbeat", value: {} } });
       heartbeat = clock.after(period * (0.8 + random.next() * 0.2), beat);
     };
-    // The leader answers each heartbeat's stream with something at least at the start; a dead peer is found by keepalive.
-    watchdog = clock.after(10_000, () => stream.close());
+    const watch = (ms: number) => {
+      watchdog?.cancel();
+      watchdog = clock.after(ms, () => stream.close());
+    };
+    watch(this.#patience);
+    this.#patience = Math.min(MAX_PATIENCE, this.#patience * 2);
+    stream.onTaken(() => {
+      this.#patience = FIRST_PATIENCE;
+      if (!this.#welcomed) watch(WELCOME_MS);
+    });
 
     const ended = new Promise<{ error: Error | undefined; leader: string | undefined }>((resolve) => {
       stream.onEnd((error, leader) => resolve({ error, leader }));
     });
     stream.onMessage((message) => {
       const kind = message.kind;
+      if (this.#welcomed) watch(SILENT_PERIODS * period);
       switch (kind?.$case) {
         case "welcome":
-          watchdog?.cancel();
           period = kind.value.heartbeatPeriod || DEFAULT_HEARTBEAT;
+          watch(SILENT_PERIODS * period);
           heartbeat?.cancel();
           beat();
           if (this.#welcomed) break;

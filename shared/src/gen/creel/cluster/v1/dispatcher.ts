@@ -84,6 +84,9 @@ export interface DispatcherMessage {
     /** the statuses up to `sequence` are on a majority's disks */
     { $case: "reportAck"; value: ReportAck }
     | //
+    /** answers the agent's: the leader is alive */
+    { $case: "heartbeat"; value: Heartbeat }
+    | //
     /** what the node is to be now; the agent asks for a new certificate */
     { $case: "role"; value: NodeRole }
     | undefined;
@@ -692,6 +695,9 @@ export const DispatcherMessage: MessageFns<DispatcherMessage> = {
       case "reportAck":
         ReportAck.encode(message.kind.value, writer.uint32(34).fork()).join();
         break;
+      case "heartbeat":
+        Heartbeat.encode(message.kind.value, writer.uint32(50).fork()).join();
+        break;
       case "role":
         writer.uint32(40).int32(message.kind.value);
         break;
@@ -744,6 +750,14 @@ export const DispatcherMessage: MessageFns<DispatcherMessage> = {
             message.kind = { $case: "reportAck", value: ReportAck.decode(reader, reader.uint32()) };
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.kind = { $case: "heartbeat", value: Heartbeat.decode(reader, reader.uint32()) };
+            continue;
+          }
           case 5: {
             if (tag !== 40) {
               break;
@@ -776,6 +790,8 @@ export const DispatcherMessage: MessageFns<DispatcherMessage> = {
         ? { $case: "reportAck", value: ReportAck.fromJSON(object.reportAck) }
         : isSet(object.report_ack)
         ? { $case: "reportAck", value: ReportAck.fromJSON(object.report_ack) }
+        : isSet(object.heartbeat)
+        ? { $case: "heartbeat", value: Heartbeat.fromJSON(object.heartbeat) }
         : isSet(object.role)
         ? { $case: "role", value: nodeRoleFromJSON(object.role) }
         : undefined,
@@ -792,6 +808,8 @@ export const DispatcherMessage: MessageFns<DispatcherMessage> = {
       obj.managers = Managers.toJSON(message.kind.value);
     } else if (message.kind?.$case === "reportAck") {
       obj.reportAck = ReportAck.toJSON(message.kind.value);
+    } else if (message.kind?.$case === "heartbeat") {
+      obj.heartbeat = Heartbeat.toJSON(message.kind.value);
     } else if (message.kind?.$case === "role") {
       obj.role = nodeRoleToJSON(message.kind.value);
     }
@@ -825,6 +843,12 @@ export const DispatcherMessage: MessageFns<DispatcherMessage> = {
       case "reportAck": {
         if (object.kind?.value !== undefined && object.kind?.value !== null) {
           message.kind = { $case: "reportAck", value: ReportAck.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+      case "heartbeat": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "heartbeat", value: Heartbeat.fromPartial(object.kind.value) };
         }
         break;
       }
