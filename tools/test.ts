@@ -106,6 +106,7 @@ function installPackages(): void {
     { program: "docker", packages: ["docker.io"] },
     { program: "busybox", packages: ["busybox-static"] },
     { program: "tmux", packages: ["tmux"] },
+    { program: "nft", packages: ["nftables"] },
     { program: "runc", packages: ["runc"] },
     { program: "skopeo", packages: ["skopeo"] },
     { program: "umoci", packages: ["umoci"] },
