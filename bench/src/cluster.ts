@@ -2,7 +2,8 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Rest } from "../../tools/src/rest.ts";
 
 const LIMIT_MS = 120_000;
-const POLL_MS = 10;
+/** Asking costs the daemon as much as answering: not too often. */
+const POLL_MS = 40;
 
 /** A task of a service; what benches look at. */
 export interface Task {

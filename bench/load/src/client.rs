@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 const LIMIT: Duration = Duration::from_secs(10);
 
 fn open(at: SocketAddr, kind: u8) -> Result<TcpStream> {
+    crate::stay_on(0);
     let mut stream = TcpStream::connect_timeout(&at, LIMIT)?;
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(LIMIT))?;
@@ -56,11 +57,11 @@ pub fn connect(at: SocketAddr, count: u64) -> Result<()> {
     Ok(())
 }
 
-pub fn throughput(at: SocketAddr, seconds: u64) -> Result<()> {
+pub fn throughput(at: SocketAddr, ms: u64) -> Result<()> {
     let mut stream = open(at, SINK)?;
     let buffer = vec![7; 128 * 1024];
     let started = Instant::now();
-    while started.elapsed() < Duration::from_secs(seconds) {
+    while started.elapsed() < Duration::from_millis(ms) {
         stream.write_all(&buffer)?;
     }
     stream.shutdown(Shutdown::Write)?;

@@ -13,7 +13,7 @@ const USAGE: &str = "usage:
   load serve PORT                       answers all of the following
   load latency ADDRESS:PORT COUNT       round trips of 64 bytes on one connection
   load connect ADDRESS:PORT COUNT       a connection, one request, its answer, the end; COUNT times
-  load throughput ADDRESS:PORT SECONDS  one connection, as fast as it goes
+  load throughput ADDRESS:PORT MS       one connection, as fast as it goes
   load seen ADDRESS:PORT                the client's address, as the server sees it
   load probe                            an ADDRESS:PORT a line on stdin; each is printed once it has answered HTTP";
 
@@ -29,7 +29,7 @@ fn main() -> ExitCode {
         ["serve", port] => port.parse().map_err(|_| USAGE.to_owned()).and_then(server::serve),
         ["latency", at, count] => with(at, count, client::latency),
         ["connect", at, count] => with(at, count, client::connect),
-        ["throughput", at, seconds] => with(at, seconds, client::throughput),
+        ["throughput", at, ms] => with(at, ms, client::throughput),
         ["seen", at] => with(at, "1", |at, _| client::seen(at)),
         ["probe"] => probe::run(),
         _ => Err(USAGE.to_owned()),
@@ -57,6 +57,15 @@ struct Timespec {
 
 unsafe extern "C" {
     fn clock_gettime(clock: i32, time: *mut Timespec) -> i32;
+    fn sched_setaffinity(process: i32, size: usize, mask: *const u64) -> i32;
+}
+
+/// Where the scheduler puts two ends of a connection decides over half of a round trip, so both are put: the ends of a
+/// round trip on one processor, those of a flow on two. Where that is not allowed, they stay where they are.
+fn stay_on(processor: u32) {
+    let mask = 1u64 << processor;
+    // SAFETY: the pointer is to a local of the size that is told.
+    unsafe { sched_setaffinity(0, size_of::<u64>(), &raw const mask) };
 }
 
 /// CLOCK_MONOTONIC, which is one for all processes of a machine.

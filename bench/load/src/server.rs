@@ -33,6 +33,7 @@ fn answer(mut stream: TcpStream) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     let mut kind = [0];
     stream.read_exact(&mut kind)?;
+    crate::stay_on(u32::from(kind[0] == SINK));
     match kind[0] {
         ECHO => {
             let mut message = [0; MESSAGE];

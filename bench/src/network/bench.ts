@@ -11,9 +11,9 @@ import { type Beside, buildBeside } from "./beside.ts";
 
 const NETWORK = "bench";
 const PUBLISHED = 8080;
-const SECONDS = 2;
-const ROUND_TRIPS = 10_000;
-const CONNECTIONS = 1000;
+const FLOW_MS = 500;
+const ROUND_TRIPS = 3000;
+const CONNECTIONS = 300;
 
 /** Runs a command to its end; what it printed. */
 function run(words: string[], env: NodeJS.ProcessEnv = process.env): Promise<string> {
@@ -42,7 +42,7 @@ const number = async (output: Promise<string>, field: string) =>
 const throughput =
   (from: From, to: string): Side =>
   () =>
-    number(from("throughput", to, String(SECONDS)), "gbit");
+    number(from("throughput", to, String(FLOW_MS)), "gbit");
 const latency =
   (from: From, to: string): Side =>
   () =>
@@ -110,7 +110,7 @@ const PEERS: Record<keyof Beside, string> = {
 export const network: Bench = {
   peers: ["docker", "ip", "nft", "haproxy", "docker-proxy"],
   needs: ["docker"],
-  rounds: 7,
+  rounds: 15,
   async run({ cleanup, rounds, say }): Promise<Measure[]> {
     const dir = folder(cleanup);
     const load = buildLoad();
