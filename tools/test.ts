@@ -107,6 +107,8 @@ function installPackages(): void {
     { program: "busybox", packages: ["busybox-static"] },
     { program: "tmux", packages: ["tmux"] },
     { program: "nft", packages: ["nftables"] },
+    { program: "zsh", packages: ["zsh"] },
+    { program: "fish", packages: ["fish"] },
     { program: "runc", packages: ["runc"] },
     { program: "skopeo", packages: ["skopeo"] },
     { program: "umoci", packages: ["umoci"] },
