@@ -46,7 +46,7 @@ const stages: Stage[] = [
   cargo("rustfmt (raft)", raft, "fmt", "--check"),
   {
     name: "unit tests",
-    command: mocha("{shared,node-raft-server,manager,worker,api,daemon,cli,tools}/test/**/*.test.ts"),
+    command: mocha("{shared,node-raft-server,manager,worker,api,daemon,cli,tools,bench}/test/**/*.test.ts"),
   },
   { name: "end to end", command: mocha("e2e/test/**/*.test.ts", "--ignore", VM) },
   cargo("cargo test (raft)", raft, ...test),

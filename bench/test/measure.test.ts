@@ -1,0 +1,67 @@
+import assert from "node:assert/strict";
+import { Cleanup, withCleanup } from "../src/cleanup.ts";
+import { measure, median, table } from "../src/measure.ts";
+import { interleave } from "../src/rounds.ts";
+
+const time = { name: "t", unit: "ms", better: "less" } as const;
+
+describe("a measure", () => {
+  it("is the median of its samples, and the ratio is ours divided by the peer's", () => {
+    assert.equal(median([9, 1, 5]), 5);
+    assert.equal(median([4, 1, 2, 100]), 3);
+    const taken = measure(time, [2, 3, 100], { name: "p", samples: [12, 11, 13] });
+    assert.deepEqual([taken.ours, taken.peer, taken.ratio], [3, { name: "p", value: 12 }, 0.25]);
+    assert.equal(taken.met, undefined);
+  });
+
+  it("holds its goal, or does not, or has nothing to hold it against", () => {
+    const peer = { name: "p", samples: [10] };
+    assert.equal(measure(time, [2], peer, { of: "ratio", atMost: 0.25 }).met, true);
+    assert.equal(measure(time, [3], peer, { of: "ratio", atMost: 0.25 }).met, false);
+    assert.equal(measure(time, [3], peer, { of: "ratio", atLeast: 0.25 }).met, true);
+    assert.equal(measure(time, [3], undefined, { of: "value", atMost: 2 }).met, false);
+    const alone = measure(time, [3], undefined, { of: "ratio", atMost: 0.25 });
+    assert.equal(alone.met, undefined);
+    assert.match(table([alone]), /ratio ≤ 0\.25 +not compared/);
+  });
+});
+
+describe("rounds", () => {
+  it("let the sides take turns, turn the order round, and forget the warm-up", async () => {
+    const order: string[] = [];
+    const side = (name: string) => async () => order.push(name);
+    const samples = await interleave(2, { a: side("a"), b: side("b"), absent: undefined }, 1);
+    assert.equal(order.join(""), "baabba");
+    assert.deepEqual(samples, { a: [3, 6], b: [4, 5] });
+  });
+});
+
+describe("cleaning up", () => {
+  it("undoes in reverse order, all of it, and names what failed", async () => {
+    const done: number[] = [];
+    const cleanup = new Cleanup();
+    cleanup.add("one", () => done.push(1));
+    cleanup.add("two", () => {
+      throw new Error("stuck");
+    });
+    cleanup.add("three", async () => done.push(3));
+    await assert.rejects(cleanup.run(), /left behind: two: stuck/);
+    assert.deepEqual(done, [3, 1]);
+  });
+
+  it("happens when the work fails, and when a signal ends it", async () => {
+    let undone = 0;
+    const failing = withCleanup(async (cleanup) => {
+      cleanup.add("it", () => undone++);
+      throw new Error("no");
+    });
+    await assert.rejects(failing, /no/);
+    const interrupted = withCleanup(async (cleanup) => {
+      cleanup.add("it", () => undone++);
+      await new Promise(() => {});
+    });
+    process.emit("SIGINT", "SIGINT");
+    await assert.rejects(interrupted, /ended by SIGINT/);
+    assert.equal(undone, 2);
+  });
+});
