@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Command } from "commander";
@@ -68,7 +68,10 @@ describe("completion", function () {
       assert.equal(status, 0);
       assert.match(stdout, /__complete/);
       assert.doesNotMatch(stdout, /\\\$/);
-      const check = spawnSync(shell, ["-n"], { input: stdout, encoding: "utf8" });
+      const dir = mkdtempSync(join(tmpdir(), "creel-cli-"));
+      writeFileSync(join(dir, "script"), stdout);
+      const check = spawnSync(shell, ["-n", join(dir, "script")], { encoding: "utf8" });
+      rmSync(dir, { recursive: true, force: true });
       if (check.error !== undefined) return this.skip();
       assert.equal(check.status, 0, check.stderr);
     });
