@@ -183,6 +183,7 @@ export class Lab {
       }
     };
     for (const node of this.#state.nodes) await attempt(() => this.kill(node.name));
+    await attempt(() => this.#killUnnamed());
     await attempt(() => void this.#native(["bridge", "delete", this.#state.bridge]));
     await attempt(() => removeCgroups(this.cgroup));
     for (const node of this.#state.nodes) {
@@ -197,6 +198,18 @@ export class Lab {
     return existsSync(file)
       ? readFileSync(file, "utf8").trimEnd().split("\n").slice(-10).join("\n")
       : "(no log)";
+  }
+
+  /** Hosts that were just being made when whoever made them was killed. */
+  async #killUnnamed(): Promise<void> {
+    for (let wait = 0; ; wait++) {
+      const found = hostProcesses(this.#state.bridge);
+      if (found.length === 0) break;
+      if (wait > 250) throw new Error(`processes ${found.join(", ")} do not end`);
+      for (const pid of found) process.kill(pid, "SIGKILL");
+      await delay(20);
+    }
+    for (const node of this.#state.nodes) this.#native(["port", "delete", node.port]);
   }
 
   async #make(options: LabOptions): Promise<void> {
@@ -216,7 +229,7 @@ export class Lab {
     await Promise.all(this.#state.nodes.map((node) => this.#start(node, options.flags ?? [])));
     await Promise.all(this.#state.nodes.map((node) => this.ready(node.name)));
     say(
-      `${options.nodes} hosts run: ${this.#state.nodes.map((node) => `${node.name} ${node.address}`).join(", ")}`,
+      `${options.nodes} hosts run on bridge ${this.#state.bridge}: ${this.#state.nodes.map((node) => `${node.name} ${node.address}`).join(", ")}`,
     );
     if (options.join) await this.#join(options.managers, say);
   }

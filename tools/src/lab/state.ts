@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 /** One host of a lab. */
@@ -54,4 +54,19 @@ export function startTimeOf(pid: number): string | undefined {
 /** Whether a node's init is alive. */
 export function isUp(node: LabNode): boolean {
   return node.pid !== 0 && startTimeOf(node.pid) === node.startTime;
+}
+
+/** Processes that make a host on this bridge, or are one's init: also those that no state file names. */
+export function hostProcesses(bridge: string): number[] {
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((pid) => {
+      try {
+        const words = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
+        return words[1] === "host" && words[words.indexOf("--bridge") + 1] === bridge;
+      } catch {
+        return false;
+      }
+    });
 }
