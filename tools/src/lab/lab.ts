@@ -8,6 +8,7 @@ import { Rest } from "../rest.ts";
 import { native, root } from "../root.ts";
 import { removeCgroups } from "./cgroups.ts";
 import {
+  hostProcesses,
   isUp,
   type LabNode,
   type LabState,
@@ -206,7 +207,7 @@ export class Lab {
       const found = hostProcesses(this.#state.bridge);
       if (found.length === 0) break;
       if (wait > 250) throw new Error(`processes ${found.join(", ")} do not end`);
-      for (const pid of found) process.kill(pid, "SIGKILL");
+      for (const pid of found) killIfThere(pid);
       await delay(20);
     }
     for (const node of this.#state.nodes) this.#native(["port", "delete", node.port]);
@@ -338,5 +339,13 @@ export class Lab {
       encoding: "utf8",
       stdio: ["ignore", "pipe", "pipe"],
     }).trim();
+  }
+}
+
+function killIfThere(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
   }
 }
