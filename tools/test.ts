@@ -23,7 +23,8 @@ const cargo = (name: string, cwd: string, ...command: string[]): Stage => ({
   cwd,
   command: ["cargo", ...command],
 });
-const test = ["test", "--release", "--locked", "--workspace", "-q"];
+const inRelease = ["test", "--release", "--locked", "-q"];
+const test = [...inRelease, "--workspace"];
 const clippy = [
   "clippy",
   "--release",
@@ -51,6 +52,17 @@ const stages: Stage[] = [
   { name: "end to end", command: mocha("e2e/test/**/*.test.ts", "--ignore", VM) },
   cargo("cargo test (raft)", raft, ...test),
   cargo("cargo test", native, ...test),
+  cargo(
+    "a container beside runc's",
+    native,
+    ...inRelease,
+    "-p",
+    "creel-shim",
+    "--test",
+    "peer",
+    "--",
+    "--ignored",
+  ),
 ];
 
 /** What compiles while the tests above mostly wait, with a lower priority; cargo's own lock keeps the order. */
