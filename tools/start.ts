@@ -2,7 +2,6 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
 import { live } from "./src/demo/live.ts";
 import { answers, table } from "./src/demo/requests.ts";
 import { converged, createService, scaleService } from "./src/demo/service.ts";
@@ -87,5 +86,4 @@ if (failure !== undefined) {
     "creel: run it again with CREEL_KEEP=1 to keep the hosts' logs; `tools/lab down --dir DIR` removes them then",
   );
 }
-await delay(0);
 process.exit(failure === undefined ? 0 : 1);

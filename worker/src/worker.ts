@@ -1,5 +1,5 @@
 import type { Clock, Logger, Random } from "@creel/shared";
-import { messageOf, sleep } from "@creel/shared";
+import { messageOf } from "@creel/shared";
 import type { Assignments } from "@creel/shared/gen/cluster/v1/dispatcher.ts";
 import type { NodeDescription, NodeRole } from "@creel/shared/gen/cluster/v1/objects.ts";
 import type { DispatcherConnector, Engine } from "./ports.ts";
@@ -110,7 +110,6 @@ export function startWorker(options: WorkerOptions): Worker {
       stop.abort();
       networks.stop();
       await session.stop();
-      await sleep(clock, 0);
     },
   };
 }

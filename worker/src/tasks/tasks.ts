@@ -13,8 +13,6 @@ export class Tasks {
   readonly #runners = new Map<string, TaskRunner>();
   /** Containers of tasks that were here when the worker started and that no assignment has named yet. */
   readonly #found = new Map<string, Container>();
-  readonly #byContainer = (id: string) =>
-    [...this.#runners.values()].find((runner) => runner.containerId === id);
 
   constructor(env: TaskEnvironment) {
     this.#env = env;
@@ -68,7 +66,7 @@ export class Tasks {
 
   /** The engine says that this container's state may have changed. */
   poke(containerId: string): void {
-    this.#byContainer(containerId)?.poke();
+    for (const runner of this.#runners.values()) if (runner.containerId === containerId) runner.poke();
   }
 
   /** The container of a task, or undefined when the task is not here or has none yet. */
