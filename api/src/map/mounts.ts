@@ -18,6 +18,7 @@ const EMPTY: Mount = {
   createSource: false,
   volumeOptions: {},
   volumeLabels: {},
+  volumeDriver: "",
 };
 const PROPAGATIONS = ["private", "rprivate", "shared", "rshared", "slave", "rslave"];
 
@@ -80,6 +81,7 @@ export function fromMount(mount: DockerMount): Mount {
     createSource: mount.BindOptions?.CreateMountpoint ?? false,
     volumeOptions: mount.VolumeOptions?.DriverConfig?.Options ?? {},
     volumeLabels: mount.VolumeOptions?.Labels ?? {},
+    volumeDriver: mount.VolumeOptions?.DriverConfig?.Name ?? "",
   };
 }
 
@@ -116,16 +118,18 @@ export function toDockerMount(mount: Mount): Record<string, unknown> {
       CreateMountpoint: mount.createSource || undefined,
     };
   }
-  const options = Object.keys(mount.volumeOptions).length > 0;
+  const driver = mount.volumeDriver !== "" || Object.keys(mount.volumeOptions).length > 0;
   if (
     mount.type === "volume" &&
-    (mount.noCopy || mount.subpath || options || Object.keys(mount.volumeLabels).length > 0)
+    (mount.noCopy || mount.subpath || driver || Object.keys(mount.volumeLabels).length > 0)
   ) {
     out.VolumeOptions = {
       NoCopy: mount.noCopy || undefined,
       Subpath: mount.subpath || undefined,
       Labels: mount.volumeLabels,
-      DriverConfig: options ? { Name: "local", Options: mount.volumeOptions } : undefined,
+      DriverConfig: driver
+        ? { Name: mount.volumeDriver || "local", Options: mount.volumeOptions }
+        : undefined,
     };
   }
   if (mount.type === "tmpfs" && (mount.tmpfsSize || mount.tmpfsMode)) {

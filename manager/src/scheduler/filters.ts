@@ -11,8 +11,10 @@ export interface Filter {
   /** What it says stays the same while tasks are being placed. */
   readonly lasting: boolean;
   passes(need: Need, info: NodeInfo): boolean;
-  /** In words, when `n` nodes were refused. */
-  explain(n: number): string;
+  /** In Docker's words, when `n` nodes were refused. */
+  short(n: number): string;
+  /** What the task asks for and does not get there. */
+  detail(need: Need): string;
 }
 
 const onNodes = (what: string) => (n: number) => `${what} on ${n} ${n === 1 ? "node" : "nodes"}`;
@@ -23,61 +25,76 @@ const ready: Filter = {
   passes: (_, { node }) =>
     node.status?.state === NodeState.NODE_STATE_READY &&
     node.spec?.availability === Availability.AVAILABILITY_ACTIVE,
-  explain: (n) => `${n} ${n === 1 ? "node" : "nodes"} not available for new tasks`,
+  short: (n) => `${n} ${n === 1 ? "node" : "nodes"} not available for new tasks`,
+  detail: () => "down, paused or drained",
 };
 
-const resources: Filter = {
-  name: "resources",
-  lasting: false,
-  passes: (need, info) => info.hasRoom(need),
-  explain: onNodes("insufficient resources"),
+const plugin: Filter = {
+  name: "plugin",
+  lasting: true,
+  passes: ({ plugins }, { node }) => plugins.every((name) => node.description?.plugins.includes(name)),
+  short: onNodes("missing plugin"),
+  detail: ({ plugins }) => `needs the plugin ${plugins.join(", ")}`,
 };
 
 const constraint: Filter = {
   name: "constraint",
   lasting: true,
   passes: (need, { node }) => need.constraints?.every((c) => meets(node, c)) ?? false,
-  explain: onNodes("scheduling constraints not satisfied"),
+  short: onNodes("scheduling constraints not satisfied"),
+  detail: ({ spec }) => `needs ${(spec.placement?.constraints ?? []).join(", ")}`,
 };
 
 const platform: Filter = {
   name: "platform",
   lasting: true,
   passes: ({ spec }, { node }) => fitsPlatform(spec.placement?.platforms ?? [], node.description?.platform),
-  explain: onNodes("unsupported platform"),
+  short: onNodes("unsupported platform"),
+  detail: ({ spec }) =>
+    `needs ${(spec.placement?.platforms ?? []).map((p) => `${p.os}/${p.architecture}`).join(" or ")}`,
+};
+
+const resources: Filter = {
+  name: "resources",
+  lasting: false,
+  passes: (need, info) => info.hasRoom(need),
+  short: onNodes("insufficient resources"),
+  detail: () => "too little is free",
 };
 
 const hostPort: Filter = {
   name: "host-port",
   lasting: false,
   passes: (need, info) => info.hasPorts(need),
-  explain: onNodes("host-mode port already in use"),
+  short: onNodes("host-mode port already in use"),
+  detail: ({ hostPorts }) => `needs the host's port ${hostPorts.join(", ")}`,
 };
 
 const maxReplicas: Filter = {
   name: "max-replicas",
   lasting: false,
   passes: (need, info) => need.maxReplicas === 0 || info.tasksOf(need.serviceId) < need.maxReplicas,
-  explain: () => "max replicas per node limit exceed",
+  short: () => "max replicas per node limit exceed",
+  detail: ({ maxReplicas }) => `at most ${maxReplicas} of the service on a node`,
 };
 
-/** All filters, in the order in which a node has to pass them. */
-export const filters: readonly Filter[] = [ready, resources, constraint, platform, hostPort, maxReplicas];
+/**
+ * All filters, in the order in which a node has to pass them: what a node is comes before what is free there, so that
+ * "too little memory" is said only of nodes that would do otherwise.
+ */
+export const filters: readonly Filter[] = [
+  ready,
+  plugin,
+  constraint,
+  platform,
+  resources,
+  hostPort,
+  maxReplicas,
+];
 
 /** The first filter that refuses the node. */
 export function refusedBy(need: Need, info: NodeInfo): Filter | undefined {
   return filters.find((f) => !f.passes(need, info));
-}
-
-/** Why none of the nodes took the task, as Docker words it. */
-export function explain(need: Need, infos: Iterable<NodeInfo>): string {
-  const counts = new Map<Filter, number>();
-  for (const info of infos) {
-    const filter = refusedBy(need, info);
-    if (filter) counts.set(filter, (counts.get(filter) ?? 0) + 1);
-  }
-  const reasons = [...counts].sort((a, b) => b[1] - a[1]).map(([filter, n]) => filter.explain(n));
-  return reasons.length === 0 ? "no suitable node" : `no suitable node (${reasons.join("; ")})`;
 }
 
 /** Whether the node is of the kind that the spec asks for: its constraints and platforms, not what is free there. */

@@ -1,4 +1,12 @@
 export { type Constraint, type ConstraintError, parseConstraint } from "./constraints.ts";
-export { explain, type Filter, filters, fitsSpec } from "./filters.ts";
-export { type Placement, placeTasks, planPlacement } from "./place.ts";
+export {
+  amountText,
+  type Explanation,
+  type NodeName,
+  type Refused,
+  type Shortage,
+  shortForm,
+} from "./explanation.ts";
+export { fitsSpec } from "./filters.ts";
+export { explainTask, type Placement, planPlacement } from "./place.ts";
 export { scheduler } from "./scheduler.ts";

@@ -1,7 +1,7 @@
 import type { Millis } from "@creel/shared";
 import type { Node } from "@creel/shared/gen/cluster/v1/objects.ts";
 import { hasFailed, isWanted, occupiesNode, type TaskRecord } from "../store/mod.ts";
-import { hostPortsOf, type Need } from "./need.ts";
+import { type Claim, claimOf, type Need } from "./need.ts";
 
 /** So many failures of a service on a node within so long, and the node comes last for it. */
 const MANY_FAILURES = 5;
@@ -12,9 +12,7 @@ export class NodeInfo {
   node: Node;
   /** Tasks that are wanted there. */
   tasks = 0;
-  private nanoCpus = 0;
-  private memoryBytes = 0;
-  private readonly generic = new Map<string, number>();
+  private readonly taken = new Map<string, number>();
   private readonly perService = new Map<string, number>();
   private readonly hostPorts = new Map<string, number>();
   private readonly failures = new Map<string, Millis[]>();
@@ -27,14 +25,13 @@ export class NodeInfo {
   count(task: TaskRecord, sign: 1 | -1): void {
     if (hasFailed(task)) this.countFailure(task, sign);
     if (!occupiesNode(task)) return;
-    const { nanoCpus = 0, memoryBytes = 0, generic = {} } = task.spec.reservations ?? {};
-    this.take(nanoCpus, memoryBytes, Object.entries(generic), hostPortsOf(task.group.ports), sign);
+    this.take(claimOf(task.group), sign);
     if (isWanted(task)) this.countWanted(task.serviceId, sign);
   }
 
   /** The same for a task that is about to be placed here. */
   claim(need: Need, sign: 1 | -1): void {
-    this.take(need.nanoCpus, need.memoryBytes, need.generic, need.hostPorts, sign);
+    this.take(need, sign);
     this.countWanted(need.serviceId, sign);
   }
 
@@ -48,10 +45,12 @@ export class NodeInfo {
   }
 
   hasRoom(need: Need): boolean {
-    const all = this.node.description?.resources;
-    if (need.nanoCpus > 0 && this.nanoCpus + need.nanoCpus > (all?.nanoCpus ?? 0)) return false;
-    if (need.memoryBytes > 0 && this.memoryBytes + need.memoryBytes > (all?.memoryBytes ?? 0)) return false;
-    return need.generic.every(([kind, n]) => (this.generic.get(kind) ?? 0) + n <= (all?.generic[kind] ?? 0));
+    return need.amounts.every(({ resource, count }) => count <= this.free(resource));
+  }
+
+  /** How much of the resource is not reserved. */
+  free(resource: string): number {
+    return totalOf(this.node, resource) - (this.taken.get(resource) ?? 0);
   }
 
   hasPorts(need: Need): boolean {
@@ -66,11 +65,9 @@ export class NodeInfo {
     return recent >= MANY_FAILURES ? recent : 0;
   }
 
-  private take(cpus: number, memory: number, generic: [string, number][], ports: string[], sign: 1 | -1) {
-    this.nanoCpus += sign * cpus;
-    this.memoryBytes += sign * memory;
-    for (const [kind, n] of generic) add(this.generic, kind, sign * n);
-    for (const port of ports) add(this.hostPorts, port, sign);
+  private take({ amounts, hostPorts }: Claim, sign: 1 | -1) {
+    for (const { resource, count } of amounts) add(this.taken, resource, sign * count);
+    for (const port of hostPorts) add(this.hostPorts, port, sign);
   }
 
   private countFailure(task: TaskRecord, sign: 1 | -1) {
@@ -80,6 +77,13 @@ export class NodeInfo {
     if (times.length > 0) this.failures.set(task.serviceId, times);
     else this.failures.delete(task.serviceId);
   }
+}
+
+function totalOf({ description }: Node, resource: string): number {
+  const all = description?.resources;
+  if (resource === "cpu") return all?.nanoCpus ?? 0;
+  if (resource === "memory") return all?.memoryBytes ?? 0;
+  return all?.generic[resource] ?? 0;
 }
 
 function add(map: Map<string, number>, key: string, n: number) {

@@ -11,7 +11,8 @@ import {
   type TaskGroup,
   type TaskRecord,
 } from "../store/mod.ts";
-import { explain, refusedBy } from "./filters.ts";
+import { explain, shortForm } from "./explanation.ts";
+import { refusedBy } from "./filters.ts";
 import { type Need, needOf } from "./need.ts";
 import { placeTasks } from "./place.ts";
 import { Usage } from "./usage.ts";
@@ -65,14 +66,14 @@ function assign(
   tasks: TaskRecord[],
   now: Millis,
 ): TaskAssignment[] {
-  const need = needOf(group.serviceId, group.spec, group.ports);
+  const need = needOf(view, group);
   const assignments: TaskAssignment[] = [];
   const stay = (task: TaskRecord, err: string) => {
     if (task.err !== err) assignments.push({ taskId: task.id, nodeId: "", err });
   };
   for (const task of tasks) {
     if (task.nodeId === "") continue;
-    const err = settle(usage, need, task.nodeId);
+    const err = settle(usage, need, task.nodeId, now);
     if (err === "") assignments.push({ taskId: task.id, nodeId: task.nodeId, err });
     else stay(task, err);
   }
@@ -91,10 +92,10 @@ function assign(
 }
 
 /** Takes the node that the task was made for; gives the word why it cannot. */
-function settle(usage: Usage, need: Need, nodeId: string): string {
+function settle(usage: Usage, need: Need, nodeId: string, now: Millis): string {
   const info = usage.node(nodeId);
   if (!info) return "no suitable node";
-  if (refusedBy(need, info)) return explain(need, [info]);
+  if (refusedBy(need, info)) return shortForm(explain(need, [info], now));
   usage.claim(info, need);
   return "";
 }

@@ -112,7 +112,7 @@ export class TestAgent {
           resources: { nanoCpus: 4e9, memoryBytes: 8e9, generic: {} },
           engineVersion: "0.1.0",
           engineLabels: {},
-          plugins: [],
+          plugins: ["Log/json-file", "Network/overlay", "Volume/local"],
           certificate: Buffer.alloc(0),
           port: this.#port,
         },

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { Availability, NodeState, TaskState } from "@creel/shared/gen/cluster/v1/objects.ts";
-import { planPlacement } from "../../src/scheduler/mod.ts";
+import { explainTask, planPlacement } from "../../src/scheduler/mod.ts";
 import { Sim } from "../support/sim.ts";
 import { aNode, aPort, aServiceSpec, aTaskSpec, putNode } from "../support/specs.ts";
 
@@ -60,6 +60,13 @@ describe("scheduler", () => {
       ],
       [{ placement: { platforms: [{ os: "windows" }] } }, "unsupported platform on 2 nodes"],
       [{ reservations: { generic: { gpu: 1 } } }, "insufficient resources on 2 nodes"],
+      [{ logDriver: { name: "fluentd" } }, "missing plugin on 2 nodes"],
+      [
+        {
+          container: { image: "i:1", mounts: [{ type: "volume", target: "/v", volumeDriver: "nfs" }] },
+        },
+        "missing plugin on 2 nodes",
+      ],
     ];
     for (const [change, text] of cases) {
       const sim = nodes("n1", "n2");
@@ -77,6 +84,43 @@ describe("scheduler", () => {
     assert.deepEqual(sim.perNode("max"), { n1: 2, n2: 2 });
     assert.deepEqual(errors(sim, "max"), ["no suitable node (max replicas per node limit exceed)"]);
     assert.equal(planPlacement(new Sim().view, aServiceSpec("x", 1), 1, 0).err, "no suitable node");
+  });
+
+  it("explains a pending task in numbers, each node by the first filter that refuses it", () => {
+    const sim = nodes("n1", "n2", "n3");
+    sim.availability("n3", Availability.AVAILABILITY_DRAIN);
+    const small = aTaskSpec({ reservations: { memoryBytes: 3 * GIB } });
+    sim.service("a", aServiceSpec("a", 1, { task: small }));
+    sim.run(5_000);
+    const busy = Object.keys(sim.perNode("a"))[0]!;
+    const idle = busy === "n1" ? "n2" : "n1";
+    const task = aTaskSpec({ reservations: { memoryBytes: 9 * GIB, nanoCpus: 1e9 } });
+    sim.service("b", aServiceSpec("b", 1, { task }));
+    sim.run(5_000);
+    const explanation = explainTask(sim.view, sim.view.tasksOfService("b")[0]!, sim.now);
+    assert.equal(explanation.nodes, 3);
+    assert.deepEqual(explanation.fitting, []);
+    assert.deepEqual(
+      explanation.refused.map(({ filter, short, text, nodes }) => [filter, nodes.length, short, text]),
+      [
+        [
+          "resources",
+          2,
+          "insufficient resources on 2 nodes",
+          `needs 9.0 GiB of memory, largest free 8.0 GiB on host-${idle}`,
+        ],
+        ["ready", 1, "1 node not available for new tasks", "down, paused or drained"],
+      ],
+    );
+    assert.deepEqual(explanation.refused[0]!.shortages, [
+      {
+        resource: "memory",
+        needs: 9 * GIB,
+        largestFree: 8 * GIB,
+        on: { id: idle, hostname: `host-${idle}` },
+        nodes: 2,
+      },
+    ]);
   });
 
   it("fills the emptier nodes first", () => {

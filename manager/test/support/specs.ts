@@ -22,6 +22,7 @@ export function aNode(id: string, change: Partial<Node> = {}): Node {
       platform: { os: "linux", architecture: "x86_64" },
       resources: { nanoCpus: 4e9, memoryBytes: 8 * GIB },
       engineVersion: "0.1.0",
+      plugins: ["Log/json-file", "Network/overlay", "Volume/local"],
     },
     status: { state: NodeState.NODE_STATE_READY, addr: "10.9.0.1" },
     dataPathAddr: "10.9.0.1",

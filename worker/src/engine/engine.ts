@@ -31,7 +31,14 @@ export function workerEngine(client: EngineClient, facts: NodeFacts, clock: Cloc
         resources: { nanoCpus: info.cpus * 1e9, memoryBytes: info.memoryBytes, generic: {} },
         engineVersion: facts.version,
         engineLabels: facts.labels,
-        plugins: ["Log/json-file", "Network/bridge", "Network/host", "Network/overlay", "Volume/local"],
+        plugins: [
+          "Log/json-file",
+          "Log/local",
+          "Network/bridge",
+          "Network/host",
+          "Network/overlay",
+          "Volume/local",
+        ],
         certificate: new X509Certificate(facts.certificate()).raw,
         port: facts.port,
       });

@@ -132,6 +132,8 @@ export interface Mount {
   createSource: boolean;
   volumeOptions: { [key: string]: string };
   volumeLabels: { [key: string]: string };
+  /** empty: local */
+  volumeDriver: string;
 }
 
 export interface Mount_VolumeOptionsEntry {
@@ -1975,6 +1977,7 @@ function createBaseMount(): Mount {
     createSource: false,
     volumeOptions: {},
     volumeLabels: {},
+    volumeDriver: "",
   };
 }
 
@@ -2016,6 +2019,9 @@ export const Mount: MessageFns<Mount> = {
     globalThis.Object.entries(message.volumeLabels).forEach(([key, value]: [string, string]) => {
       Mount_VolumeLabelsEntry.encode({ key: key as any, value }, writer.uint32(98).fork()).join();
     });
+    if (message.volumeDriver !== "") {
+      writer.uint32(106).string(message.volumeDriver);
+    }
     return writer;
   },
 
@@ -2134,6 +2140,14 @@ export const Mount: MessageFns<Mount> = {
             }
             continue;
           }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.volumeDriver = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2232,6 +2246,11 @@ export const Mount: MessageFns<Mount> = {
           {},
         )
         : {},
+      volumeDriver: isSet(object.volumeDriver)
+        ? globalThis.String(object.volumeDriver)
+        : isSet(object.volume_driver)
+        ? globalThis.String(object.volume_driver)
+        : "",
     };
   },
 
@@ -2285,6 +2304,9 @@ export const Mount: MessageFns<Mount> = {
         });
       }
     }
+    if (message.volumeDriver !== "") {
+      obj.volumeDriver = message.volumeDriver;
+    }
     return obj;
   },
 
@@ -2321,6 +2343,7 @@ export const Mount: MessageFns<Mount> = {
       },
       {},
     );
+    message.volumeDriver = object.volumeDriver ?? "";
     return message;
   },
 };
