@@ -18,7 +18,7 @@ import { hostOf } from "../peers.ts";
 import type { Replica } from "../replica.ts";
 import { type ChangeSet, fullChange, type StoreView } from "../store/mod.ts";
 import { Endpoints } from "./endpoints.ts";
-import { Liveness } from "./liveness.ts";
+import { GRACE_PERIODS, Liveness } from "./liveness.ts";
 import { type AgentStream, Session, type SessionHost } from "./session.ts";
 
 const DEFAULT_HEARTBEAT_MS = 5_000;
@@ -210,7 +210,7 @@ export class Dispatcher implements SessionHost {
   async #silent(nodeId: string): Promise<void> {
     this.#sessions.get(nodeId)?.close(new CreelError("heartbeat_failure", { id: nodeId }));
     try {
-      await this.#down(nodeId, "heartbeat failure");
+      await this.#down(nodeId, `heartbeat failure: missed ${GRACE_PERIODS} heartbeats`);
     } catch (error) {
       if (!this.#serving) return;
       this.#log.warn(

@@ -1,7 +1,7 @@
 import type { Clock, Millis, Timer } from "@creel/shared";
 
 /** Missed heartbeats after which a node counts as down. */
-const GRACE_PERIODS = 3;
+export const GRACE_PERIODS = 3;
 
 interface Watched {
   lastSeen: Millis;

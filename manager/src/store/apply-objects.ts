@@ -10,6 +10,7 @@ import type {
   SetUpdateStatus,
 } from "@creel/shared/gen/cluster/v1/actions.ts";
 import {
+  CauseKind,
   type Cluster,
   type Meta,
   type PortConfig,
@@ -40,8 +41,11 @@ export function putNode(draft: Draft, { node, ifVersion }: PutNode): Outcome {
 
 /** Its tasks are orphaned: nobody will tell of them any more. */
 export function removeNode(draft: Draft, id: string): Outcome {
-  if (!draft.tables.nodes.get(id)) return deny("no_such_node", { id });
+  const node = draft.tables.nodes.get(id);
+  if (!node) return deny("no_such_node", { id });
   draft.removeNode(id);
+  const detail = node.description?.hostname ?? "";
+  const cause = draft.cause({ kind: CauseKind.CAUSE_NODE_REMOVED, subject: id, detail, count: 0, at: 0 });
   for (const task of draft.tables.tasksOnNode(id)) {
     if (isFinished(task)) continue;
     const row = task.clone();
@@ -49,6 +53,7 @@ export function removeNode(draft: Draft, id: string): Outcome {
     row.desiredState = Math.max(row.desiredState, TaskState.TASK_STATE_SHUTDOWN) as TaskState;
     row.statusAt = draft.time;
     row.message = "node removed";
+    row.stoppedBy ??= cause;
     draft.putTask(row);
   }
 }

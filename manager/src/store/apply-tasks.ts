@@ -13,6 +13,7 @@ import type {
 import { TaskState } from "@creel/shared/gen/cluster/v1/objects.ts";
 import { type Draft, deny, type Outcome } from "./draft.ts";
 import { freeze } from "./freeze.ts";
+import { isWanted } from "./states.ts";
 import { TaskRow } from "./task-row.ts";
 
 const STATES: ReadonlySet<number> = new Set(Object.values(TaskState).filter((s) => s >= 0));
@@ -22,6 +23,7 @@ export function createTasks(draft: Draft, action: CreateTasks): Outcome {
   const service = draft.tables.services.get(action.serviceId);
   if (!service) return deny("no_such_service", { id: action.serviceId });
   const group = draft.tables.groupOf(service);
+  const madeBy = draft.cause(action.cause);
   for (const [item, task] of action.tasks.entries()) {
     if (draft.tables.tasks.get(task.id)) {
       draft.note(deny("conflict", { message: `task ${task.id} exists already` }), item);
@@ -34,6 +36,7 @@ export function createTasks(draft: Draft, action: CreateTasks): Outcome {
     row.createdAt = draft.time;
     row.statusAt = draft.time;
     row.message = "created";
+    row.madeBy = madeBy;
     draft.putTask(row);
   }
 }
@@ -90,8 +93,9 @@ function assignTask(draft: Draft, { taskId, nodeId, err }: TaskAssignment): Outc
   draft.putTask(row);
 }
 
-/** A desired state only goes on: READY, RUNNING, SHUTDOWN, REMOVE. */
+/** A desired state only goes on: READY, RUNNING, SHUTDOWN, REMOVE. The cause of the first stop is kept. */
 export function setDesiredState(draft: Draft, action: SetDesiredState): void {
+  const cause = draft.cause(action.cause);
   for (const [item, id] of action.taskIds.entries()) {
     const known = draft.tables.tasks.get(id);
     if (!known) {
@@ -101,6 +105,7 @@ export function setDesiredState(draft: Draft, action: SetDesiredState): void {
     } else if (action.state !== known.desiredState) {
       const row = known.clone();
       row.desiredState = action.state;
+      if (!isWanted(row)) row.stoppedBy ??= cause;
       draft.putTask(row);
     }
   }

@@ -1,5 +1,5 @@
 import type { ErrorCode, Millis } from "@creel/shared";
-import type { Cluster, Network, Node, Service } from "@creel/shared/gen/cluster/v1/objects.ts";
+import type { Cause, Cluster, Network, Node, Service } from "@creel/shared/gen/cluster/v1/objects.ts";
 import { type Change, type ChangeSet, noteChange, type Refusal } from "./changes.ts";
 import type { Tables } from "./tables.ts";
 import type { TaskRecord, TaskRow } from "./task-row.ts";
@@ -36,6 +36,11 @@ export class Draft {
   /** Writes down a refusal: of the action, or of the item at that position in its list. */
   note(outcome: Outcome, item = -1): void {
     if (outcome) this.refusals.push({ action: this.action, item, ...outcome });
+  }
+
+  /** The cause as tasks keep it: with the entry's time. */
+  cause(cause: Cause | undefined): Cause | undefined {
+    return cause && Object.freeze({ ...cause, at: this.time });
   }
 
   setCluster(cluster: Cluster): void {

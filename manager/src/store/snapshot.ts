@@ -89,8 +89,9 @@ function commonOf(group: TaskGroup): Task {
 }
 
 function withoutCommon(row: TaskRecord): Task {
-  const { id, meta, slot, nodeId, desiredState, status, attachments, runningSince } = row.toTask();
-  return { ...EMPTY_TASK, id, meta, slot, nodeId, desiredState, status, attachments, runningSince };
+  const { serviceId, spec, specVersion, serviceName, serviceLabels, ports, jobIteration, ...own } =
+    row.toTask();
+  return { ...EMPTY_TASK, ...own };
 }
 
 function readGroup({ group, common }: TaskSet): TaskGroup {
@@ -113,6 +114,8 @@ function readTask(tables: Tables, group: TaskGroup, task: Task): TaskRow {
   row.createdAt = task.meta?.createdAt ?? 0;
   row.updatedAt = task.meta?.updatedAt ?? 0;
   row.runningSince = task.runningSince;
+  row.madeBy = tables.internCause(task.madeBy);
+  row.stoppedBy = tables.internCause(task.stoppedBy);
   const status = task.status;
   if (status) {
     row.state = status.state;

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 import {
+  type Cause,
   type Cluster,
   type Network,
   type Node,
@@ -28,6 +29,7 @@ export class Tables {
   private readonly waiting = new HandleIndex();
   private readonly shapes = new WeakMap<TaskGroup, readonly AttachmentShape[]>();
   private readonly texts = new Map<string, string>();
+  private lastCause: Cause | undefined;
   private readonly groups = new Map<string, { of: Service; group: TaskGroup }>();
 
   /** The group of tasks made from the service as it is now: the same object until the service changes. */
@@ -58,6 +60,13 @@ export class Tables {
     if (this.texts.size >= MAX_TEXTS) this.texts.clear();
     this.texts.set(text, text);
     return text;
+  }
+
+  /** One object for causes that tasks read one after the other have alike. */
+  internCause(cause: Cause | undefined): Cause | undefined {
+    if (!cause) return undefined;
+    if (!isDeepStrictEqual(cause, this.lastCause)) this.lastCause = Object.freeze(cause);
+    return this.lastCause;
   }
 
   tasksOnNode(nodeId: string): TaskRow[] {

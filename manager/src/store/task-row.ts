@@ -1,5 +1,6 @@
 import type { Millis } from "@creel/shared";
 import {
+  type Cause,
   type PortConfig,
   type Service,
   type Task,
@@ -51,6 +52,9 @@ export class TaskRow {
   shapes: readonly AttachmentShape[] = NO_SHAPES;
   /** Addresses in the order of `shapes`: one alone is the number itself. */
   addresses: number | readonly number[] = 0;
+  /** One object for all tasks that one action made, or stopped. */
+  madeBy: Cause | undefined = undefined;
+  stoppedBy: Cause | undefined = undefined;
   /** Times are kept as spans from `createdAt`, which is to be set first: they lie in the row itself. */
   private updated = 0;
   private status = 0;
@@ -118,6 +122,8 @@ export class TaskRow {
     row.hostPorts = this.hostPorts;
     row.shapes = this.shapes;
     row.addresses = this.addresses;
+    row.madeBy = this.madeBy;
+    row.stoppedBy = this.stoppedBy;
     return row;
   }
 
@@ -167,6 +173,8 @@ export class TaskRow {
       ports: this.group.ports,
       jobIteration: this.group.jobIteration,
       runningSince: this.runningSince,
+      madeBy: this.madeBy,
+      stoppedBy: this.stoppedBy,
     };
   }
 }

@@ -98,7 +98,10 @@ describe("three managers", function () {
     await until("the node to be down", () => {
       return leader.manager.view().node(lost.id)?.status?.state === NodeState.NODE_STATE_DOWN;
     });
-    assert.equal(leader.manager.view().node(lost.id)?.status?.message, "heartbeat failure");
+    assert.equal(
+      leader.manager.view().node(lost.id)?.status?.message,
+      "heartbeat failure: missed 3 heartbeats",
+    );
     await until("eight tasks elsewhere", () => {
       const up = leader.manager
         .view()

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { type Random, seededRandom } from "@creel/shared";
 import { type Action, Entry } from "@creel/shared/gen/cluster/v1/actions.ts";
-import { TaskState } from "@creel/shared/gen/cluster/v1/objects.ts";
+import { Cause, type CauseKind, TaskState } from "@creel/shared/gen/cluster/v1/objects.ts";
 import { encodeSnapshot, Store, type StoreView, snapshotSlices } from "../../src/store/mod.ts";
 import {
   aNetwork,
@@ -59,7 +59,9 @@ class Chance {
           nodeId: "",
           desiredState: this.of(DESIRED),
         }));
-        return { kind: { $case: "createTasks", value: { serviceId: this.id("s", 6), tasks } } };
+        return {
+          kind: { $case: "createTasks", value: { serviceId: this.id("s", 6), tasks, cause: this.cause() } },
+        };
       }
       case 7:
       case 8: {
@@ -80,7 +82,12 @@ class Chance {
         return { kind: { $case: "assignTasks", value: { tasks } } };
       }
       case 10:
-        return { kind: { $case: "setDesiredState", value: { taskIds, state: this.of(DESIRED) } } };
+        return {
+          kind: {
+            $case: "setDesiredState",
+            value: { taskIds, state: this.of(DESIRED), cause: this.cause() },
+          },
+        };
       case 11:
       case 12: {
         const updates = taskIds.map((taskId) => ({
@@ -101,6 +108,11 @@ class Chance {
       default:
         return { kind: { $case: "removeTasks", value: { taskIds } } };
     }
+  }
+
+  private cause() {
+    const kind = this.below(5) as CauseKind;
+    return this.below(4) === 0 ? undefined : Cause.fromPartial({ kind, subject: this.id("n", 8) });
   }
 
   private spec() {

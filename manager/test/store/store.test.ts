@@ -40,7 +40,7 @@ function withTask(): Log {
 
 function createTask(serviceId: string, id: string): Action {
   const task = { id, slot: 1, nodeId: "", desiredState: S.TASK_STATE_RUNNING };
-  return { kind: { $case: "createTasks", value: { serviceId, tasks: [task] } } };
+  return { kind: { $case: "createTasks", value: { serviceId, tasks: [task], cause: undefined } } };
 }
 
 function report(nodeId: string, taskId: string, state: TaskState): Action {

@@ -1,8 +1,8 @@
 import type { Action, NewTask } from "@creel/shared/gen/cluster/v1/actions.ts";
-import { type Service, TaskState } from "@creel/shared/gen/cluster/v1/objects.ts";
+import { CauseKind, type Service, TaskState } from "@creel/shared/gen/cluster/v1/objects.ts";
 import { fitsSpec } from "../../scheduler/mod.ts";
 import { isWanted, type StoreView } from "../../store/mod.ts";
-import { createTasks, setDesiredState } from "../actions.ts";
+import { cause, createTasks, setDesiredState } from "../actions.ts";
 import type { Loop, LoopContext } from "../loop.ts";
 import { takesTasks } from "../node-fitness.ts";
 import { endedByItself, mayRestart } from "../restart-policy.ts";
@@ -44,5 +44,8 @@ function keep(view: StoreView, service: Service, { now, newId }: LoopContext): A
     if (done) continue;
     create.push({ id: newId(), slot: 0, nodeId: node.id, desiredState: TaskState.TASK_STATE_RUNNING });
   }
-  return [...setDesiredState(stop, TaskState.TASK_STATE_SHUTDOWN), ...createTasks(service.id, create)];
+  return [
+    ...setDesiredState(stop, TaskState.TASK_STATE_SHUTDOWN, cause(CauseKind.CAUSE_NODE_UNFIT)),
+    ...createTasks(service.id, create, cause(CauseKind.CAUSE_MODE)),
+  ];
 }

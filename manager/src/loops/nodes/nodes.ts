@@ -1,8 +1,8 @@
 import type { Millis } from "@creel/shared";
 import type { Action, NewTask } from "@creel/shared/gen/cluster/v1/actions.ts";
-import { type Node, TaskState } from "@creel/shared/gen/cluster/v1/objects.ts";
+import { type Cause, CauseKind, type Node, TaskState } from "@creel/shared/gen/cluster/v1/objects.ts";
 import { type ChangeSet, isFinished, isWanted, type StoreView, type TaskRecord } from "../../store/mod.ts";
-import { createTasks, inBatches, setDesiredState } from "../actions.ts";
+import { cause, createTasks, inBatches, setDesiredState } from "../actions.ts";
 import type { Loop, LoopContext } from "../loop.ts";
 import { isDown, isDrained, isUnfit } from "../node-fitness.ts";
 import { byAge, isReplicated, SlotFinder } from "../slots.ts";
@@ -23,7 +23,7 @@ export const nodes: Loop = (view, changed, context) => {
   const touched = touchedNodes(view, changed);
   for (const node of view.nodes()) {
     if (isDown(node)) {
-      if (touched.has(node.id)) actions.push(...stopAll(view, node.id));
+      if (touched.has(node.id)) actions.push(...stopAll(view, node.id, downCause(node)));
       const since = node.status?.since || (node.meta?.updatedAt ?? 0);
       if (context.now >= since + ORPHAN_AFTER) actions.push(...orphan(view, node, context.now));
       else wake(since + ORPHAN_AFTER);
@@ -31,7 +31,10 @@ export const nodes: Loop = (view, changed, context) => {
       actions.push(...drain(view, finder, node, context, wake));
     }
   }
-  for (const id of touched) if (!view.node(id)) actions.push(...stopAll(view, id));
+  for (const id of touched) {
+    if (!view.node(id))
+      actions.push(...stopAll(view, id, cause(CauseKind.CAUSE_NODE_REMOVED, { subject: id })));
+  }
   return wakeAt === undefined ? { actions } : { actions, wakeAt };
 };
 
@@ -46,11 +49,16 @@ function touchedNodes(view: StoreView, changed: ChangeSet): Set<string> {
   return ids;
 }
 
-function stopAll(view: StoreView, nodeId: string): Action[] {
+function downCause(node: Node): Cause {
+  return cause(CauseKind.CAUSE_NODE_DOWN, { subject: node.id, detail: node.status?.message ?? "" });
+}
+
+function stopAll(view: StoreView, nodeId: string, why: Cause): Action[] {
   const wanted = view.recordsOnNode(nodeId).filter((t) => isWanted(t) && !isFinished(t));
   return setDesiredState(
     wanted.map((t) => t.id),
     TaskState.TASK_STATE_SHUTDOWN,
+    why,
   );
 }
 
@@ -86,6 +94,7 @@ function drain(
 ): Action[] {
   const stop: string[] = [];
   const actions: Action[] = [];
+  const why = cause(CauseKind.CAUSE_NODE_DRAINED, { subject: node.id });
   for (const task of view.recordsOnNode(node.id)) {
     if (!isWanted(task) || isFinished(task)) continue;
     const successors = successorsOf(view, finder, task);
@@ -98,14 +107,14 @@ function drain(
         nodeId: "",
         desiredState: TaskState.TASK_STATE_RUNNING,
       };
-      actions.push(...createTasks(task.serviceId, [next]));
+      actions.push(...createTasks(task.serviceId, [next], why));
     } else {
       const until = successors[0]!.createdAt + DRAIN_PATIENCE;
       if (context.now >= until || successors.some(standsOrFails)) stop.push(task.id);
       else wake(until);
     }
   }
-  return [...actions, ...setDesiredState(stop, TaskState.TASK_STATE_SHUTDOWN)];
+  return [...actions, ...setDesiredState(stop, TaskState.TASK_STATE_SHUTDOWN, why)];
 }
 
 /** Younger tasks of the task's slot; undefined where none can take its place. */

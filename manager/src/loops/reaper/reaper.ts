@@ -1,7 +1,7 @@
 import type { Action } from "@creel/shared/gen/cluster/v1/actions.ts";
-import { type Service, TaskState } from "@creel/shared/gen/cluster/v1/objects.ts";
+import { CauseKind, type Service, TaskState } from "@creel/shared/gen/cluster/v1/objects.ts";
 import { isFinished, isWanted, type StoreView, type TaskRecord } from "../../store/mod.ts";
-import { inBatches, setDesiredState } from "../actions.ts";
+import { cause, inBatches, setDesiredState } from "../actions.ts";
 import type { Loop } from "../loop.ts";
 import { historyNeeded } from "../restart-policy.ts";
 import { slotsOf, touchedServices } from "../slots.ts";
@@ -23,7 +23,8 @@ export const reaper: Loop = (view, changed) => {
     }
     if (service) remove.push(...beyondHistory(view, service));
   }
-  return { actions: [...setDesiredState(mark, TaskState.TASK_STATE_REMOVE), ...removeTasks(remove)] };
+  const why = cause(CauseKind.CAUSE_SERVICE_REMOVED);
+  return { actions: [...setDesiredState(mark, TaskState.TASK_STATE_REMOVE, why), ...removeTasks(remove)] };
 };
 
 function isForgotten(task: TaskRecord, serviceGone: boolean): boolean {

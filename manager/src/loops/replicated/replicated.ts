@@ -1,8 +1,8 @@
 import type { Millis } from "@creel/shared";
 import type { Action, NewTask } from "@creel/shared/gen/cluster/v1/actions.ts";
-import { type Service, TaskState } from "@creel/shared/gen/cluster/v1/objects.ts";
+import { type Cause, CauseKind, type Service, TaskState } from "@creel/shared/gen/cluster/v1/objects.ts";
 import { isWanted, type StoreView, type TaskRecord } from "../../store/mod.ts";
-import { createTasks, setDesiredState } from "../actions.ts";
+import { cause, createTasks, setDesiredState } from "../actions.ts";
 import type { Loop, LoopContext } from "../loop.ts";
 import { isUnfit } from "../node-fitness.ts";
 import { endedByItself, mayRestart } from "../restart-policy.ts";
@@ -22,23 +22,23 @@ function keep(view: StoreView, service: Service, context: LoopContext): Action[]
   const mode = service.spec!.mode!;
   const replicas = mode.$case === "replicated" ? mode.value.replicas : 0;
   const filled = new Map<number, TaskRecord[]>();
-  const dead: TaskRecord[] = [];
+  const empty = new Map<number, TaskRecord[]>();
   for (const [slot, tasks] of slotsOf(view, service)) {
     if (isFilled(service, tasks, context.now)) filled.set(slot as number, tasks);
-    else dead.push(...tasks);
+    else empty.set(slot as number, tasks);
   }
 
   if (filled.size < replicas) {
-    return createTasks(service.id, freeSlots(filled, replicas - filled.size, context));
+    return fill(service, filled, empty, replicas - filled.size, context);
   }
   const surplus = filled.size > replicas ? pickSurplus(filled, filled.size - replicas) : [];
-  const remove = [...dead, ...surplus.flatMap((slot) => filled.get(slot)!)]
+  const remove = [...[...empty.values()].flat(), ...surplus.flatMap((slot) => filled.get(slot)!)]
     .filter((t) => t.desiredState < TaskState.TASK_STATE_REMOVE)
     .map((t) => t.id);
   for (const slot of surplus) filled.delete(slot);
   return [
-    ...setDesiredState(remove, TaskState.TASK_STATE_REMOVE),
-    ...setDesiredState(doubles(view, filled), TaskState.TASK_STATE_SHUTDOWN),
+    ...setDesiredState(remove, TaskState.TASK_STATE_REMOVE, cause(CauseKind.CAUSE_MODE)),
+    ...setDesiredState(doubles(view, filled), TaskState.TASK_STATE_SHUTDOWN, cause(CauseKind.CAUSE_SURPLUS)),
   ];
 }
 
@@ -54,13 +54,26 @@ function isFilled(service: Service, slot: TaskRecord[], now: Millis): boolean {
   );
 }
 
-function freeSlots(filled: Map<number, unknown>, count: number, context: LoopContext): NewTask[] {
-  const tasks: NewTask[] = [];
-  for (let slot = 1; tasks.length < count; slot++) {
+/** Tasks for the lowest slots that are not filled. One that takes another's place is made by what stopped that. */
+function fill(
+  service: Service,
+  filled: Map<number, unknown>,
+  empty: Map<number, TaskRecord[]>,
+  count: number,
+  context: LoopContext,
+): Action[] {
+  const more = cause(CauseKind.CAUSE_MODE);
+  const tasks = new Map<Cause, NewTask[]>();
+  for (let slot = 1; count > 0; slot++) {
     if (filled.has(slot)) continue;
-    tasks.push({ id: context.newId(), slot, nodeId: "", desiredState: TaskState.TASK_STATE_RUNNING });
+    count--;
+    const why = empty.get(slot)?.at(-1)?.stoppedBy ?? more;
+    const task = { id: context.newId(), slot, nodeId: "", desiredState: TaskState.TASK_STATE_RUNNING };
+    const alike = tasks.get(why);
+    if (alike) alike.push(task);
+    else tasks.set(why, [task]);
   }
-  return tasks;
+  return [...tasks].flatMap(([why, made]) => createTasks(service.id, made, why));
 }
 
 /** Slots to give up: first those that do not run, then from the nodes with most of the service, the youngest first. */

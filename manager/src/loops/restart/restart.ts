@@ -1,8 +1,8 @@
 import type { Millis } from "@creel/shared";
 import type { Action } from "@creel/shared/gen/cluster/v1/actions.ts";
-import { TaskState } from "@creel/shared/gen/cluster/v1/objects.ts";
+import { type Cause, CauseKind, type Service, TaskState } from "@creel/shared/gen/cluster/v1/objects.ts";
 import { type ChangeSet, isFinished, isWanted, type StoreView, type TaskRecord } from "../../store/mod.ts";
-import { createTasks, setDesiredState } from "../actions.ts";
+import { cause, createTasks, setDesiredState } from "../actions.ts";
 import type { Loop, LoopContext } from "../loop.ts";
 import { isDown, isUnfit } from "../node-fitness.ts";
 import { mayRestart, restartDelay } from "../restart-policy.ts";
@@ -39,7 +39,7 @@ function follow(
 ): Action[] {
   const service = view.service(task.serviceId);
   if (!service || !(isReplicated(service) || isGlobal(service))) return [];
-  const stop = setDesiredState([task.id], TaskState.TASK_STATE_SHUTDOWN);
+  const stop = setDesiredState([task.id], TaskState.TASK_STATE_SHUTDOWN, cause(CauseKind.CAUSE_ENDED));
   const slot = finder.slotOf(service, task);
   const succeeded = slot.some((t) => isWanted(t) && byAge(t, task) > 0);
   if (succeeded || !mayRestart(service, slot, task, now)) return stop;
@@ -50,7 +50,17 @@ function follow(
     nodeId: isGlobal(service) ? task.nodeId : "",
     desiredState: TaskState.TASK_STATE_READY,
   };
-  return [...stop, ...createTasks(service.id, [follower])];
+  return [...stop, ...createTasks(service.id, [follower], restartOf(service, task))];
+}
+
+/** What the ended task tells: `count` goes on where it was itself a restart of the same spec. */
+function restartOf(service: Service, ended: TaskRecord): Cause {
+  const again = ended.madeBy?.kind === CauseKind.CAUSE_RESTART && ended.specVersion === service.specVersion;
+  return cause(CauseKind.CAUSE_RESTART, {
+    subject: ended.id,
+    detail: ended.err,
+    count: again ? ended.madeBy!.count + 1 : 1,
+  });
 }
 
 /** Waiting tasks whose turn has come, and when the next one's will. */

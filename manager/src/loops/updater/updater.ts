@@ -1,8 +1,13 @@
 import type { Millis } from "@creel/shared";
 import type { Action, NewTask } from "@creel/shared/gen/cluster/v1/actions.ts";
-import { type Service, TaskState, type UpdateStatus } from "@creel/shared/gen/cluster/v1/objects.ts";
+import {
+  CauseKind,
+  type Service,
+  TaskState,
+  type UpdateStatus,
+} from "@creel/shared/gen/cluster/v1/objects.ts";
 import type { StoreView, TaskRecord } from "../../store/mod.ts";
-import { createTasks, setDesiredState } from "../actions.ts";
+import { cause, createTasks, setDesiredState } from "../actions.ts";
 import type { Loop, LoopContext, LoopResult } from "../loop.ts";
 import { isGlobal, isReplicated, slotsOf, touchedServices } from "../slots.ts";
 import { isRollback, type UpdateSettings, updateSettings } from "./settings.ts";
@@ -78,9 +83,10 @@ function roll(
     desiredState: settings.startFirst ? TaskState.TASK_STATE_RUNNING : TaskState.TASK_STATE_READY,
   }));
   const stop = slots.filter((s) => mayStopOld(s, settings.startFirst)).flatMap((s) => s.old.map((t) => t.id));
+  const why = cause(isRollback(service) ? CauseKind.CAUSE_ROLLBACK : CauseKind.CAUSE_UPDATE);
   const actions = [
-    ...createTasks(service.id, fresh),
-    ...setDesiredState(stop, TaskState.TASK_STATE_SHUTDOWN),
+    ...createTasks(service.id, fresh, why),
+    ...setDesiredState(stop, TaskState.TASK_STATE_SHUTDOWN, why),
   ];
   const next = Math.min(...busy);
   return dirty.length > fresh.length && Number.isFinite(next) ? { actions, wakeAt: next } : { actions };

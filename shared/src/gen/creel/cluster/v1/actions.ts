@@ -7,6 +7,7 @@
 /* eslint-disable */
 import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import {
+  Cause,
   Cluster,
   Network,
   Node,
@@ -81,6 +82,7 @@ export interface CreateTasks {
   /** refused when the service is gone */
   serviceId: string;
   tasks: NewTask[];
+  cause: Cause | undefined;
 }
 
 export interface NewTask {
@@ -142,6 +144,8 @@ export interface TaskAssignment {
 export interface SetDesiredState {
   taskIds: string[];
   state: TaskState;
+  /** why they are no longer wanted; the first one stays */
+  cause: Cause | undefined;
 }
 
 export interface StatusBatch {
@@ -1014,7 +1018,7 @@ export const PutNetwork: MessageFns<PutNetwork> = {
 };
 
 function createBaseCreateTasks(): CreateTasks {
-  return { serviceId: "", tasks: [] };
+  return { serviceId: "", tasks: [], cause: undefined };
 }
 
 export const CreateTasks: MessageFns<CreateTasks> = {
@@ -1024,6 +1028,9 @@ export const CreateTasks: MessageFns<CreateTasks> = {
     }
     for (const v of message.tasks) {
       NewTask.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.cause !== undefined) {
+      Cause.encode(message.cause, writer.uint32(26).fork()).join();
     }
     return writer;
   },
@@ -1057,6 +1064,14 @@ export const CreateTasks: MessageFns<CreateTasks> = {
             message.tasks.push(NewTask.decode(reader, reader.uint32()));
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.cause = Cause.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1077,6 +1092,7 @@ export const CreateTasks: MessageFns<CreateTasks> = {
         ? globalThis.String(object.service_id)
         : "",
       tasks: globalThis.Array.isArray(object?.tasks) ? object.tasks.map((e: any) => NewTask.fromJSON(e)) : [],
+      cause: isSet(object.cause) ? Cause.fromJSON(object.cause) : undefined,
     };
   },
 
@@ -1088,6 +1104,9 @@ export const CreateTasks: MessageFns<CreateTasks> = {
     if (message.tasks?.length) {
       obj.tasks = message.tasks.map((e) => NewTask.toJSON(e));
     }
+    if (message.cause !== undefined) {
+      obj.cause = Cause.toJSON(message.cause);
+    }
     return obj;
   },
 
@@ -1098,6 +1117,7 @@ export const CreateTasks: MessageFns<CreateTasks> = {
     const message = createBaseCreateTasks();
     message.serviceId = object.serviceId ?? "";
     message.tasks = object.tasks?.map((e) => NewTask.fromPartial(e)) || [];
+    message.cause = (object.cause !== undefined && object.cause !== null) ? Cause.fromPartial(object.cause) : undefined;
     return message;
   },
 };
@@ -2000,7 +2020,7 @@ export const TaskAssignment: MessageFns<TaskAssignment> = {
 };
 
 function createBaseSetDesiredState(): SetDesiredState {
-  return { taskIds: [], state: 0 };
+  return { taskIds: [], state: 0, cause: undefined };
 }
 
 export const SetDesiredState: MessageFns<SetDesiredState> = {
@@ -2010,6 +2030,9 @@ export const SetDesiredState: MessageFns<SetDesiredState> = {
     }
     if (message.state !== 0) {
       writer.uint32(16).int32(message.state);
+    }
+    if (message.cause !== undefined) {
+      Cause.encode(message.cause, writer.uint32(26).fork()).join();
     }
     return writer;
   },
@@ -2043,6 +2066,14 @@ export const SetDesiredState: MessageFns<SetDesiredState> = {
             message.state = reader.int32() as any;
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.cause = Cause.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2063,6 +2094,7 @@ export const SetDesiredState: MessageFns<SetDesiredState> = {
         ? object.task_ids.map((e: any) => globalThis.String(e))
         : [],
       state: isSet(object.state) ? taskStateFromJSON(object.state) : 0,
+      cause: isSet(object.cause) ? Cause.fromJSON(object.cause) : undefined,
     };
   },
 
@@ -2074,6 +2106,9 @@ export const SetDesiredState: MessageFns<SetDesiredState> = {
     if (message.state !== 0) {
       obj.state = taskStateToJSON(message.state);
     }
+    if (message.cause !== undefined) {
+      obj.cause = Cause.toJSON(message.cause);
+    }
     return obj;
   },
 
@@ -2084,6 +2119,7 @@ export const SetDesiredState: MessageFns<SetDesiredState> = {
     const message = createBaseSetDesiredState();
     message.taskIds = object.taskIds?.map((e) => e) || [];
     message.state = object.state ?? 0;
+    message.cause = (object.cause !== undefined && object.cause !== null) ? Cause.fromPartial(object.cause) : undefined;
     return message;
   },
 };

@@ -280,6 +280,132 @@ export function taskStateToJSON(object: TaskState): string {
   }
 }
 
+export const CauseKind = {
+  CAUSE_UNKNOWN: 0,
+  /** CAUSE_MODE - the service asks for more tasks, or for fewer */
+  CAUSE_MODE: 1,
+  /** CAUSE_RESTART - the task before it came to its end (subject, detail) */
+  CAUSE_RESTART: 2,
+  /** CAUSE_UPDATE - the service's task spec changed */
+  CAUSE_UPDATE: 3,
+  /** CAUSE_ROLLBACK - its task spec was changed back */
+  CAUSE_ROLLBACK: 4,
+  /** CAUSE_NODE_DOWN - the node (subject) answers no longer (detail) */
+  CAUSE_NODE_DOWN: 5,
+  CAUSE_NODE_DRAINED: 6,
+  CAUSE_NODE_REMOVED: 7,
+  /** CAUSE_NODE_UNFIT - the node no longer is what the service asks for */
+  CAUSE_NODE_UNFIT: 8,
+  CAUSE_REBALANCE: 9,
+  /** CAUSE_SURPLUS - another task of its slot runs */
+  CAUSE_SURPLUS: 10,
+  CAUSE_SERVICE_REMOVED: 11,
+  /** CAUSE_ENDED - it came to its end by itself */
+  CAUSE_ENDED: 12,
+  UNRECOGNIZED: -1,
+} as const;
+
+export type CauseKind = typeof CauseKind[keyof typeof CauseKind];
+
+export namespace CauseKind {
+  export type CAUSE_UNKNOWN = typeof CauseKind.CAUSE_UNKNOWN;
+  export type CAUSE_MODE = typeof CauseKind.CAUSE_MODE;
+  export type CAUSE_RESTART = typeof CauseKind.CAUSE_RESTART;
+  export type CAUSE_UPDATE = typeof CauseKind.CAUSE_UPDATE;
+  export type CAUSE_ROLLBACK = typeof CauseKind.CAUSE_ROLLBACK;
+  export type CAUSE_NODE_DOWN = typeof CauseKind.CAUSE_NODE_DOWN;
+  export type CAUSE_NODE_DRAINED = typeof CauseKind.CAUSE_NODE_DRAINED;
+  export type CAUSE_NODE_REMOVED = typeof CauseKind.CAUSE_NODE_REMOVED;
+  export type CAUSE_NODE_UNFIT = typeof CauseKind.CAUSE_NODE_UNFIT;
+  export type CAUSE_REBALANCE = typeof CauseKind.CAUSE_REBALANCE;
+  export type CAUSE_SURPLUS = typeof CauseKind.CAUSE_SURPLUS;
+  export type CAUSE_SERVICE_REMOVED = typeof CauseKind.CAUSE_SERVICE_REMOVED;
+  export type CAUSE_ENDED = typeof CauseKind.CAUSE_ENDED;
+  export type UNRECOGNIZED = typeof CauseKind.UNRECOGNIZED;
+}
+
+export function causeKindFromJSON(object: any): CauseKind {
+  switch (object) {
+    case 0:
+    case "CAUSE_UNKNOWN":
+      return CauseKind.CAUSE_UNKNOWN;
+    case 1:
+    case "CAUSE_MODE":
+      return CauseKind.CAUSE_MODE;
+    case 2:
+    case "CAUSE_RESTART":
+      return CauseKind.CAUSE_RESTART;
+    case 3:
+    case "CAUSE_UPDATE":
+      return CauseKind.CAUSE_UPDATE;
+    case 4:
+    case "CAUSE_ROLLBACK":
+      return CauseKind.CAUSE_ROLLBACK;
+    case 5:
+    case "CAUSE_NODE_DOWN":
+      return CauseKind.CAUSE_NODE_DOWN;
+    case 6:
+    case "CAUSE_NODE_DRAINED":
+      return CauseKind.CAUSE_NODE_DRAINED;
+    case 7:
+    case "CAUSE_NODE_REMOVED":
+      return CauseKind.CAUSE_NODE_REMOVED;
+    case 8:
+    case "CAUSE_NODE_UNFIT":
+      return CauseKind.CAUSE_NODE_UNFIT;
+    case 9:
+    case "CAUSE_REBALANCE":
+      return CauseKind.CAUSE_REBALANCE;
+    case 10:
+    case "CAUSE_SURPLUS":
+      return CauseKind.CAUSE_SURPLUS;
+    case 11:
+    case "CAUSE_SERVICE_REMOVED":
+      return CauseKind.CAUSE_SERVICE_REMOVED;
+    case 12:
+    case "CAUSE_ENDED":
+      return CauseKind.CAUSE_ENDED;
+    case -1:
+    case "UNRECOGNIZED":
+    default:
+      return CauseKind.UNRECOGNIZED;
+  }
+}
+
+export function causeKindToJSON(object: CauseKind): string {
+  switch (object) {
+    case CauseKind.CAUSE_UNKNOWN:
+      return "CAUSE_UNKNOWN";
+    case CauseKind.CAUSE_MODE:
+      return "CAUSE_MODE";
+    case CauseKind.CAUSE_RESTART:
+      return "CAUSE_RESTART";
+    case CauseKind.CAUSE_UPDATE:
+      return "CAUSE_UPDATE";
+    case CauseKind.CAUSE_ROLLBACK:
+      return "CAUSE_ROLLBACK";
+    case CauseKind.CAUSE_NODE_DOWN:
+      return "CAUSE_NODE_DOWN";
+    case CauseKind.CAUSE_NODE_DRAINED:
+      return "CAUSE_NODE_DRAINED";
+    case CauseKind.CAUSE_NODE_REMOVED:
+      return "CAUSE_NODE_REMOVED";
+    case CauseKind.CAUSE_NODE_UNFIT:
+      return "CAUSE_NODE_UNFIT";
+    case CauseKind.CAUSE_REBALANCE:
+      return "CAUSE_REBALANCE";
+    case CauseKind.CAUSE_SURPLUS:
+      return "CAUSE_SURPLUS";
+    case CauseKind.CAUSE_SERVICE_REMOVED:
+      return "CAUSE_SERVICE_REMOVED";
+    case CauseKind.CAUSE_ENDED:
+      return "CAUSE_ENDED";
+    case CauseKind.UNRECOGNIZED:
+    default:
+      return "UNRECOGNIZED";
+  }
+}
+
 /** Written by manager/store on apply: `version` is the log index of the last change (Docker's Version.Index). */
 export interface Meta {
   version: number;
@@ -682,11 +808,29 @@ export interface Task {
   jobIteration: number;
   /** store: when it was first known to run; 0: never */
   runningSince: number;
+  /** loops */
+  madeBy:
+    | Cause
+    | undefined;
+  /** loops: absent while it is wanted */
+  stoppedBy: Cause | undefined;
 }
 
 export interface Task_ServiceLabelsEntry {
   key: string;
   value: string;
+}
+
+/** Why a task was made, or is no longer wanted. Written by whoever decides it; `at` by the store. */
+export interface Cause {
+  kind: CauseKind;
+  /** id of the task or node that it was about */
+  subject: string;
+  /** what was known of that then: a task's error, a node's message */
+  detail: string;
+  /** RESTART: how often in a row the slot was filled again */
+  count: number;
+  at: number;
 }
 
 export interface TaskStatus {
@@ -6381,6 +6525,8 @@ function createBaseTask(): Task {
     ports: [],
     jobIteration: 0,
     runningSince: 0,
+    madeBy: undefined,
+    stoppedBy: undefined,
   };
 }
 
@@ -6430,6 +6576,12 @@ export const Task: MessageFns<Task> = {
     }
     if (message.runningSince !== 0) {
       writer.uint32(120).int64(message.runningSince);
+    }
+    if (message.madeBy !== undefined) {
+      Cause.encode(message.madeBy, writer.uint32(130).fork()).join();
+    }
+    if (message.stoppedBy !== undefined) {
+      Cause.encode(message.stoppedBy, writer.uint32(138).fork()).join();
     }
     return writer;
   },
@@ -6570,6 +6722,22 @@ export const Task: MessageFns<Task> = {
             message.runningSince = longToNumber(reader.int64());
             continue;
           }
+          case 16: {
+            if (tag !== 130) {
+              break;
+            }
+
+            message.madeBy = Cause.decode(reader, reader.uint32());
+            continue;
+          }
+          case 17: {
+            if (tag !== 138) {
+              break;
+            }
+
+            message.stoppedBy = Cause.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -6657,6 +6825,16 @@ export const Task: MessageFns<Task> = {
         : isSet(object.running_since)
         ? globalThis.Number(object.running_since)
         : 0,
+      madeBy: isSet(object.madeBy)
+        ? Cause.fromJSON(object.madeBy)
+        : isSet(object.made_by)
+        ? Cause.fromJSON(object.made_by)
+        : undefined,
+      stoppedBy: isSet(object.stoppedBy)
+        ? Cause.fromJSON(object.stoppedBy)
+        : isSet(object.stopped_by)
+        ? Cause.fromJSON(object.stopped_by)
+        : undefined,
     };
   },
 
@@ -6713,6 +6891,12 @@ export const Task: MessageFns<Task> = {
     if (message.runningSince !== 0) {
       obj.runningSince = Math.round(message.runningSince);
     }
+    if (message.madeBy !== undefined) {
+      obj.madeBy = Cause.toJSON(message.madeBy);
+    }
+    if (message.stoppedBy !== undefined) {
+      obj.stoppedBy = Cause.toJSON(message.stoppedBy);
+    }
     return obj;
   },
 
@@ -6746,6 +6930,12 @@ export const Task: MessageFns<Task> = {
     message.ports = object.ports?.map((e) => PortConfig.fromPartial(e)) || [];
     message.jobIteration = object.jobIteration ?? 0;
     message.runningSince = object.runningSince ?? 0;
+    message.madeBy = (object.madeBy !== undefined && object.madeBy !== null)
+      ? Cause.fromPartial(object.madeBy)
+      : undefined;
+    message.stoppedBy = (object.stoppedBy !== undefined && object.stoppedBy !== null)
+      ? Cause.fromPartial(object.stoppedBy)
+      : undefined;
     return message;
   },
 };
@@ -6831,6 +7021,139 @@ export const Task_ServiceLabelsEntry: MessageFns<Task_ServiceLabelsEntry> = {
     const message = createBaseTask_ServiceLabelsEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseCause(): Cause {
+  return { kind: 0, subject: "", detail: "", count: 0, at: 0 };
+}
+
+export const Cause: MessageFns<Cause> = {
+  encode(message: Cause, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.kind !== 0) {
+      writer.uint32(8).int32(message.kind);
+    }
+    if (message.subject !== "") {
+      writer.uint32(18).string(message.subject);
+    }
+    if (message.detail !== "") {
+      writer.uint32(26).string(message.detail);
+    }
+    if (message.count !== 0) {
+      writer.uint32(32).uint64(message.count);
+    }
+    if (message.at !== 0) {
+      writer.uint32(40).int64(message.at);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Cause {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCause();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.kind = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.subject = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.detail = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.count = longToNumber(reader.uint64());
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.at = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Cause {
+    return {
+      kind: isSet(object.kind) ? causeKindFromJSON(object.kind) : 0,
+      subject: isSet(object.subject) ? globalThis.String(object.subject) : "",
+      detail: isSet(object.detail) ? globalThis.String(object.detail) : "",
+      count: isSet(object.count) ? globalThis.Number(object.count) : 0,
+      at: isSet(object.at) ? globalThis.Number(object.at) : 0,
+    };
+  },
+
+  toJSON(message: Cause): unknown {
+    const obj: any = {};
+    if (message.kind !== 0) {
+      obj.kind = causeKindToJSON(message.kind);
+    }
+    if (message.subject !== "") {
+      obj.subject = message.subject;
+    }
+    if (message.detail !== "") {
+      obj.detail = message.detail;
+    }
+    if (message.count !== 0) {
+      obj.count = Math.round(message.count);
+    }
+    if (message.at !== 0) {
+      obj.at = Math.round(message.at);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Cause>): Cause {
+    return Cause.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Cause>): Cause {
+    const message = createBaseCause();
+    message.kind = object.kind ?? 0;
+    message.subject = object.subject ?? "";
+    message.detail = object.detail ?? "";
+    message.count = object.count ?? 0;
+    message.at = object.at ?? 0;
     return message;
   },
 };
