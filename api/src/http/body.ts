@@ -1,9 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import { CreelError } from "@creel/shared";
 import type { FastifyInstance } from "fastify";
-import type { Static, TSchema } from "typebox";
-import Type from "typebox";
-import { Compile } from "typebox/compile";
+import { type Schema, Type } from "../schema/type.ts";
 
 /** The largest JSON body that is taken. */
 export const MAX_BODY = 10 << 20;
@@ -15,7 +13,7 @@ const BODY_TIME = 30_000;
 const LINGER = 1_000;
 
 /** A field that a client may leave out or give as null, as Go's clients do. */
-export function maybe<T extends TSchema>(schema: T) {
+export function maybe<T>(schema: Schema<T>) {
   return Type.Optional(Type.Union([schema, Type.Null()]));
 }
 
@@ -24,22 +22,18 @@ const MAX_LABEL = 64 << 10;
 
 /** Strings by name. */
 export const StringMap = Type.Record(
-  Type.String({ pattern: `^[\\s\\S]{0,${MAX_LABEL}}$` }),
   Type.String({ maxLength: MAX_LABEL }),
-  { additionalProperties: false },
+  Type.String({ maxLength: MAX_LABEL }),
 );
 
 /** A check of bodies against `schema`; what is wrong is named with its place. An absent body counts as {}. */
-export function bodyOf<T extends TSchema>(schema: T): (body: unknown) => Static<T> {
-  let check: ReturnType<typeof Compile<T>> | undefined;
+export function bodyOf<T>(schema: Schema<T>): (body: unknown) => T {
   return (body) => {
-    check ??= Compile(schema);
     const value = body ?? {};
-    if (check.Check(value)) return value as Static<T>;
-    const wrong = [...check.Errors(value)].sort((a, b) => b.instancePath.length - a.instancePath.length)[0];
-    const place = wrong?.instancePath.replaceAll("/", ".").replace(/^\./, "") || "the body";
+    const wrong = schema.check(value);
+    if (!wrong) return value as T;
     throw new CreelError("invalid_parameter", {
-      message: `invalid request: ${place} ${wrong?.message ?? "is wrong"}`,
+      message: `invalid request: ${wrong.place || "the body"} ${wrong.text}`,
     });
   };
 }

@@ -1,7 +1,7 @@
 import { CreelError } from "@creel/shared";
 import type { Mount } from "@creel/shared/gen/engine/v1/container.ts";
-import type { Static } from "typebox";
 import type { MountSchema } from "../schema/container.ts";
+import type { Static } from "../schema/type.ts";
 
 type DockerMount = Static<typeof MountSchema>;
 

@@ -1,6 +1,6 @@
 import type { Healthcheck, Resources, Ulimit } from "@creel/shared/gen/engine/v1/container.ts";
-import type { Static } from "typebox";
 import type { HealthcheckSchema, ResourcesSchema, UlimitSchema } from "../schema/container.ts";
+import type { Static } from "../schema/type.ts";
 
 /** The engine's limits for Docker's `Resources`. */
 export function toResources(from: Static<typeof ResourcesSchema>): Resources {

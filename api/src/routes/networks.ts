@@ -1,6 +1,5 @@
 import { CreelError, isCreelError } from "@creel/shared";
 import type { FastifyInstance } from "fastify";
-import Type from "typebox";
 import { ControlRequest } from "../cluster.ts";
 import type { ApiContext } from "../context.ts";
 import { bodyOf, maybe } from "../http/body.ts";
@@ -16,6 +15,7 @@ import {
 } from "../map/network.ts";
 import { EndpointSchema } from "../schema/container.ts";
 import { NetworkCreateSchema } from "../schema/swarm.ts";
+import { Type } from "../schema/type.ts";
 
 const readCreate = bodyOf(NetworkCreateSchema);
 const readConnect = bodyOf(

@@ -1,12 +1,12 @@
 import { isCreelError } from "@creel/shared";
 import type { Volume } from "@creel/shared/gen/engine/v1/engine.ts";
 import type { FastifyInstance } from "fastify";
-import Type from "typebox";
 import type { ApiContext } from "../context.ts";
 import { bodyOf, maybe, StringMap } from "../http/body.ts";
 import { anyOf, booleanFilter, hasLabel, labelsMatch, parseFilters } from "../http/filters.ts";
 import { flag, type Query, text } from "../http/query.ts";
 import { fromNanos } from "../http/time.ts";
+import { Type } from "../schema/type.ts";
 
 const readCreate = bodyOf(
   Type.Object({

@@ -1,5 +1,5 @@
-import Type, { type Static } from "typebox";
 import { maybe, StringMap } from "../http/body.ts";
+import { type Static, Type } from "./type.ts";
 
 const Strings = Type.Array(Type.String());
 const Command = Type.Union([Type.String(), Strings]);
@@ -76,7 +76,8 @@ export const ResourcesSchema = Type.Object({
   CgroupParent: maybe(Type.String()),
 });
 
-export const HostConfigSchema = Type.Interface([ResourcesSchema], {
+export const HostConfigSchema = Type.Object({
+  ...ResourcesSchema.fields,
   Binds: maybe(Strings),
   NetworkMode: maybe(Type.String()),
   PortBindings: maybe(

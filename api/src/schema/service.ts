@@ -1,6 +1,6 @@
-import Type, { type Static } from "typebox";
 import { maybe, StringMap } from "../http/body.ts";
 import { HealthcheckSchema, MountSchema, UlimitSchema } from "./container.ts";
+import { type Static, Type } from "./type.ts";
 
 const Strings = maybe(Type.Array(Type.String()));
 const Text = maybe(Type.String());

@@ -1,5 +1,5 @@
-import Type, { type Static } from "typebox";
 import { maybe, StringMap } from "../http/body.ts";
+import { type Static, Type } from "./type.ts";
 
 const Count = maybe(Type.Integer({ minimum: 0 }));
 
