@@ -96,7 +96,15 @@ describe("tasks", () => {
     engine.health(containerId, "healthy");
     await reached(TaskState.TASK_STATE_RUNNING);
     engine.health(containerId, "unhealthy");
-    assert.equal((await reached(TaskState.TASK_STATE_FAILED)).err, "task: unhealthy container");
+    assert.equal(
+      (await reached(TaskState.TASK_STATE_FAILED)).err,
+      "task: non-zero exit (143): unhealthy container",
+    );
+    const told = reports.filter((each) => each.state === TaskState.TASK_STATE_RUNNING);
+    assert.deepEqual(
+      told.map((each) => each.err),
+      ["", "unhealthy container"],
+    );
   });
 
   it("is stopped when it is no longer wanted, and its container goes with its removal", async () => {

@@ -70,20 +70,28 @@ export function toService(
 /** How many of a service's tasks run, and should; nobody knows of those on nodes that are down. */
 export function toServiceStatus(service: Service, tasks: Task[], isDown: (nodeId: string) => boolean): Json {
   const mode = service.spec?.mode;
-  const count = (test: (task: Task) => boolean) => tasks.filter(test).length;
+  const iteration = service.jobStatus?.iteration ?? 0;
+  const current = tasks.filter((task) => task.jobIteration === iteration);
+  const stateOf = (task: Task) => task.status?.state;
+  const running = current.filter(
+    (task) => stateOf(task) === TaskState.TASK_STATE_RUNNING && !isDown(task.nodeId),
+  );
+  const completed = service.jobStatus
+    ? current.filter((task) => stateOf(task) === TaskState.TASK_STATE_COMPLETE)
+    : [];
   const desired =
     mode?.$case === "replicated"
       ? mode.value.replicas
       : mode?.$case === "replicatedJob"
         ? mode.value.maxConcurrent
-        : count((task) => task.desiredState === TaskState.TASK_STATE_RUNNING);
-  return {
-    RunningTasks: count(
-      (task) => task.status?.state === TaskState.TASK_STATE_RUNNING && !isDown(task.nodeId),
-    ),
-    DesiredTasks: desired,
-    CompletedTasks: count((task) => task.status?.state === TaskState.TASK_STATE_COMPLETE),
-  };
+        : current.filter((task) => isWantedToRun(task)).length;
+  return { RunningTasks: running.length, DesiredTasks: desired, CompletedTasks: completed.length };
+}
+
+/** It is to run now; a job's task that has completed is not. */
+function isWantedToRun(task: Task): boolean {
+  const done = task.jobIteration !== 0 && task.status?.state === TaskState.TASK_STATE_COMPLETE;
+  return task.desiredState === TaskState.TASK_STATE_RUNNING && !done;
 }
 
 function toServiceSpec(spec: ServiceSpec, defaults: boolean): Json {

@@ -15,6 +15,12 @@ const WORDS = new Map(
 /** Docker's word for a task's state. */
 export const taskStateWord = (state: number) => WORDS.get(state) ?? "new";
 
+/** A job's task is wanted until it completes, which is Docker's word for it. */
+export function desiredState(task: Task): TaskState {
+  const runs = task.desiredState === TaskState.TASK_STATE_RUNNING;
+  return runs && task.jobIteration !== 0 ? TaskState.TASK_STATE_COMPLETE : task.desiredState;
+}
+
 /** A task as Docker writes it. */
 export function toTask(task: Task, networkOf: (id: string) => Network | undefined): Json {
   const { status } = task;
@@ -39,7 +45,7 @@ export function toTask(task: Task, networkOf: (id: string) => Network | undefine
         : undefined,
       PortStatus: status?.hostPorts.length ? { Ports: status.hostPorts.map(toPort) } : {},
     },
-    DesiredState: taskStateWord(task.desiredState),
+    DesiredState: taskStateWord(desiredState(task)),
     NetworksAttachments: task.attachments.map(({ networkId, address }) => {
       const network = networkOf(networkId);
       return {

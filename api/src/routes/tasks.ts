@@ -5,7 +5,7 @@ import type { ApiContext } from "../context.ts";
 import { anyOf, booleanFilter, labelsMatch, parseFilters } from "../http/filters.ts";
 import { type Query, text } from "../http/query.ts";
 import { findTask, taskName } from "../map/find.ts";
-import { toTask } from "../map/task.ts";
+import { desiredState, toTask } from "../map/task.ts";
 import type { ClusterView } from "../ports.ts";
 
 const FILTERS = ["_up-to-date", "desired-state", "id", "label", "name", "node", "runtime", "service"];
@@ -41,7 +41,7 @@ export function taskRoutes(app: FastifyInstance, context: ApiContext): void {
           anyOf(filters, "id", (id) => task.id.startsWith(id)) &&
           anyOf(filters, "name", (name) => taskName(task).startsWith(name)) &&
           labelsMatch(filters, "label", task.serviceLabels) &&
-          anyOf(filters, "desired-state", (state) => DESIRED[state]!(task.desiredState)) &&
+          anyOf(filters, "desired-state", (state) => DESIRED[state]!(desiredState(task))) &&
           anyOf(filters, "runtime", (runtime) => (task.spec?.runtime || "container") === runtime) &&
           (upToDate === undefined || upToDate === isUpToDate(view, task)),
       )

@@ -25,25 +25,41 @@ export function checkServiceSpec(spec: ServiceSpec): void {
   checkMode(spec);
   if (!spec.task) throw invalid("TaskSpec: missing");
   checkTask(spec.task);
+  if (isJobMode(spec)) {
+    if (spec.update) throw invalid("Jobs may not have an update config");
+    if (spec.rollback) throw invalid("Jobs may not have a rollback config");
+    if (spec.task.restart?.condition === "any") {
+      throw invalid("a job's tasks are done when they complete: use restart condition none or on-failure");
+    }
+  }
   checkUpdate("update", spec.update);
   checkUpdate("rollback", spec.rollback);
   if (spec.endpoint) checkEndpoint(spec.endpoint);
 }
 
+function isJobMode({ mode }: ServiceSpec): boolean {
+  return mode?.$case === "replicatedJob" || mode?.$case === "globalJob";
+}
+
 function checkMode({ mode }: ServiceSpec): void {
   switch (mode?.$case) {
     case undefined:
-      throw invalid("a service needs a mode: replicated or global");
+      throw invalid("a service needs a mode: replicated, global, replicated-job or global-job");
     case "replicated":
-      if (!(mode.value.replicas >= 0 && mode.value.replicas <= MAX_REPLICAS)) {
-        throw invalid(`replicas must be between 0 and ${MAX_REPLICAS}`);
-      }
+      checkCount("replicas", mode.value.replicas);
+      return;
+    case "replicatedJob":
+      checkCount("total completions", mode.value.totalCompletions);
+      checkCount("max concurrent tasks", mode.value.maxConcurrent);
       return;
     case "global":
+    case "globalJob":
       return;
-    default:
-      throw invalid("jobs are not run by this version of Creel: use replicated or global mode");
   }
+}
+
+function checkCount(what: string, count: number): void {
+  if (!(count >= 0 && count <= MAX_REPLICAS)) throw invalid(`${what} must be between 0 and ${MAX_REPLICAS}`);
 }
 
 function checkTask(task: TaskSpec): void {

@@ -1,10 +1,11 @@
 import { CreelError, newId } from "@creel/shared";
 import type { UpdateService } from "@creel/shared/gen/cluster/v1/control.ts";
-import type {
-  NetworkAttachmentConfig,
-  PortConfig,
-  Service,
-  ServiceSpec,
+import {
+  type NetworkAttachmentConfig,
+  type PortConfig,
+  type Service,
+  type ServiceSpec,
+  UpdateStatus,
 } from "@creel/shared/gen/cluster/v1/objects.ts";
 import type { StoreView } from "../store/mod.ts";
 import type { Change, ControlContext } from "./change.ts";
@@ -29,14 +30,14 @@ export function createService(spec: ServiceSpec, { view, random }: ControlContex
     jobStatus: undefined,
   };
   return {
-    actions: [{ kind: { $case: "putService", value: { service, ifVersion: 0 } } }],
+    actions: [{ kind: { $case: "putService", value: { service, ifVersion: 0, updateStatus: undefined } } }],
     id: service.id,
     warnings: [],
   };
 }
 
 /** A new spec for a service, or back to the one before. */
-export function updateService(request: UpdateService, { view }: ControlContext): Change {
+export function updateService(request: UpdateService, { view, clock }: ControlContext): Change {
   const known = view.service(request.id);
   if (!known) throw new CreelError("no_such_service", { id: request.id });
   if (request.version !== known.meta?.version) throw new CreelError("out_of_sequence");
@@ -55,8 +56,18 @@ export function updateService(request: UpdateService, { view }: ControlContext):
   const resolved = resolve(wished, view);
   checkPortsFree(known.id, resolved, view);
   const service: Service = { ...known, spec: resolved, previousSpec: known.spec };
+  const rollback = request.rollback && !known.jobStatus;
+  const updateStatus = rollback
+    ? UpdateStatus.fromPartial({
+        state: "rollback_started",
+        message: "manually requested rollback",
+        startedAt: clock.now(),
+      })
+    : undefined;
   return {
-    actions: [{ kind: { $case: "putService", value: { service, ifVersion: request.version } } }],
+    actions: [
+      { kind: { $case: "putService", value: { service, ifVersion: request.version, updateStatus } } },
+    ],
     id: known.id,
     warnings: [],
   };

@@ -26,9 +26,13 @@ function taskName(task: TaskRecord): string {
   return `${task.group.serviceName}.${task.slot > 0 ? task.slot : task.nodeId}.${task.id}`;
 }
 
-/** Takes new connections: runs, and is to go on. */
+/** Takes new connections: runs, is not found to be unhealthy, and is to go on. */
 function takesTraffic(task: TaskRecord): boolean {
-  return task.state === TaskState.TASK_STATE_RUNNING && task.desiredState === TaskState.TASK_STATE_RUNNING;
+  return (
+    task.state === TaskState.TASK_STATE_RUNNING &&
+    task.err === "" &&
+    task.desiredState === TaskState.TASK_STATE_RUNNING
+  );
 }
 
 /** Has its addresses on its node: a drained task keeps them until it is at its end, its connections go on. */

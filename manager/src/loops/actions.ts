@@ -15,6 +15,12 @@ export function createTasks(serviceId: string, tasks: NewTask[], why: Cause): Ac
   }));
 }
 
+export function adoptTasks(serviceId: string, taskIds: string[]): Action[] {
+  return inBatches(taskIds).map((batch) => ({
+    kind: { $case: "adoptTasks", value: { serviceId, taskIds: batch } },
+  }));
+}
+
 /** `why`: the cause of a state beyond RUNNING. */
 export function setDesiredState(taskIds: string[], state: TaskState, why?: Cause): Action[] {
   return inBatches(taskIds).map((batch) => ({

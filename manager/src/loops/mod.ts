@@ -1,6 +1,7 @@
 import { scheduler } from "../scheduler/mod.ts";
 import { allocator } from "./allocator/allocator.ts";
 import { global } from "./global/global.ts";
+import { jobs } from "./jobs/jobs.ts";
 import type { NamedLoop } from "./loop.ts";
 import { nodes } from "./nodes/nodes.ts";
 import { reaper } from "./reaper/reaper.ts";
@@ -18,6 +19,7 @@ export function createLoops(): NamedLoop[] {
     { name: "updater", run: updater },
     { name: "replicated", run: replicated },
     { name: "global", run: global },
+    { name: "jobs", run: jobs },
     { name: "allocator", run: allocator() },
     { name: "scheduler", run: scheduler() },
     { name: "reaper", run: reaper },

@@ -12,8 +12,20 @@ export function isReplicated(service: Service): boolean {
   return service.spec?.mode?.$case === "replicated";
 }
 
+/** Its tasks come to an end and are then done. */
+export function isJob(service: Service): boolean {
+  const mode = service.spec?.mode?.$case;
+  return mode === "replicatedJob" || mode === "globalJob";
+}
+
+/** It has one task on each node, not a number of them. */
+export function isPerNode(service: Service): boolean {
+  const mode = service.spec?.mode?.$case;
+  return mode === "global" || mode === "globalJob";
+}
+
 export function slotKey(service: Service, task: TaskRecord): SlotKey {
-  return isGlobal(service) ? task.nodeId : task.slot;
+  return isPerNode(service) ? task.nodeId : task.slot;
 }
 
 /** A service's tasks by slot, in each slot the oldest first. */

@@ -12,6 +12,7 @@ import type {
 import {
   CauseKind,
   type Cluster,
+  type JobStatus,
   type Meta,
   type PortConfig,
   type Service,
@@ -22,6 +23,7 @@ import { type Draft, deny, type Outcome } from "./draft.ts";
 import { freeze } from "./freeze.ts";
 import { isFinished } from "./states.ts";
 import type { Table } from "./table.ts";
+import { taskPorts } from "./task-ports.ts";
 
 /** The whole cluster object is the proposer's; only `meta` is written here. */
 export function putCluster(draft: Draft, cluster: Cluster): void {
@@ -79,10 +81,10 @@ export function allocateNode(draft: Draft, action: AllocateNode): Outcome {
 }
 
 /**
- * A new service is taken whole; of a known one `spec` and `previous_spec` are. A changed spec begins with no update
- * status; a changed `spec.task` gives a new spec version.
+ * A new service is taken whole; of a known one `spec` and `previous_spec` are. Tasks that would be made otherwise from
+ * the new spec give a new spec version.
  */
-export function putService(draft: Draft, { service, ifVersion }: PutService): Outcome {
+export function putService(draft: Draft, { service, ifVersion, updateStatus }: PutService): Outcome {
   const spec = service?.spec;
   if (!service?.id || !spec?.task || !spec.mode || spec.name === "") {
     return deny("invalid_parameter", { message: "a service needs an id, a name, a mode and a task" });
@@ -98,21 +100,33 @@ export function putService(draft: Draft, { service, ifVersion }: PutService): Ou
 
   const meta = metaOf(draft, known);
   if (!known) {
-    draft.putService(freeze({ ...service, meta, specVersion: draft.index }));
+    draft.putService(
+      freeze({ ...service, meta, specVersion: draft.index, jobStatus: nextIteration(draft, service) }),
+    );
     return undefined;
   }
   const sameTask = isDeepStrictEqual(known.spec?.task, spec.task);
-  const sameSpec = sameTask && isDeepStrictEqual(known.spec, spec);
+  const sameVersion = sameTask && isDeepStrictEqual(portsOf(known.spec), portsOf(spec));
   draft.putService(
     freeze({
       ...known,
       meta,
       spec: sameTask ? { ...spec, task: known.spec!.task } : spec,
-      specVersion: sameTask ? known.specVersion : draft.index,
+      specVersion: sameVersion ? known.specVersion : draft.index,
       previousSpec: service.previousSpec,
-      updateStatus: sameSpec ? known.updateStatus : undefined,
+      updateStatus,
+      jobStatus: sameVersion ? known.jobStatus : nextIteration(draft, known),
     }),
   );
+}
+
+const portsOf = (spec: ServiceSpec | undefined) => taskPorts(spec?.endpoint?.ports ?? []);
+
+/** What has to be run anew counts as the job's next iteration; undefined for what is no job. */
+function nextIteration(draft: Draft, service: Service): JobStatus | undefined {
+  const mode = service.spec?.mode?.$case;
+  if (mode !== "replicatedJob" && mode !== "globalJob") return undefined;
+  return { iteration: (service.jobStatus?.iteration ?? 0) + 1, lastExecution: draft.time };
 }
 
 export function removeService(draft: Draft, id: string): Outcome {

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from "node:util";
 import type {
+  AdoptTasks,
   AllocateTasks,
   AssignTasks,
   CreateTasks,
@@ -91,6 +92,24 @@ function assignTask(draft: Draft, { taskId, nodeId, err }: TaskAssignment): Outc
   }
   row.statusAt = draft.time;
   draft.putTask(row);
+}
+
+/** Tasks of an older spec version become tasks of the newest; one that found no node is looked at again. */
+export function adoptTasks(draft: Draft, action: AdoptTasks): Outcome {
+  const service = draft.tables.services.get(action.serviceId);
+  if (!service) return deny("no_such_service", { id: action.serviceId });
+  const group = draft.tables.groupOf(service);
+  for (const [item, id] of action.taskIds.entries()) {
+    const known = draft.tables.tasks.get(id);
+    if (known?.serviceId !== service.id) {
+      draft.note(deny("no_such_task", { id }), item);
+      continue;
+    }
+    const row = known.clone();
+    row.group = group;
+    if (row.state < TaskState.TASK_STATE_ASSIGNED) row.err = "";
+    draft.putTask(row);
+  }
 }
 
 /** A desired state only goes on: READY, RUNNING, SHUTDOWN, REMOVE. The cause of the first stop is kept. */

@@ -11,5 +11,6 @@ export { type Cidr, contains, formatCidr, formatIp, overlaps, parseCidr, parseIp
 export { encodeSnapshot, snapshotSlices } from "./snapshot.ts";
 export { hasFailed, isFinished, isLive, isWanted, occupiesNode } from "./states.ts";
 export { Store } from "./store.ts";
+export { taskPorts } from "./task-ports.ts";
 export type { AttachmentShape, TaskGroup, TaskRecord } from "./task-row.ts";
 export type { StoreView } from "./view.ts";

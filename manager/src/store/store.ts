@@ -83,6 +83,8 @@ function carryOut(draft: Draft, { kind }: Action): Outcome {
     case "assignTasks":
       tasks.assignTasks(draft, kind.value);
       return undefined;
+    case "adoptTasks":
+      return tasks.adoptTasks(draft, kind.value);
     case "setDesiredState":
       tasks.setDesiredState(draft, kind.value);
       return undefined;

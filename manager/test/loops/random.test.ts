@@ -1,6 +1,11 @@
 import assert from "node:assert/strict";
-import { Availability, NodeState, TaskState } from "@creel/shared/gen/cluster/v1/objects.ts";
-import { isFinished, isWanted, type StoreView } from "../../src/store/mod.ts";
+import {
+  Availability,
+  NodeState,
+  type ServiceSpec,
+  TaskState,
+} from "@creel/shared/gen/cluster/v1/objects.ts";
+import { isFinished, isLive, isWanted, type StoreView } from "../../src/store/mod.ts";
 import { Sim } from "../support/sim.ts";
 import { aNetwork, aPort, aServiceSpec, aTaskSpec, putNetwork } from "../support/specs.ts";
 
@@ -26,6 +31,12 @@ function checkAddresses(view: StoreView) {
   }
 }
 
+function job(totalCompletions: number, maxConcurrent: number, forceUpdate: number): ServiceSpec {
+  const task = aTaskSpec({ container: { image: "job:1" }, forceUpdate });
+  const mode = { $case: "replicatedJob" as const, value: { totalCompletions, maxConcurrent } };
+  return aServiceSpec("s4", 0, { task, mode });
+}
+
 describe(`all loops, with random events (SEED=${seed})`, () => {
   for (const lossRate of [0, 0.1]) {
     it(`come to what was asked, with ${lossRate * 100} % of the rounds lost`, function () {
@@ -35,10 +46,11 @@ describe(`all loops, with random events (SEED=${seed})`, () => {
       const nodes = ["n0", "n1", "n2", "n3", "n4"];
       sim.apply(putNetwork(aNetwork("ingress", "ingress", true)), putNetwork(aNetwork("w1", "net")));
       sim.nodes(...nodes);
+      sim.short.add("job:1");
       sim.onApply = checkAddresses;
       sim.lossRate = lossRate;
       for (let i = 0; i < 150; i++) {
-        const id = `s${below(4)}`;
+        const id = `s${below(5)}`;
         const node = nodes[below(5)]!;
         switch (below(6)) {
           case 0:
@@ -54,6 +66,10 @@ describe(`all loops, with random events (SEED=${seed})`, () => {
             }
             break;
           default: {
+            if (id === "s4") {
+              sim.service(id, job(below(9), 1 + below(3), below(3)));
+              break;
+            }
             const task = aTaskSpec({
               container: { image: `v${below(3)}` },
               networks: below(2) === 0 ? [{ target: "w1" }] : [],
@@ -88,6 +104,18 @@ describe(`all loops, with random events (SEED=${seed})`, () => {
       sim.run(300_000);
       for (const service of sim.view.services()) {
         const mode = service.spec!.mode!;
+        if (mode.$case === "replicatedJob") {
+          const { iteration } = service.jobStatus!;
+          const tasks = sim.view
+            .recordsOfService(service.id)
+            .filter((t) => t.group.jobIteration === iteration);
+          const done = tasks.filter((t) => t.state === TaskState.TASK_STATE_COMPLETE);
+          const slots = new Set(done.map((t) => t.slot));
+          for (let slot = 0; slot < mode.value.totalCompletions; slot++)
+            assert.ok(slots.has(slot), `slot ${slot}`);
+          assert.equal(tasks.filter(isLive).length, 0);
+          continue;
+        }
         const wanted = sim.view.recordsOfService(service.id).filter(isWanted);
         assert.equal(
           wanted.length,

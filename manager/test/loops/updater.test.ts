@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { TaskState, type UpdateConfig } from "@creel/shared/gen/cluster/v1/objects.ts";
 import { isFinished } from "../../src/store/mod.ts";
 import { Sim } from "../support/sim.ts";
-import { aServiceSpec, aTaskSpec } from "../support/specs.ts";
+import { aNetwork, aPort, aServiceSpec, aTaskSpec, putNetwork } from "../support/specs.ts";
 
 const S = TaskState;
 
@@ -122,6 +122,141 @@ describe("updater", () => {
     const service = sim.view.service("web")!;
     assert.equal(service.updateStatus?.state, "rollback_completed");
     assert.equal(service.spec!.task!.container!.image, "v1");
+  });
+
+  it("replaces nothing for labels, settings or a placement that the nodes still meet", () => {
+    const sim = running(config());
+    const before = sim.live("web").map((t) => t.id);
+    const changed = spec("v1", config({ parallelism: 7 }));
+    changed.labels = { team: "a" };
+    changed.task = {
+      ...changed.task!,
+      placement: { constraints: ["node.role==worker"], spread: [], maxReplicas: 0, platforms: [] },
+    };
+    sim.service("web", changed);
+    sim.run(30_000);
+    assert.deepEqual(
+      sim.live("web").map((t) => t.id),
+      before,
+    );
+    const { specVersion, updateStatus } = sim.view.service("web")!;
+    assert.ok(sim.live("web").every((t) => t.specVersion === specVersion));
+    assert.equal(updateStatus, undefined);
+  });
+
+  it("moves only the tasks whose node is no longer meant", () => {
+    const sim = running(config());
+    const kept = sim.live("web").filter((t) => t.nodeId !== "n3");
+    const changed = spec("v1", config());
+    changed.task = {
+      ...changed.task!,
+      placement: { constraints: ["node.id!=n3"], spread: [], maxReplicas: 0, platforms: [] },
+    };
+    sim.service("web", changed);
+    sim.run(30_000);
+    const live = sim.live("web");
+    assert.equal(live.length, 3);
+    assert.ok(live.every((t) => t.nodeId !== "n3"));
+    for (const { id } of kept) assert.ok(live.some((t) => t.id === id));
+  });
+
+  it("gives a task without a place the new placement, without another task", () => {
+    const sim = new Sim();
+    sim.nodes("n1");
+    const placed = (constraint: string) =>
+      aServiceSpec("web", 1, { task: aTaskSpec({ placement: { constraints: [constraint] } }) });
+    sim.service("web", placed("node.id==n9"));
+    sim.run(5_000);
+    const [pending] = sim.view.recordsOfService("web");
+    assert.match(pending!.err, /no suitable node/);
+    sim.service("web", placed("node.id==n1"));
+    sim.run(5_000);
+    assert.deepEqual(
+      sim.live("web").map((t) => t.id),
+      [pending!.id],
+    );
+  });
+
+  it("keeps at a rollback what the update had not reached", () => {
+    const update = config({ delay: 60_000 });
+    const sim = running(update);
+    const before = new Set(sim.live("web").map((t) => t.id));
+    sim.service("web", spec("v2", update));
+    sim.run(20_000);
+    assert.deepEqual(images(sim), ["v1", "v1", "v2"]);
+    sim.service("web", spec("v1", update));
+    sim.run(90_000);
+    assert.deepEqual(images(sim), ["v1", "v1", "v1"]);
+    assert.equal(sim.live("web").filter((t) => before.has(t.id)).length, 2);
+  });
+
+  it("counts no failure later than new tasks are watched", () => {
+    const update = config({ monitor: 5_000, delay: 20_000 });
+    const sim = running(update);
+    sim.service("web", spec("v2", update));
+    sim.run(12_000);
+    sim.fail(sim.live("web").find((t) => t.spec.container!.image === "v2")!.id);
+    sim.run(120_000);
+    assert.equal(sim.view.service("web")!.updateStatus?.state, "completed");
+    assert.deepEqual(images(sim), ["v2", "v2", "v2"]);
+  });
+
+  it("goes on below the failure ratio, and pauses above it", () => {
+    for (const [ratio, state] of [
+      [0.5, "completed"],
+      [0.3, "paused"],
+    ] as const) {
+      const update = config({ maxFailureRatio: ratio });
+      const sim = running(update);
+      sim.service("web", spec("v2", update));
+      let failed = false;
+      sim.onApply = (_, changed) => {
+        for (const { after } of changed.tasks.values())
+          if (!failed && after?.spec.container?.image === "v2" && after.state === S.TASK_STATE_RUNNING) {
+            failed = true;
+            sim.onApply = () => {};
+            sim.fail(after.id);
+          }
+      };
+      sim.run(180_000);
+      assert.equal(sim.view.service("web")!.updateStatus?.state, state, `ratio ${ratio}`);
+    }
+  });
+
+  it("goes on after a pause when the service is updated once more", () => {
+    const sim = running(config());
+    sim.broken.set("bad", S.TASK_STATE_RUNNING);
+    sim.service("web", spec("bad", config()));
+    sim.run(60_000);
+    assert.equal(sim.view.service("web")!.updateStatus?.state, "paused");
+    sim.broken.clear();
+    sim.service("web", spec("bad", config()));
+    sim.run(120_000);
+    assert.equal(sim.view.service("web")!.updateStatus?.state, "completed");
+    assert.deepEqual(images(sim), ["bad", "bad", "bad"]);
+  });
+
+  it("makes tasks anew for host-mode ports, not for others", () => {
+    const sim = running(config());
+    const before = sim.live("web").map((t) => t.id);
+    const ports = (...endpoints: ReturnType<typeof aPort>[]) => ({
+      ...spec("v1", config()),
+      endpoint: { mode: "vip", ports: endpoints },
+    });
+    sim.apply(putNetwork(aNetwork("ingress", "ingress", true)));
+    sim.service("web", ports(aPort(80, 8080)));
+    sim.run(60_000);
+    const onIngress = sim.live("web").map((t) => t.id);
+    assert.ok(onIngress.every((id) => !before.includes(id)));
+    sim.service("web", ports(aPort(80, 8081), aPort(81, 8082)));
+    sim.run(60_000);
+    assert.deepEqual(
+      sim.live("web").map((t) => t.id),
+      onIngress,
+    );
+    sim.service("web", ports(aPort(80, 8081), aPort(81, 9000, "host")));
+    sim.run(60_000);
+    assert.ok(sim.live("web").every((t) => !onIngress.includes(t.id)));
   });
 
   it("takes the old task's place where there is no other", () => {

@@ -43,6 +43,8 @@ export class Sim {
   readonly dead = new Set<string>();
   /** Images whose tasks fail, by the state in which they do. */
   readonly broken = new Map<string, TaskState>();
+  /** Images whose tasks come to a good end as soon as they run. */
+  readonly short = new Set<string>();
   readonly refusals: string[] = [];
   /** Called after each applied entry. */
   onApply: (view: StoreView, changed: ChangeSet) => void = () => {};
@@ -109,6 +111,20 @@ export class Sim {
     this.apply(putNode({ ...node, spec: { ...node.spec!, availability } }));
   }
 
+  /** A running task's process ends with an error. */
+  fail(taskId: string): void {
+    const task = this.view.task(taskId)!;
+    const status = {
+      ...task.status!,
+      state: S.TASK_STATE_FAILED,
+      err: "task: non-zero exit (1)",
+      exitCode: 1,
+    };
+    this.apply({
+      kind: { $case: "statusBatch", value: { nodeId: task.nodeId, updates: [{ taskId, status }] } },
+    });
+  }
+
   /** Rounds of loops until nothing is left to do at this moment. */
   settle(): void {
     for (let round = 0; round < 50; round++) {
@@ -168,9 +184,12 @@ export class Sim {
     if (isFinished(task) || task.state < S.TASK_STATE_ASSIGNED) return undefined;
     const status = { ...task.toTask().status!, timestamp: this.now, message: "" };
     if (!isWanted(task)) return { ...status, state: S.TASK_STATE_SHUTDOWN };
+    const image = task.spec.container?.image ?? "";
+    if (task.state === S.TASK_STATE_RUNNING && this.short.has(image))
+      return { ...status, state: S.TASK_STATE_COMPLETE };
     const next = PATH[PATH.indexOf(task.state) + 1];
     if (next === undefined || next > task.desiredState) return undefined;
-    const breaksAt = this.broken.get(task.spec.container?.image ?? "");
+    const breaksAt = this.broken.get(image);
     if (breaksAt === undefined || breaksAt > next) return { ...status, state: next };
     return breaksAt < S.TASK_STATE_STARTING
       ? { ...status, state: S.TASK_STATE_REJECTED, err: "no such image" }

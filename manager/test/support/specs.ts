@@ -59,7 +59,7 @@ export const putNode = (node: Node): Action => ({
   kind: { $case: "putNode", value: { node, ifVersion: 0 } },
 });
 export const putService = (service: Service, ifVersion = 0): Action => ({
-  kind: { $case: "putService", value: { service, ifVersion } },
+  kind: { $case: "putService", value: { service, ifVersion, updateStatus: undefined } },
 });
 export const putNetwork = (network: Network): Action => ({
   kind: { $case: "putNetwork", value: { network } },

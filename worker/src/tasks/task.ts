@@ -1,12 +1,14 @@
 import { type Clock, CreelError, isCreelError, type Logger, messageOf, sleep } from "@creel/shared";
 import { type Task, TaskState, TaskStatus } from "@creel/shared/gen/cluster/v1/objects.ts";
-import type { Container } from "@creel/shared/gen/engine/v1/container.ts";
+import type { Container, ContainerState } from "@creel/shared/gen/engine/v1/container.ts";
 import type { Engine } from "../ports.ts";
 import { containerSpec, graceSeconds, isBalanced } from "./spec.ts";
 import { type TemplateContext, taskName } from "./templates.ts";
 
 /** How long a task goes on serving after its endpoint was taken out of all balancers, before its stop signal. */
 const DRAIN_MS = 500;
+/** So much of what a health check printed is told to the managers. */
+const MAX_HEALTH_OUTPUT = 200;
 
 /** What a task runner needs of its surroundings. */
 export interface TaskEnvironment {
@@ -175,13 +177,21 @@ export class TaskRunner {
     if (state?.status !== "running") return;
     this.#pid = state.pid;
     if (state.health === "unhealthy") {
-      this.#stopping ??= this.#stop("unhealthy container");
+      this.#stopping ??= this.#stopUnhealthy(state);
     } else if (state.health !== "starting" && this.#state < TaskState.TASK_STATE_RUNNING) {
       this.#report(TaskState.TASK_STATE_RUNNING, "started");
     }
   }
 
   #unhealthy = "";
+
+  /** Out of all balancers first, where it is in them: the error says that it serves no more. */
+  #stopUnhealthy({ health, healthLog }: ContainerState): Promise<void> {
+    const said = healthLog.at(-1)?.output.trim().split("\n")[0]?.slice(0, MAX_HEALTH_OUTPUT) ?? "";
+    const err = `${health} container${said === "" ? "" : `: ${said}`}`;
+    if (this.#state === TaskState.TASK_STATE_RUNNING) this.#report(this.#state, "unhealthy", err);
+    return this.#stop(err);
+  }
 
   async #stop(unhealthy = ""): Promise<void> {
     this.#unhealthy = unhealthy;
@@ -202,14 +212,13 @@ export class TaskRunner {
   #finish(result: { exitCode: number; error: string }): void {
     const { exitCode } = result;
     if (this.#unhealthy !== "") {
-      this.#report(TaskState.TASK_STATE_FAILED, "failed", `task: ${this.#unhealthy}`, exitCode);
+      this.#report(TaskState.TASK_STATE_FAILED, "failed", exitText(exitCode, this.#unhealthy), exitCode);
     } else if (this.#wanted > TaskState.TASK_STATE_RUNNING) {
       this.#report(TaskState.TASK_STATE_SHUTDOWN, "shutdown", "", exitCode);
     } else if (exitCode === 0 && result.error === "") {
       this.#report(TaskState.TASK_STATE_COMPLETE, "finished", "", 0);
     } else {
-      const err = `task: non-zero exit (${exitCode})${result.error === "" ? "" : `: ${result.error}`}`;
-      this.#report(TaskState.TASK_STATE_FAILED, "failed", err, exitCode);
+      this.#report(TaskState.TASK_STATE_FAILED, "failed", exitText(exitCode, result.error), exitCode);
     }
   }
 
@@ -263,4 +272,10 @@ export class TaskRunner {
       }
     }
   }
+}
+
+/** Docker's words for how a task's process ended. */
+function exitText(exitCode: number, cause: string): string {
+  const exit = `task: non-zero exit (${exitCode})`;
+  return cause === "" ? exit : `${exit}: ${cause}`;
 }

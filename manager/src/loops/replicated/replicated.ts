@@ -1,8 +1,9 @@
 import type { Millis } from "@creel/shared";
-import type { Action, NewTask } from "@creel/shared/gen/cluster/v1/actions.ts";
-import { type Cause, CauseKind, type Service, TaskState } from "@creel/shared/gen/cluster/v1/objects.ts";
+import type { Action } from "@creel/shared/gen/cluster/v1/actions.ts";
+import { CauseKind, type Service, TaskState } from "@creel/shared/gen/cluster/v1/objects.ts";
 import { isWanted, type StoreView, type TaskRecord } from "../../store/mod.ts";
-import { cause, createTasks, setDesiredState } from "../actions.ts";
+import { cause, setDesiredState } from "../actions.ts";
+import { fillSlots } from "../fill.ts";
 import type { Loop, LoopContext } from "../loop.ts";
 import { isUnfit } from "../node-fitness.ts";
 import { endedByItself, mayRestart } from "../restart-policy.ts";
@@ -29,7 +30,8 @@ function keep(view: StoreView, service: Service, context: LoopContext): Action[]
   }
 
   if (filled.size < replicas) {
-    return fill(service, filled, empty, replicas - filled.size, context);
+    const slots = freeSlots(filled, replicas - filled.size);
+    return fillSlots(service, slots, (slot) => empty.get(slot), context);
   }
   const surplus = filled.size > replicas ? pickSurplus(filled, filled.size - replicas) : [];
   const remove = [...[...empty.values()].flat(), ...surplus.flatMap((slot) => filled.get(slot)!)]
@@ -54,26 +56,11 @@ function isFilled(service: Service, slot: TaskRecord[], now: Millis): boolean {
   );
 }
 
-/** Tasks for the lowest slots that are not filled. One that takes another's place is made by what stopped that. */
-function fill(
-  service: Service,
-  filled: Map<number, unknown>,
-  empty: Map<number, TaskRecord[]>,
-  count: number,
-  context: LoopContext,
-): Action[] {
-  const more = cause(CauseKind.CAUSE_MODE);
-  const tasks = new Map<Cause, NewTask[]>();
-  for (let slot = 1; count > 0; slot++) {
-    if (filled.has(slot)) continue;
-    count--;
-    const why = empty.get(slot)?.at(-1)?.stoppedBy ?? more;
-    const task = { id: context.newId(), slot, nodeId: "", desiredState: TaskState.TASK_STATE_RUNNING };
-    const alike = tasks.get(why);
-    if (alike) alike.push(task);
-    else tasks.set(why, [task]);
-  }
-  return [...tasks].flatMap(([why, made]) => createTasks(service.id, made, why));
+/** The lowest slots that are not filled. */
+function freeSlots(filled: Map<number, unknown>, count: number): number[] {
+  const slots: number[] = [];
+  for (let slot = 1; slots.length < count; slot++) if (!filled.has(slot)) slots.push(slot);
+  return slots;
 }
 
 /** Slots to give up: first those that do not run, then from the nodes with most of the service, the youngest first. */

@@ -6,7 +6,7 @@ import { cause, createTasks, setDesiredState } from "../actions.ts";
 import type { Loop, LoopContext } from "../loop.ts";
 import { isDown, isUnfit } from "../node-fitness.ts";
 import { mayRestart, restartDelay } from "../restart-policy.ts";
-import { byAge, isGlobal, isReplicated, SlotFinder } from "../slots.ts";
+import { byAge, isJob, isPerNode, SlotFinder } from "../slots.ts";
 
 /** A task that was told to stop holds up its successor for its grace period and this long. */
 const STOP_TIMEOUT = 60_000;
@@ -38,16 +38,17 @@ function follow(
   { now, newId }: LoopContext,
 ): Action[] {
   const service = view.service(task.serviceId);
-  if (!service || !(isReplicated(service) || isGlobal(service))) return [];
+  if (!service || (isJob(service) && task.state === TaskState.TASK_STATE_COMPLETE)) return [];
   const stop = setDesiredState([task.id], TaskState.TASK_STATE_SHUTDOWN, cause(CauseKind.CAUSE_ENDED));
   const slot = finder.slotOf(service, task);
+  if (isJob(service) && task.specVersion !== service.specVersion) return stop;
   const succeeded = slot.some((t) => isWanted(t) && byAge(t, task) > 0);
   if (succeeded || !mayRestart(service, slot, task, now)) return stop;
-  if (isGlobal(service) && isUnfit(view.node(task.nodeId))) return stop;
+  if (isPerNode(service) && isUnfit(view.node(task.nodeId))) return stop;
   const follower = {
     id: newId(),
     slot: task.slot,
-    nodeId: isGlobal(service) ? task.nodeId : "",
+    nodeId: isPerNode(service) ? task.nodeId : "",
     desiredState: TaskState.TASK_STATE_READY,
   };
   return [...stop, ...createTasks(service.id, [follower], restartOf(service, task))];

@@ -11,8 +11,8 @@ export interface SlotState {
   old: TaskRecord[];
   /** The wanted task of the present spec version. */
   fresh: TaskRecord | undefined;
-  /** A task that this update made and that came to its end by itself. */
-  failed: TaskRecord | undefined;
+  /** The first task made since the update began that came to its end by itself. */
+  ended: TaskRecord | undefined;
 }
 
 /** Reads a slot's tasks (oldest first); undefined where nothing is wanted. */
@@ -28,18 +28,18 @@ export function readSlot(
     key,
     old: tasks.filter((t) => t.specVersion !== service.specVersion && isLive(t)),
     fresh: current.findLast((t) => isWanted(t)),
-    failed: current.find((t) => isFinished(t) && endedByItself(t) && t.createdAt >= since),
+    ended: current.find((t) => isFinished(t) && endedByItself(t) && t.createdAt >= since),
   };
 }
 
 /** It has yet to be changed. A slot where that failed once is left to its old task. */
 export function isDirty(slot: SlotState): boolean {
-  return slot.fresh === undefined && slot.old.length > 0 && !slot.failed;
+  return slot.fresh === undefined && slot.old.length > 0 && !slot.ended;
 }
 
 /** It is an update's business: changed not at all, or not to the end. */
 export function isMixed(slot: SlotState): boolean {
-  return slot.old.length > 0 && (slot.fresh !== undefined || !slot.failed);
+  return slot.old.length > 0 && (slot.fresh !== undefined || !slot.ended);
 }
 
 /** It takes one of the places of the update's parallelism until it runs and `delay` has passed, or has failed once. */
@@ -47,7 +47,12 @@ export function busyUntil(slot: SlotState, delay: Millis): Millis {
   if (!slot.fresh) return 0;
   if (slot.old.length === 0 && slot.fresh.state === TaskState.TASK_STATE_RUNNING)
     return slot.fresh.runningSince + delay;
-  return slot.failed ? 0 : Number.POSITIVE_INFINITY;
+  return slot.ended ? 0 : Number.POSITIVE_INFINITY;
+}
+
+/** Its new task ended before it had run for as long as new ones are watched. */
+export function hasFailedAtOnce({ ended }: SlotState, monitor: Millis): boolean {
+  return ended !== undefined && (ended.runningSince === 0 || ended.updatedAt - ended.runningSince < monitor);
 }
 
 /**

@@ -7,11 +7,20 @@ import {
   type UpdateStatus,
 } from "@creel/shared/gen/cluster/v1/objects.ts";
 import type { StoreView, TaskRecord } from "../../store/mod.ts";
-import { cause, createTasks, setDesiredState } from "../actions.ts";
+import { adoptTasks, cause, createTasks, setDesiredState } from "../actions.ts";
 import type { Loop, LoopContext, LoopResult } from "../loop.ts";
 import { isGlobal, isReplicated, slotsOf, touchedServices } from "../slots.ts";
+import { adoptable } from "./outdated.ts";
 import { isRollback, type UpdateSettings, updateSettings } from "./settings.ts";
-import { busyUntil, isDirty, isMixed, mayStopOld, readSlot, type SlotState } from "./slot-state.ts";
+import {
+  busyUntil,
+  hasFailedAtOnce,
+  isDirty,
+  isMixed,
+  mayStopOld,
+  readSlot,
+  type SlotState,
+} from "./slot-state.ts";
 
 /** Replaces tasks of an older spec version, a few slots at a time, and stops or turns back when new ones fail. */
 export const updater: Loop = (view, changed, context) => {
@@ -37,6 +46,8 @@ function isUnderWay(service: Service): boolean {
 function advance(view: StoreView, service: Service, context: LoopContext): LoopResult {
   const status = service.updateStatus;
   if (status?.state === "paused" || status?.state === "rollback_paused") return { actions: [] };
+  const adopted = adoptable(view, service);
+  if (adopted.length > 0) return { actions: adoptTasks(service.id, adopted) };
   const underWay = isUnderWay(service);
   const since = underWay ? status!.startedAt : context.now;
   const slots = [...slotsOf(view, service)].flatMap(
@@ -48,9 +59,9 @@ function advance(view: StoreView, service: Service, context: LoopContext): LoopR
   }
   const dirty = slots.filter(isDirty);
   const settings = updateSettings(service);
-  const failed = slots.flatMap((s) => s.failed ?? []);
+  const failed = slots.filter((s) => hasFailedAtOnce(s, settings.monitor));
   if (settings.failureAction !== "continue" && failed.length / slots.length > settings.maxFailureRatio) {
-    return { actions: giveUp(service, settings, failed[0]!) };
+    return { actions: giveUp(service, settings, failed[0]!.ended!) };
   }
   if (dirty.length === 0 && slots.every((s) => s.old.length === 0))
     return finish(service, settings, slots, context.now);
@@ -130,14 +141,10 @@ function giveUp(service: Service, settings: UpdateSettings, failed: TaskRecord):
         value: {
           service: { ...service, spec: service.previousSpec, previousSpec: undefined },
           ifVersion: service.meta?.version ?? 0,
+          updateStatus: { ...status, state: "rollback_started", message: `update rolled back ${cause}` },
         },
       },
     },
-    setStatus(service, {
-      ...status,
-      state: "rollback_started",
-      message: `update rolled back ${cause}`,
-    }),
   ];
 }
 

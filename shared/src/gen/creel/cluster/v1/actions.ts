@@ -60,6 +60,7 @@ export interface Action {
     | { $case: "allocateService"; value: AllocateService }
     | { $case: "allocateNode"; value: AllocateNode }
     | { $case: "allocateNetwork"; value: AllocateNetwork }
+    | { $case: "adoptTasks"; value: AdoptTasks }
     | undefined;
 }
 
@@ -72,6 +73,8 @@ export interface PutNode {
 export interface PutService {
   service: Service | undefined;
   ifVersion: number;
+  /** how the change begins: a rollback says so; absent: the updater finds out */
+  updateStatus: UpdateStatus | undefined;
 }
 
 export interface PutNetwork {
@@ -139,6 +142,12 @@ export interface TaskAssignment {
   nodeId: string;
   /** "no suitable node (insufficient resources on 3 nodes)" */
   err: string;
+}
+
+/** Tasks of an older spec version that run what the newest asks for become tasks of that. */
+export interface AdoptTasks {
+  serviceId: string;
+  taskIds: string[];
 }
 
 export interface SetDesiredState {
@@ -356,6 +365,9 @@ export const Action: MessageFns<Action> = {
       case "allocateNetwork":
         AllocateNetwork.encode(message.kind.value, writer.uint32(146).fork()).join();
         break;
+      case "adoptTasks":
+        AdoptTasks.encode(message.kind.value, writer.uint32(154).fork()).join();
+        break;
     }
     return writer;
   },
@@ -517,6 +529,14 @@ export const Action: MessageFns<Action> = {
             message.kind = { $case: "allocateNetwork", value: AllocateNetwork.decode(reader, reader.uint32()) };
             continue;
           }
+          case 19: {
+            if (tag !== 154) {
+              break;
+            }
+
+            message.kind = { $case: "adoptTasks", value: AdoptTasks.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -603,6 +623,10 @@ export const Action: MessageFns<Action> = {
         ? { $case: "allocateNetwork", value: AllocateNetwork.fromJSON(object.allocateNetwork) }
         : isSet(object.allocate_network)
         ? { $case: "allocateNetwork", value: AllocateNetwork.fromJSON(object.allocate_network) }
+        : isSet(object.adoptTasks)
+        ? { $case: "adoptTasks", value: AdoptTasks.fromJSON(object.adoptTasks) }
+        : isSet(object.adopt_tasks)
+        ? { $case: "adoptTasks", value: AdoptTasks.fromJSON(object.adopt_tasks) }
         : undefined,
     };
   },
@@ -645,6 +669,8 @@ export const Action: MessageFns<Action> = {
       obj.allocateNode = AllocateNode.toJSON(message.kind.value);
     } else if (message.kind?.$case === "allocateNetwork") {
       obj.allocateNetwork = AllocateNetwork.toJSON(message.kind.value);
+    } else if (message.kind?.$case === "adoptTasks") {
+      obj.adoptTasks = AdoptTasks.toJSON(message.kind.value);
     }
     return obj;
   },
@@ -763,6 +789,12 @@ export const Action: MessageFns<Action> = {
         }
         break;
       }
+      case "adoptTasks": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "adoptTasks", value: AdoptTasks.fromPartial(object.kind.value) };
+        }
+        break;
+      }
     }
     return message;
   },
@@ -858,7 +890,7 @@ export const PutNode: MessageFns<PutNode> = {
 };
 
 function createBasePutService(): PutService {
-  return { service: undefined, ifVersion: 0 };
+  return { service: undefined, ifVersion: 0, updateStatus: undefined };
 }
 
 export const PutService: MessageFns<PutService> = {
@@ -868,6 +900,9 @@ export const PutService: MessageFns<PutService> = {
     }
     if (message.ifVersion !== 0) {
       writer.uint32(16).uint64(message.ifVersion);
+    }
+    if (message.updateStatus !== undefined) {
+      UpdateStatus.encode(message.updateStatus, writer.uint32(26).fork()).join();
     }
     return writer;
   },
@@ -901,6 +936,14 @@ export const PutService: MessageFns<PutService> = {
             message.ifVersion = longToNumber(reader.uint64());
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.updateStatus = UpdateStatus.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -921,6 +964,11 @@ export const PutService: MessageFns<PutService> = {
         : isSet(object.if_version)
         ? globalThis.Number(object.if_version)
         : 0,
+      updateStatus: isSet(object.updateStatus)
+        ? UpdateStatus.fromJSON(object.updateStatus)
+        : isSet(object.update_status)
+        ? UpdateStatus.fromJSON(object.update_status)
+        : undefined,
     };
   },
 
@@ -931,6 +979,9 @@ export const PutService: MessageFns<PutService> = {
     }
     if (message.ifVersion !== 0) {
       obj.ifVersion = Math.round(message.ifVersion);
+    }
+    if (message.updateStatus !== undefined) {
+      obj.updateStatus = UpdateStatus.toJSON(message.updateStatus);
     }
     return obj;
   },
@@ -944,6 +995,9 @@ export const PutService: MessageFns<PutService> = {
       ? Service.fromPartial(object.service)
       : undefined;
     message.ifVersion = object.ifVersion ?? 0;
+    message.updateStatus = (object.updateStatus !== undefined && object.updateStatus !== null)
+      ? UpdateStatus.fromPartial(object.updateStatus)
+      : undefined;
     return message;
   },
 };
@@ -2015,6 +2069,99 @@ export const TaskAssignment: MessageFns<TaskAssignment> = {
     message.taskId = object.taskId ?? "";
     message.nodeId = object.nodeId ?? "";
     message.err = object.err ?? "";
+    return message;
+  },
+};
+
+function createBaseAdoptTasks(): AdoptTasks {
+  return { serviceId: "", taskIds: [] };
+}
+
+export const AdoptTasks: MessageFns<AdoptTasks> = {
+  encode(message: AdoptTasks, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.serviceId !== "") {
+      writer.uint32(10).string(message.serviceId);
+    }
+    for (const v of message.taskIds) {
+      writer.uint32(18).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AdoptTasks {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAdoptTasks();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.serviceId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.taskIds.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): AdoptTasks {
+    return {
+      serviceId: isSet(object.serviceId)
+        ? globalThis.String(object.serviceId)
+        : isSet(object.service_id)
+        ? globalThis.String(object.service_id)
+        : "",
+      taskIds: globalThis.Array.isArray(object?.taskIds)
+        ? object.taskIds.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.task_ids)
+        ? object.task_ids.map((e: any) => globalThis.String(e))
+        : [],
+    };
+  },
+
+  toJSON(message: AdoptTasks): unknown {
+    const obj: any = {};
+    if (message.serviceId !== "") {
+      obj.serviceId = message.serviceId;
+    }
+    if (message.taskIds?.length) {
+      obj.taskIds = message.taskIds;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<AdoptTasks>): AdoptTasks {
+    return AdoptTasks.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AdoptTasks>): AdoptTasks {
+    const message = createBaseAdoptTasks();
+    message.serviceId = object.serviceId ?? "";
+    message.taskIds = object.taskIds?.map((e) => e) || [];
     return message;
   },
 };

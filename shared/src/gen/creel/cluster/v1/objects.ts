@@ -590,6 +590,7 @@ export interface Service {
   virtualIps: VirtualIp[];
   /** loops/allocator: spec.endpoint.ports with published ports filled in */
   ports: PortConfig[];
+  /** store; only of jobs */
   jobStatus: JobStatus | undefined;
 }
 
@@ -651,7 +652,9 @@ export interface UpdateStatus {
 }
 
 export interface JobStatus {
+  /** counts from 1; one more each time that `spec.task` changes */
   iteration: number;
+  /** when that was */
   lastExecution: number;
 }
 
@@ -786,7 +789,7 @@ export interface Task {
   id: string;
   meta: Meta | undefined;
   serviceId: string;
-  /** replicated: 1...; global: 0 */
+  /** replicated: 1...; replicated job: 0...; global: 0 */
   slot: number;
   /** scheduler (global: the loop) */
   nodeId: string;
@@ -805,6 +808,7 @@ export interface Task {
   attachments: TaskAttachment[];
   /** of the service, when the task was made */
   ports: PortConfig[];
+  /** store: the service's when the task was made; 0: of no job */
   jobIteration: number;
   /** store: when it was first known to run; 0: never */
   runningSince: number;
