@@ -11,5 +11,6 @@ export type {
   LocalNodeState,
   ManagerStatus,
   MetricsPort,
+  PlannedCluster,
 } from "./ports.ts";
 export { type Api, createApi } from "./server.ts";

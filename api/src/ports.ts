@@ -1,4 +1,4 @@
-import type { Calls } from "@creel/shared";
+import type { Calls, Plan } from "@creel/shared";
 import type {
   ContainersServer,
   EngineServer,
@@ -97,10 +97,15 @@ export interface ClusterPort {
   view(options?: { linearizable?: boolean }): Promise<ClusterView>;
   managerStatus(nodeId: string): ManagerStatus | undefined;
   control(request: ControlRequest): Promise<ControlReply>;
+  /** Tries on a copy of the cluster's state what `change` does to it, and tells what would come of that. */
+  plan(change: (planned: PlannedCluster) => Promise<void>): Promise<Plan>;
   /** Log bytes of a task anywhere in the cluster, framed as Docker frames them; ends when `signal` aborts. */
   taskLogs(request: TaskLogsRequest, signal: AbortSignal): AsyncIterable<{ data: Uint8Array; raw: boolean }>;
   onEvent(listener: (event: ClusterEvent) => void): () => void;
 }
+
+/** A cluster on which changes are tried. */
+export type PlannedCluster = Pick<ClusterPort, "view" | "control">;
 
 /** Where the API tells of its requests, and what it answers `/metrics` with. */
 export interface MetricsPort {

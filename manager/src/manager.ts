@@ -6,6 +6,7 @@ import {
   type Logger,
   messageOf,
   newId,
+  type Plan,
   type Random,
   sleep,
 } from "@creel/shared";
@@ -32,13 +33,14 @@ import { Control } from "./control/control.ts";
 import { newNetwork } from "./control/networks.ts";
 import { Dispatcher } from "./dispatcher/dispatcher.ts";
 import { type ClusterEvent, eventsOf } from "./events.ts";
-import { within } from "./limits.ts";
+import { Gate, within } from "./limits.ts";
 import { taskLogs } from "./logs.ts";
 import { GroupKeeper } from "./membership/reconcile.ts";
 import { actingRole } from "./membership/roles.ts";
 import { Membership } from "./membership/service.ts";
 import { firstPlace, joinGroup, type RaftPlace, readPlace, tellAddress } from "./opening.ts";
 import { Orchestrator } from "./orchestrator.ts";
+import { ChangePlan } from "./plan/plan.ts";
 import { Replica } from "./replica.ts";
 import { serve } from "./services.ts";
 import { type ChangeSet, Store, type StoreView } from "./store/mod.ts";
@@ -50,6 +52,7 @@ const RESTART_PATIENCE_MS = 5_000;
 const HAND_OVER_MS = 1_000;
 const LEAVE_TIMEOUT_MS = 20_000;
 const POLL_MS = 50;
+const MAX_PLANS_WAITING = 16;
 const INGRESS = "ingress";
 
 /** What a manager is started with. Exactly one of `create` and `join` is looked at, where there is no log yet. */
@@ -149,6 +152,7 @@ export class Manager {
   readonly #keeper: GroupKeeper;
   readonly #membership: Membership;
   readonly #unserve: () => void;
+  readonly #planning = new Gate(1, MAX_PLANS_WAITING);
   readonly #eventListeners = new Set<(event: ClusterEvent) => void>();
   #close: (error?: CreelError) => void = () => {};
   #unsubscribe: () => void = () => {};
@@ -262,6 +266,17 @@ export class Manager {
   /** Carries out what a user asks; on a manager that does not lead by way of the leader. */
   control(request: ControlRequest): Promise<ControlReply> {
     return this.#control.do(request);
+  }
+
+  /** Tries on a copy of the state what `change` does, and tells what would come of it. One plan at a time is made. */
+  plan(change: (planned: ChangePlan) => Promise<void>): Promise<Plan> {
+    const { clock, random } = this.#options;
+    return this.#planning.run(async () => {
+      await this.#replica.linearizableView();
+      const planned = new ChangePlan(this.#replica.fork(), this.#raft.status(), { clock, random });
+      await change(planned);
+      return await planned.finish();
+    });
   }
 
   /** How a manager stands in the Raft group; undefined for a worker. */

@@ -80,6 +80,11 @@ export class Replica {
     return this.#store.view();
   }
 
+  /** A copy of the store as applied here so far, to try things in. */
+  fork(): Store {
+    return this.#store.fork();
+  }
+
   /** A state that holds every change acknowledged anywhere before the call. */
   async linearizableView(): Promise<StoreView> {
     await within(this.#clock, READ_TIMEOUT_MS, "the cluster's leader", this.#raft.readIndex());

@@ -3,4 +3,5 @@ export { type Clock, type Millis, sleep, systemClock, type Timer } from "./clock
 export * from "./errors/mod.ts";
 export { newHexId, newId } from "./ids.ts";
 export { createLogger, LOG_LEVELS, type Logger, setLogLevel, withoutSecrets } from "./log.ts";
+export type { Plan, PlannedAction, PlannedService, PlannedTask, Unplaced } from "./plan.ts";
 export { type Random, seededRandom, systemRandom } from "./random.ts";

@@ -10,6 +10,7 @@ import { execRoutes } from "./exec.ts";
 import { imageRoutes } from "./images.ts";
 import { networkRoutes } from "./networks.ts";
 import { nodeRoutes } from "./nodes.ts";
+import { planRoutes } from "./plan.ts";
 import { serviceLogRoutes } from "./service-logs.ts";
 import { serviceRoutes } from "./services.ts";
 import { swarmRoutes } from "./swarm.ts";
@@ -33,6 +34,7 @@ export function registerRoutes(app: FastifyInstance, context: ApiContext): void 
   serviceRoutes(app, context);
   serviceLogRoutes(app, context);
   taskRoutes(app, context);
+  planRoutes(app, context);
   absentRoutes(app, context);
   debugRoutes(app, context);
 }

@@ -6,9 +6,10 @@ import type {
   JoinRequest,
   LocalNodeState,
   ManagerStatus,
+  PlannedCluster,
 } from "@creel/api";
 import { joinCluster, type Manager, newCluster } from "@creel/manager";
-import { CreelError, isCreelError, messageOf, type Timer } from "@creel/shared";
+import { CreelError, isCreelError, messageOf, type Plan, type Timer } from "@creel/shared";
 import type { ControlReply, ControlRequest, TaskLogsRequest } from "@creel/shared/gen/cluster/v1/control.ts";
 import { Availability, NodeRole } from "@creel/shared/gen/cluster/v1/objects.ts";
 import type { Identity } from "@creel/shared/tls";
@@ -176,6 +177,13 @@ export class ClusterNode implements ClusterPort {
 
   async control(request: ControlRequest): Promise<ControlReply> {
     return (await this.#managed()).control(request);
+  }
+
+  async plan(change: (planned: PlannedCluster) => Promise<void>): Promise<Plan> {
+    const manager = await this.#managed();
+    return await manager.plan((planned) =>
+      change({ view: async () => planned.view(), control: async (request) => planned.control(request) }),
+    );
   }
 
   async *taskLogs(

@@ -100,7 +100,8 @@ export class Control {
   }
 }
 
-function changeFor({ kind }: ControlRequest, context: ControlContext): Change {
+/** What a request comes to, checked against the state it is made for. */
+export function changeFor({ kind }: ControlRequest, context: ControlContext): Change {
   switch (kind?.$case) {
     case "updateCluster":
       return updateCluster(kind.value, context);

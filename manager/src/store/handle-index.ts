@@ -10,10 +10,22 @@ const NO_HANDLES = new CowList<number>();
 
 /** Handles of rows by a key of theirs, each handle below one key at most. */
 export class HandleIndex {
-  private readonly keys = new Table<Entry>();
-  private epoch = 0;
+  private readonly keys: Table<Entry>;
+  private epoch: number;
   /** Where a handle stands in its key's list; only the writer needs it. */
-  private positions = new Int32Array(1024);
+  private positions: Int32Array<ArrayBuffer>;
+
+  constructor(keys = new Table<Entry>(), epoch = 0, positions = new Int32Array(1024)) {
+    this.keys = keys;
+    this.epoch = epoch;
+    this.positions = positions;
+  }
+
+  /** Another index with the same handles, for a fork of the table. */
+  fork(): HandleIndex {
+    this.epoch++;
+    return new HandleIndex(this.keys.fork(), this.epoch, this.positions.slice());
+  }
 
   add(key: string, handle: number): void {
     const list = this.open(key);

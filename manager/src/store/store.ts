@@ -37,6 +37,15 @@ export class Store {
     return this.current;
   }
 
+  /** Another store with the same state, to try things in: neither sees what the other applies. */
+  fork(): Store {
+    const copy = new Store();
+    copy.tables = this.tables.fork();
+    copy.index = this.index;
+    copy.time = this.time;
+    return copy;
+  }
+
   /** Takes the state of a snapshot in place of its own. Views taken before stay what they are. */
   restore(snapshot: Uint8Array): ChangeSet {
     const { tables, index, time } = readSnapshot(snapshot);

@@ -9,11 +9,24 @@ export interface Row {
 export class Table<R extends Row> {
   /** Counts writes; a view of an older revision no longer trusts `handles` alone. */
   revision = 0;
-  readonly handles = new Map<string, number>();
-  private rows = new CowList<R | undefined>();
-  private epoch = 0;
-  private readonly free: number[] = [];
+  readonly handles: Map<string, number>;
+  private rows: CowList<R | undefined>;
+  private epoch: number;
+  private readonly free: number[];
   private frozen: TableView<R> | undefined;
+
+  constructor(handles = new Map<string, number>(), rows = new CowList<R | undefined>(), free: number[] = []) {
+    this.handles = handles;
+    this.rows = rows;
+    this.epoch = rows.epoch;
+    this.free = free;
+  }
+
+  /** Another table with the same rows (and their handles); what is written to one does not show in the other. */
+  fork(): Table<R> {
+    this.view();
+    return new Table(new Map(this.handles), this.rows.writable(this.epoch), this.free.slice());
+  }
 
   get(id: string): R | undefined {
     const handle = this.handles.get(id);

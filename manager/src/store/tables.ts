@@ -32,6 +32,18 @@ export class Tables {
   private lastCause: Cause | undefined;
   private readonly groups = new Map<string, { of: Service; group: TaskGroup }>();
 
+  /** Other tables with the same rows: ids are copied, rows are shared until one of the two writes to their page. */
+  fork(): Tables {
+    const copy = new Tables();
+    const parts = copy as unknown as Record<string, unknown>;
+    for (const [name, part] of Object.entries(this)) {
+      if (part instanceof Table || part instanceof HandleIndex) parts[name] = part.fork();
+    }
+    copy.cluster = this.cluster;
+    for (const [id, group] of this.groups) copy.groups.set(id, group);
+    return copy;
+  }
+
   /** The group of tasks made from the service as it is now: the same object until the service changes. */
   groupOf(service: Service): TaskGroup {
     const known = this.groups.get(service.id);

@@ -182,6 +182,28 @@ describe(`store, with random entries (SEED=${seed})`, () => {
     for (const { view, was } of kept) assert.deepEqual(dump(view), was);
   });
 
+  it("forks: neither store sees what is applied to the other", () => {
+    const chance = new Chance(seededRandom(seed + 2));
+    const entry = (time: number) => ({
+      time,
+      actions: Array.from({ length: 1 + chance.below(8) }, () => chance.action()),
+    });
+    const trunk = new Store();
+    for (let index = 1; index <= 200; index++) trunk.apply(entry(index), index);
+    const was = dump(trunk.view());
+    const fork = trunk.fork();
+    const twin = trunk.fork();
+    for (let index = 201; index <= 400; index++) fork.apply(entry(index), index);
+    const grown = dump(fork.view());
+    assert.deepEqual(dump(trunk.view()), was);
+    for (let index = 201; index <= 400; index++) trunk.apply(entry(index), index);
+    assert.deepEqual(dump(fork.view()), grown);
+    assert.deepEqual(dump(twin.view()), was);
+    const restored = new Store();
+    restored.restore(encodeSnapshot(fork.view()));
+    assert.deepEqual(dump(restored.view()), grown);
+  });
+
   it("comes to the same state from the same entries, also by way of a snapshot", () => {
     const chance = new Chance(seededRandom(seed + 1));
     const entries = Array.from({ length: 300 }, (_, i) => ({

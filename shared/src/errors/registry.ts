@@ -134,6 +134,11 @@ export const registry = {
     grpc: UNAVAILABLE,
     text: "the change was not taken: the leader changed meanwhile; try again",
   },
+  not_plannable: {
+    status: 400,
+    grpc: INVALID,
+    text: "{what} cannot be planned: a plan is made of requests that change services, nodes or networks of a cluster",
+  },
   queue_full: { status: 503, grpc: EXHAUSTED, text: "too many changes are waiting; try again in a moment" },
   too_large: {
     status: 413,
