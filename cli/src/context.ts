@@ -12,6 +12,8 @@ export interface Context {
   readonly global: Global;
   /** The whole command tree. */
   readonly program: Command;
+  /** Changes are only planned: there is nothing to wait for. */
+  readonly planning?: boolean;
   /** A line on standard output. */
   print(line: string): void;
   /** A line on standard error. */

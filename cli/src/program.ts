@@ -1,6 +1,6 @@
 import { Command } from "commander";
 import type { Context } from "./context.ts";
-import { type Entry, groups, shortcuts } from "./table.ts";
+import { type Entry, type Group, groups, shortcuts } from "./table.ts";
 
 /** What is still to be done to commands that were not used so far. */
 const pending = new WeakMap<Command, () => Promise<void> | void>();
@@ -53,14 +53,20 @@ export function makeProgram(): Command {
     };
   for (const entry of shortcuts) addLeaf(program, entry, bind).helpGroup("Commands:");
   addHelp(program);
-  for (const { name, summary, commands } of groups) {
-    const group = settled(program.command(name).description(summary)).helpGroup("Management commands:");
-    group.usage("COMMAND").enablePositionalOptions().helpCommand(false);
-    pending.set(group, () => {
-      for (const entry of commands) addLeaf(group, entry, bind);
-    });
-  }
+  for (const group of groups) addGroup(program, group, bind).helpGroup("Management commands:");
   return program;
+}
+
+function addGroup(parent: Command, { name, summary, commands }: Group, bind: Bind): Command {
+  const group = settled(parent.command(name).description(summary));
+  group.usage("COMMAND").enablePositionalOptions().helpCommand(false);
+  pending.set(group, () => {
+    for (const each of commands) {
+      if ("load" in each) addLeaf(group, each, bind);
+      else addGroup(group, each, bind);
+    }
+  });
+  return group;
 }
 
 function addLeaf(parent: Command, entry: Entry, bind: Bind): Command {

@@ -12,7 +12,7 @@ export interface Entry {
 export interface Group {
   name: string;
   summary: string;
-  commands: Entry[];
+  commands: (Entry | Group)[];
 }
 
 const entry = (name: string, summary: string, load: Entry["load"], alias?: string): Entry => ({
@@ -40,6 +40,7 @@ const volumes = () => import("./commands/volume/volumes.ts");
 const nodes = () => import("./commands/node/nodes.ts");
 const services = () => import("./commands/service/services.ts");
 const swarm = () => import("./commands/swarm/swarm.ts");
+const planning = () => import("./commands/plan/planned.ts");
 const contexts = () => import("./commands/context/contexts.ts");
 const cluster = () => import("./commands/cluster/cluster.ts");
 
@@ -196,6 +197,44 @@ export const groups: Group[] = [
       entry("ps", "list the tasks on nodes (default: this one)", async () => (await nodes()).ps),
       entry("rm", "remove nodes that are down from the cluster", async () => (await nodes()).rm, "remove"),
       entry("update", "change a node's role, availability or labels", async () => (await nodes()).update),
+    ],
+  },
+  {
+    name: "plan",
+    summary: "what a change would do, before it is made",
+    commands: [
+      {
+        name: "node",
+        summary: "changes of nodes",
+        commands: [
+          entry("drain", "plan to take all tasks off nodes", async () => (await planning()).drain),
+          entry("rm", "plan to remove nodes", async () => (await planning()).planned((await nodes()).rm)),
+          entry("update", "plan a change of a node's role, availability or labels", async () =>
+            (await planning()).planned((await nodes()).update),
+          ),
+        ],
+      },
+      {
+        name: "service",
+        summary: "changes of services",
+        commands: [
+          entry("create", "plan a new service", async () =>
+            (await planning()).planned((await services()).create),
+          ),
+          entry("rm", "plan to remove services", async () =>
+            (await planning()).planned((await services()).rm),
+          ),
+          entry("rollback", "plan to give a service its spec before the last update", async () =>
+            (await planning()).planned((await services()).rollback),
+          ),
+          entry("scale", "plan to change how many tasks services have", async () =>
+            (await planning()).planned((await services()).scale),
+          ),
+          entry("update", "plan a change of a service", async () =>
+            (await planning()).planned((await services()).update),
+          ),
+        ],
+      },
     ],
   },
   {

@@ -1,14 +1,16 @@
+import { CreelError } from "@creel/shared";
 import type { FastifyInstance } from "fastify";
-import Type from "typebox";
 import type { ApiContext } from "../context.ts";
-import { bodyOf, maybe } from "../http/body.ts";
+import { bodyOf, maybe, StringMap } from "../http/body.ts";
 import { toPlan } from "../map/plan.ts";
 import { PlanningApi } from "../planning.ts";
+import { Type } from "../schema/type.ts";
 import { networkRoutes } from "./networks.ts";
 import { nodeRoutes } from "./nodes.ts";
 import { serviceRoutes } from "./services.ts";
 
 const MAX_REQUESTS = 1_000;
+const MAX_PATH = 4_096;
 const PLANNED_ROUTES = [networkRoutes, nodeRoutes, serviceRoutes];
 
 const readPlan = bodyOf(
@@ -16,11 +18,10 @@ const readPlan = bodyOf(
     Requests: Type.Array(
       Type.Object({
         Method: Type.Union([Type.Literal("POST"), Type.Literal("DELETE")]),
-        Path: Type.String({ pattern: "^/" }),
-        Query: maybe(Type.Record(Type.String(), Type.String())),
+        Path: Type.String({ maxLength: MAX_PATH }),
+        Query: maybe(StringMap),
         Body: Type.Optional(Type.Unknown()),
       }),
-      { maxItems: MAX_REQUESTS },
     ),
   }),
 );
@@ -29,6 +30,11 @@ const readPlan = bodyOf(
 export function planRoutes(app: FastifyInstance, context: ApiContext): void {
   app.post("/creel/plan", async (request) => {
     const { Requests } = readPlan(request.body);
+    if (Requests.length > MAX_REQUESTS) {
+      throw new CreelError("invalid_parameter", {
+        message: `a plan takes ${MAX_REQUESTS} requests at most, not ${Requests.length}`,
+      });
+    }
     const plan = await context.cluster.plan(async (planned) => {
       const api = new PlanningApi(context, planned, PLANNED_ROUTES);
       try {

@@ -46,9 +46,11 @@ export function fileLines(text: string): string[] {
   return text.split(/\r?\n/).filter((line) => line.trim() !== "" && !line.trimStart().startsWith("#"));
 }
 
-/** Examples, below the options of a command's help. */
+/** Examples, below the options of a command's help; a command is `creel plan`'s too where it stands below that. */
 export function examples(command: Command, ...lines: string[]): Command {
-  return command.addHelpText("after", `\nExamples:\n${lines.map((line) => `  ${line}`).join("\n")}`);
+  const planned = command.parent?.parent?.name() === "plan";
+  const shown = lines.map((line) => `  ${planned ? line.replace(/^creel /, "creel plan ") : line}`);
+  return command.addHelpText("after", `\nExamples:\n${shown.join("\n")}`);
 }
 
 /** A path of the API with a name in it. */

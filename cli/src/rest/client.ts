@@ -13,9 +13,9 @@ export type Query = Record<string, string | number | boolean | undefined>;
 
 /** The REST API of one daemon. Methods reject with {@link DaemonError}. */
 export class Client {
-  readonly #host: Host;
+  readonly host: Host;
   constructor(host: Host) {
-    this.#host = host;
+    this.host = host;
   }
 
   async get<T>(path: string, query?: Query): Promise<T> {
@@ -104,7 +104,7 @@ export class Client {
     const search = new URLSearchParams();
     for (const [name, value] of Object.entries(query ?? {}))
       if (value !== undefined) search.set(name, String(value));
-    const { tls, ...where } = this.#host;
+    const { tls, ...where } = this.host;
     const url = `${API}${path}${search.size > 0 ? `?${search}` : ""}`;
     const options: RequestOptions = {
       ...where,
@@ -122,13 +122,13 @@ export class Client {
   #unreachable(error: Error): Error {
     const code = (error as NodeJS.ErrnoException).code;
     if (code === undefined || error instanceof DaemonError) return error;
-    const where = this.#host.socketPath
-      ? `unix://${this.#host.socketPath}`
-      : `tcp://${this.#host.host}:${this.#host.port}`;
+    const where = this.host.socketPath
+      ? `unix://${this.host.socketPath}`
+      : `tcp://${this.host.host}:${this.host.port}`;
     const why =
       code === "EACCES"
         ? "permission denied: are you root, or in the socket's group?"
-        : this.#host.tls && code !== "ECONNREFUSED"
+        : this.host.tls && code !== "ECONNREFUSED"
           ? error.message
           : "is creeld running?";
     return new DaemonError(0, `cannot connect to the daemon at ${where}: ${why}`);

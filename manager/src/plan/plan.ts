@@ -44,13 +44,15 @@ export class ChangePlan {
     const services = differences(this.#before, after);
     const changed = new Set(services.filter(({ change }) => change !== "none").map(({ id }) => id));
     const waiting = new Set(unplaced(this.#before).map((task) => task.id));
+    const fits = unplaced(after).every((task) => waiting.has(task.id) && !changed.has(task.serviceId));
+    const without = await withoutEachNode(this.#rehearsal.store, this.#ports);
     return {
       index: this.#before.index,
       at: this.#ports.clock.now(),
       services,
       nodeNames: namesOf(this.#before),
-      fits: unplaced(after).every((task) => waiting.has(task.id) && !changed.has(task.serviceId)),
-      withoutANode: await withoutEachNode(this.#rehearsal.store, this.#ports),
+      fits,
+      withoutANode: { ...without, fits: fits && without.fits },
       complete,
       warnings: this.#warnings,
     };

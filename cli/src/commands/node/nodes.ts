@@ -101,7 +101,11 @@ export function ps(command: Command, bind: Bind): void {
 }
 
 /** Whether there was something to change. */
-async function change(context: Context, name: string, edit: (spec: NodeSpec) => NodeSpec): Promise<boolean> {
+export async function change(
+  context: Context,
+  name: string,
+  edit: (spec: NodeSpec) => NodeSpec,
+): Promise<boolean> {
   const node = await find(context, name);
   const spec = edit(node.Spec);
   if (JSON.stringify(spec) === JSON.stringify(node.Spec)) return false;

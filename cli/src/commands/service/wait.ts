@@ -45,7 +45,7 @@ export async function waitFor(
   ids: string[],
   o: WaitOptions & { rollback?: boolean },
 ): Promise<void> {
-  if (o.detach && !o.wait) return;
+  if (context.planning || (o.detach && !o.wait)) return;
   const interrupt = new AbortController();
   const stop = () => interrupt.abort();
   process.once("SIGINT", stop);
