@@ -63,6 +63,11 @@ function fromUpdateConfig(config: UpdateBody | null | undefined): UpdateConfig |
 }
 
 function fromTemplate(template: TaskTemplate, legacy: ServiceBody["Networks"]): TaskSpec {
+  const runtimes = [template.ContainerSpec, template.PluginSpec, template.NetworkAttachmentSpec].filter(
+    Boolean,
+  );
+  if (runtimes.length > 1)
+    throw invalid("TaskSpec: only one of ContainerSpec, PluginSpec and NetworkAttachmentSpec may be given");
   if (template.Runtime && template.Runtime !== "container") {
     throw unsupported(`the runtime ${template.Runtime} is not supported: services run containers`);
   }
@@ -139,6 +144,8 @@ function genericOf(entry: {
 function fromContainer(container: ServiceContainer): ContainerSpec {
   if (container.Secrets?.length) throw unsupported("secrets are not supported by this version of Creel");
   if (container.Configs?.length) throw unsupported("configs are not supported by this version of Creel");
+  if (container.Privileges?.CredentialSpec)
+    throw unsupported("credential specs are of Windows: this node runs Linux containers");
   const dns = container.DNSConfig;
   return {
     image: container.Image ?? "",
@@ -171,6 +178,7 @@ function fromContainer(container: ServiceContainer): ContainerSpec {
     isolation: container.Isolation && container.Isolation !== "default" ? container.Isolation : "",
     noNewPrivileges: container.Privileges?.NoNewPrivileges ?? false,
     seccomp: seccompOf(container),
+    oomScoreAdj: container.OomScoreAdj ?? 0,
   };
 }
 

@@ -239,6 +239,7 @@ function toContainer(container: ContainerSpec, defaults: boolean): Json {
     Init: container.init || undefined,
     Isolation: container.isolation || "default",
     Sysctls: filled(container.sysctls),
+    OomScoreAdj: container.oomScoreAdj || undefined,
     CapabilityAdd: some(container.capAdd),
     CapabilityDrop: some(container.capDrop),
     Ulimits: some(container.ulimits.map(({ name, soft, hard }) => ({ Name: name, Soft: soft, Hard: hard }))),

@@ -40,8 +40,10 @@ export const ServiceContainerSchema = Type.Object({
   CapabilityAdd: Strings,
   CapabilityDrop: Strings,
   Ulimits: maybe(Type.Array(UlimitSchema)),
+  OomScoreAdj: maybe(Type.Integer({ minimum: -1000, maximum: 1000 })),
   Privileges: maybe(
     Type.Object({
+      CredentialSpec: maybe(Type.Object({})),
       NoNewPrivileges: Flag,
       Seccomp: maybe(Type.Object({ Mode: Text, Profile: Text })),
     }),
@@ -73,6 +75,8 @@ export const TaskTemplateSchema = Type.Object({
       ),
     }),
   ),
+  PluginSpec: maybe(Type.Object({})),
+  NetworkAttachmentSpec: maybe(Type.Object({})),
   RestartPolicy: maybe(Type.Object({ Condition: Text, Delay: Nanos, MaxAttempts: Count, Window: Nanos })),
   Placement: maybe(
     Type.Object({

@@ -109,6 +109,11 @@ function checkContainer(container: ContainerSpec | undefined): void {
       throw invalid(`ContainerSpec: invalid bind mount source, must be an absolute path: ${mount.source}`);
     }
   }
+  if (container.isolation !== "" && container.isolation !== "default") {
+    throw invalid(
+      `ContainerSpec: isolation ${container.isolation} is of Windows: on Linux only default is known`,
+    );
+  }
   if (container.stopGracePeriod < 0) throw invalid("ContainerSpec: stop grace period cannot be negative");
 }
 

@@ -52,6 +52,7 @@ export function containerSpec(context: TemplateContext, ingress: ReadonlySet<str
       memory: limits?.memory ?? 0,
       memoryReservation: task.spec?.reservations?.memoryBytes ?? 0,
       pidsLimit: limits?.pidsLimit ?? 0,
+      oomScoreAdj: container.oomScoreAdj,
       ulimits: container.ulimits,
     },
     security: {

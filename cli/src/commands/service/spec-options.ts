@@ -1,5 +1,6 @@
 import { type Command, Option } from "commander";
 import { cpus, duration, list, type Port, publish, ratio, size, whole } from "../options.ts";
+import { score, type Ulimit, ulimit } from "./limits.ts";
 
 /** What a service's spec can be given on the command line. */
 export interface SpecOptions {
@@ -34,6 +35,31 @@ export interface SpecOptions {
   hostAdd?: string[];
   hostRm?: string[];
   dns?: string[];
+  dnsAdd?: string[];
+  dnsRm?: string[];
+  dnsOption?: string[];
+  dnsOptionAdd?: string[];
+  dnsOptionRm?: string[];
+  dnsSearch?: string[];
+  dnsSearchAdd?: string[];
+  dnsSearchRm?: string[];
+  group?: string[];
+  groupAdd?: string[];
+  groupRm?: string[];
+  sysctl?: string[];
+  sysctlAdd?: string[];
+  sysctlRm?: string[];
+  ulimit?: Ulimit[];
+  ulimitAdd?: Ulimit[];
+  ulimitRm?: string[];
+  genericResource?: string[];
+  genericResourceAdd?: string[];
+  genericResourceRm?: string[];
+  placementPrefAdd?: string[];
+  placementPrefRm?: string[];
+  isolation?: string;
+  oomScoreAdj?: number;
+  healthStartInterval?: number;
   hostname?: string;
   workdir?: string;
   user?: string;
@@ -90,7 +116,6 @@ export function createOptions(command: Command): Command {
         .choices(["replicated", "global", "replicated-job", "global-job"])
         .default("replicated"),
     )
-    .option("--max-concurrent <n>", "of a job: how many tasks at once", whole)
     .option("-p, --publish <port>", "publish a port on every node: [PUBLISHED:]TARGET[/PROTOCOL]", publish)
     .option("-e, --env <name=value>", "an environment variable", list)
     .option("--env-file <file>", "environment variables, one a line", list)
@@ -98,10 +123,16 @@ export function createOptions(command: Command): Command {
     .option("--container-label <key=value>", "a label of its containers", list)
     .option("--constraint <expression>", "only on nodes that match (node.role==worker)", list)
     .option("--placement-pref <preference>", "spread=node.labels.KEY", list)
-    .option("--network <network>", "an overlay network", list)
+    .option("--network <network>", "an overlay network, or name=NETWORK[,alias=NAME]", list)
     .option("--mount <mount>", "type=bind|volume|tmpfs,source=…,target=…[,readonly]", list)
     .option("--host <name:address>", "a line of /etc/hosts", list)
-    .option("--dns <address>", "a name server", list);
+    .option("--dns <address>", "a name server", list)
+    .option("--dns-option <option>", "an option of the resolver", list)
+    .option("--dns-search <domain>", "a search domain", list)
+    .option("--group <group>", "a supplementary group of its processes", list)
+    .option("--sysctl <name=value>", "a kernel parameter of its namespaces", list)
+    .option("--ulimit <name=soft[:hard]>", "a limit of its processes", ulimit)
+    .option("--generic-resource <kind=n>", "only on a node with so many of the kind free", list);
 }
 
 /** Options of `service update` alone: they say what changes. */
@@ -121,12 +152,21 @@ export function changeOptions(command: Command): Command {
     ["network", "network", "network"],
     ["mount", "mount", "mount"],
     ["host", "name:address", "line of /etc/hosts"],
+    ["dns", "address", "name server"],
+    ["dns-option", "option", "option of the resolver"],
+    ["dns-search", "domain", "search domain"],
+    ["group", "group", "supplementary group"],
+    ["sysctl", "name=value", "kernel parameter"],
+    ["generic-resource", "kind=n", "generic resource"],
+    ["placement-pref", "preference", "placement preference"],
   ];
   for (const [name, value, what] of pairs) {
     command.option(`--${name}-add <${value}>`, `add or change: ${what}`, list);
     command.option(`--${name}-rm <${name === "mount" ? "target" : "key"}>`, `remove: ${what}`, list);
   }
-  return command;
+  return command
+    .option("--ulimit-add <name=soft[:hard]>", "add or change: limit of its processes", ulimit)
+    .option("--ulimit-rm <name>", "remove: limit of its processes", list);
 }
 
 /** Options that `service create` and `service update` share. */
@@ -134,6 +174,7 @@ export function specOptions(command: Command): Command {
   command
     .option("--replicas <n>", "how many tasks", whole)
     .option("--replicas-max-per-node <n>", "at most so many tasks on one node (0: any)", whole)
+    .option("--max-concurrent <n>", "of a job: how many tasks at once", whole)
     .option("--hostname <name>", "the containers' hostname")
     .option("-w, --workdir <dir>", "the working directory")
     .option("-u, --user <user>", "user or id, with an optional group")
@@ -167,8 +208,13 @@ export function specOptions(command: Command): Command {
     .option("--health-interval <duration>", "between two checks", duration)
     .option("--health-timeout <duration>", "one check's time", duration)
     .option("--health-start-period <duration>", "failures that do not count at first", duration)
+    .option("--health-start-interval <duration>", "between two checks in that time", duration)
     .option("--health-retries <n>", "failures one after another until it is unhealthy", whole)
     .option("--no-healthcheck", "not the image's health check either")
+    .option("--no-resolve-image", "the image as it is named: what creel does anyway")
+    .option("--with-registry-auth", "for docker's sake: nodes use the images that they have")
+    .option("--isolation <isolation>", "default: the only one on Linux")
+    .option("--oom-score-adj <n>", "how soon the kernel ends it when memory is short (-1000 to 1000)", score)
     .option("--log-driver <driver>", "where its output is kept")
     .option("--log-opt <name=value>", "an option of the log driver", list);
   for (const [kind, what, actions] of [

@@ -6,6 +6,13 @@ export interface PortConfig {
   PublishMode?: string;
 }
 
+/** A network of a service's tasks. */
+export interface Attachment {
+  Target: string;
+  Aliases?: string[];
+  DriverOpts?: Record<string, string>;
+}
+
 /** What of a service's spec the command line reads or changes; the rest is kept as it is. */
 export interface ServiceSpec {
   Name: string;
@@ -20,7 +27,7 @@ export interface ServiceSpec {
       [key: string]: unknown;
     };
     Placement?: { Constraints?: string[]; Preferences?: { Spread: { SpreadDescriptor: string } }[] };
-    Networks?: { Target: string; Aliases?: string[] }[];
+    Networks?: Attachment[];
     ForceUpdate?: number;
     [key: string]: unknown;
   };

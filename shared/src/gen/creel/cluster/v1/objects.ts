@@ -773,6 +773,7 @@ export interface ContainerSpec {
   isolation: string;
   noNewPrivileges: boolean;
   seccomp: string;
+  oomScoreAdj: number;
 }
 
 export interface ContainerSpec_LabelsEntry {
@@ -5778,6 +5779,7 @@ function createBaseContainerSpec(): ContainerSpec {
     isolation: "",
     noNewPrivileges: false,
     seccomp: "",
+    oomScoreAdj: 0,
   };
 }
 
@@ -5860,6 +5862,9 @@ export const ContainerSpec: MessageFns<ContainerSpec> = {
     }
     if (message.seccomp !== "") {
       writer.uint32(210).string(message.seccomp);
+    }
+    if (message.oomScoreAdj !== 0) {
+      writer.uint32(320).int32(message.oomScoreAdj);
     }
     return writer;
   },
@@ -6091,6 +6096,14 @@ export const ContainerSpec: MessageFns<ContainerSpec> = {
             message.seccomp = reader.string();
             continue;
           }
+          case 40: {
+            if (tag !== 320) {
+              break;
+            }
+
+            message.oomScoreAdj = reader.int32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -6191,6 +6204,11 @@ export const ContainerSpec: MessageFns<ContainerSpec> = {
         ? globalThis.Boolean(object.no_new_privileges)
         : false,
       seccomp: isSet(object.seccomp) ? globalThis.String(object.seccomp) : "",
+      oomScoreAdj: isSet(object.oomScoreAdj)
+        ? globalThis.Number(object.oomScoreAdj)
+        : isSet(object.oom_score_adj)
+        ? globalThis.Number(object.oom_score_adj)
+        : 0,
     };
   },
 
@@ -6286,6 +6304,9 @@ export const ContainerSpec: MessageFns<ContainerSpec> = {
     if (message.seccomp !== "") {
       obj.seccomp = message.seccomp;
     }
+    if (message.oomScoreAdj !== 0) {
+      obj.oomScoreAdj = Math.round(message.oomScoreAdj);
+    }
     return obj;
   },
 
@@ -6338,6 +6359,7 @@ export const ContainerSpec: MessageFns<ContainerSpec> = {
     message.isolation = object.isolation ?? "";
     message.noNewPrivileges = object.noNewPrivileges ?? false;
     message.seccomp = object.seccomp ?? "";
+    message.oomScoreAdj = object.oomScoreAdj ?? 0;
     return message;
   },
 };
