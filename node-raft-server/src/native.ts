@@ -49,24 +49,60 @@ export interface NativeRaft {
   release(): void;
 }
 
-interface Addon {
-  openNode(options: NativeOptions, sink: (events: NativeEvent[]) => void): Promise<NativeRaft>;
+/** A node that runs when it is told to, on the caller's thread. */
+export interface SteppedRaft extends NativeRaft {
+  /** Does the commands given since; `syncs`: how many of its disk's synced writes the events must wait for. */
+  run(): { events: NativeEvent[]; syncs: number }[];
 }
 
-let addon: Addon | undefined;
+/** A disk in memory. */
+export interface NativeDisk {
+  syncing(): number;
+  pending(): number;
+  settle(syncs: number): void;
+  crash(kept: number): void;
+  setFree(bytes: number): void;
+}
 
-/** Opens a node off the JavaScript thread. */
-export async function openNode(
+/** Opens a node; `sink` is called with arrays of events until one says `stopped`. */
+export type NodeOpener = (
   options: NativeOptions,
   sink: (events: NativeEvent[]) => void,
-): Promise<NativeRaft> {
-  addon ??= load();
+) => Promise<NativeRaft>;
+
+interface Addon {
+  openNode: NodeOpener;
+  openStepped(options: NativeOptions, disk: NativeDisk): SteppedRaft;
+  NativeDisk: new () => NativeDisk;
+}
+
+let loaded: Addon | undefined;
+
+/** Opens a node off the JavaScript thread. */
+export const openNode: NodeOpener = (options, sink) => translated(() => addon().openNode(options, sink));
+
+/** Opens a node that is run by hand. */
+export function openStepped(options: NativeOptions, disk: NativeDisk): Promise<SteppedRaft> {
+  return translated(() => addon().openStepped(options, disk));
+}
+
+/** A disk in memory, with nothing on it. */
+export function newDisk(): NativeDisk {
+  return new (addon().NativeDisk)();
+}
+
+async function translated<T>(open: () => T | Promise<T>): Promise<T> {
   try {
-    return await addon.openNode(options, sink);
+    return await open();
   } catch (error) {
     const [, code, text] = /^(\w+):(.*)$/s.exec(messageOf(error)) ?? [];
     throw errorOf(code ?? "internal", text ?? messageOf(error));
   }
+}
+
+function addon(): Addon {
+  loaded ??= load();
+  return loaded;
 }
 
 /** The registry's error for what the native side says. */

@@ -82,7 +82,7 @@ class Server implements RaftServer {
       this.#opened = resolve;
     });
     try {
-      this.#native = await openNode(
+      this.#native = await (o.open ?? openNode)(
         {
           dir: o.dir,
           id: o.id,

@@ -1,4 +1,5 @@
 import type { Clock, CreelError } from "@creel/shared";
+import type { NodeOpener } from "./native.ts";
 
 /** An index of the log; a safe integer. */
 export type LogIndex = number;
@@ -26,7 +27,6 @@ export interface PeerProgress {
   snapshot: boolean;
 }
 
-/** One server's view of itself and of the group. */
 /** What a server knows of its group at the moment. */
 export interface RaftStatus {
   id: number;
@@ -109,7 +109,6 @@ export interface Transport {
   close(): void;
 }
 
-/** What a server is opened with. */
 /** What {@link openRaft} takes: where the log is, who is in the group, and the ports to the world. */
 export interface RaftOptions {
   /** The node's own directory. */
@@ -131,6 +130,8 @@ export interface RaftOptions {
   encryptionKey?: Uint8Array;
   /** Makes election timeouts repeatable. */
   electionSeed?: number;
+  /** What runs the node; by default a thread of its own, on the files of `dir`. */
+  open?: NodeOpener;
   /** The largest entry; default 8 MiB. */
   maxEntryBytes?: number;
   /** Entries kept before a snapshot, so that a slow follower needs none; default 1,000. */

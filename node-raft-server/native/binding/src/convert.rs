@@ -1,6 +1,6 @@
 //! Plain data on both sides of the door; numbers are safe integers.
 
-use creel_raft::{Committed, Error, Event, Peer, Progress, Status};
+use creel_raft::{Committed, Error, Event, Flush, Peer, Progress, Status};
 use napi::bindgen_prelude::{Buffer, Uint8Array};
 use napi_derive::napi;
 
@@ -75,6 +75,22 @@ pub struct NativeEvent {
     pub learners: Option<Vec<i64>>,
     pub peers: Option<Vec<NativePeer>>,
     pub status: Option<NativeStatus>,
+}
+
+/// Events, and how many of the disk's synced writes they must wait for.
+#[napi(object, object_from_js = false)]
+pub struct NativeFlush {
+    pub events: Vec<NativeEvent>,
+    pub syncs: u32,
+}
+
+impl From<Flush> for NativeFlush {
+    fn from(flush: Flush) -> Self {
+        NativeFlush {
+            events: flush.events.into_iter().map(NativeEvent::from).collect(),
+            syncs: flush.syncs as u32,
+        }
+    }
 }
 
 impl From<Peer> for NativePeer {

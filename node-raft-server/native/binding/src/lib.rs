@@ -4,20 +4,31 @@ mod convert;
 
 use std::sync::Mutex;
 
-use creel_raft::{Change, Command, Driver, Event, Options, Peer, Start};
-use napi::bindgen_prelude::{AsyncTask, Env, Function, Status, Task, Uint8Array, Unknown};
+use creel_raft::{Change, Command, Driver, Event, MemoryDisk, Options, Peer, Place, Start, Stepped};
+use napi::bindgen_prelude::{AsyncTask, ClassInstance, Env, Function, Status, Task, Uint8Array, Unknown};
 use napi::threadsafe_function::{ThreadsafeFunction, ThreadsafeFunctionCallMode};
 use napi_derive::napi;
 
-use crate::convert::{NativeEvent, NativeOptions, NativePeer, to_napi};
+use crate::convert::{NativeEvent, NativeFlush, NativeOptions, NativePeer, to_napi};
 
 type Sink = ThreadsafeFunction<Vec<NativeEvent>, Unknown<'static>, Vec<NativeEvent>, Status, false>;
+
+/// What a node runs on.
+enum Runner {
+    Thread(Driver),
+    /// The caller's own thread, when it says so.
+    Caller(Box<Stepped>),
+}
 
 /// A running node.
 #[napi]
 pub struct NativeRaft {
-    driver: Mutex<Option<Driver>>,
+    runner: Mutex<Option<Runner>>,
 }
+
+/// A disk in memory.
+#[napi]
+pub struct NativeDisk(MemoryDisk);
 
 /// The work of opening a log, off the JavaScript thread.
 pub struct Open(Option<(Options, Sink)>);
@@ -37,7 +48,7 @@ impl Task for Open {
 
     fn resolve(&mut self, _env: Env, driver: Driver) -> napi::Result<NativeRaft> {
         Ok(NativeRaft {
-            driver: Mutex::new(Some(driver)),
+            runner: Mutex::new(Some(Runner::Thread(driver))),
         })
     }
 }
@@ -52,11 +63,77 @@ pub fn open_node(
     Ok(AsyncTask::new(Open(Some((options.try_into()?, sink)))))
 }
 
+/// Opens a node on a disk in memory; it does its commands in `run`.
+#[napi]
+pub fn open_stepped(options: NativeOptions, disk: ClassInstance<'_, NativeDisk>) -> napi::Result<NativeRaft> {
+    let mut options: Options = options.try_into()?;
+    options.place = Place::Memory(disk.0.clone());
+    let stepped = Stepped::open(options).map_err(to_napi)?;
+    Ok(NativeRaft {
+        runner: Mutex::new(Some(Runner::Caller(Box::new(stepped)))),
+    })
+}
+
+#[napi]
+impl NativeDisk {
+    /// A new disk, with nothing on it.
+    #[napi(constructor)]
+    #[allow(clippy::new_without_default)]
+    pub fn new() -> Self {
+        NativeDisk(MemoryDisk::default())
+    }
+
+    /// Synced writes that are not durable yet.
+    #[napi]
+    pub fn syncing(&self) -> u32 {
+        self.0.syncing() as u32
+    }
+
+    /// Writes, synced or not, that are not durable yet.
+    #[napi]
+    pub fn pending(&self) -> u32 {
+        self.0.pending() as u32
+    }
+
+    /// The oldest synced writes are durable now.
+    #[napi]
+    pub fn settle(&self, syncs: u32) {
+        self.0.settle(syncs as usize);
+    }
+
+    /// A power cut; the oldest `kept` of the writes that are not durable are there all the same.
+    #[napi]
+    pub fn crash(&self, kept: u32) {
+        self.0.crash(kept as usize);
+    }
+
+    /// So many bytes are free; a negative number: there is no end to it.
+    #[napi]
+    pub fn set_free(&self, bytes: i64) {
+        self.0.set_free(u64::try_from(bytes).ok());
+    }
+}
+
 #[napi]
 impl NativeRaft {
     fn push(&self, command: Command) -> bool {
-        let driver = self.driver.lock().expect("no panic holds it");
-        driver.as_ref().is_some_and(|d| d.mailbox().push(command))
+        let runner = self.runner.lock().expect("no panic holds it");
+        let mailbox = match &*runner {
+            Some(Runner::Thread(driver)) => driver.mailbox(),
+            Some(Runner::Caller(stepped)) => stepped.mailbox(),
+            None => return false,
+        };
+        mailbox.push(command)
+    }
+
+    /// Does the commands of a node that was opened by `openStepped`.
+    #[napi]
+    pub fn run(&self) -> Vec<NativeFlush> {
+        let mut runner = self.runner.lock().expect("no panic holds it");
+        let Some(Runner::Caller(stepped)) = &mut *runner else {
+            return Vec::new();
+        };
+        stepped.run().into_iter().map(NativeFlush::from).collect()
     }
 
     /// One tick of the clock passed.
@@ -165,7 +242,7 @@ impl NativeRaft {
     /// Ends the thread, which has said `stopped`.
     #[napi]
     pub fn release(&self) {
-        drop(self.driver.lock().expect("no panic holds it").take());
+        drop(self.runner.lock().expect("no panic holds it").take());
     }
 }
 
@@ -187,7 +264,7 @@ impl TryFrom<NativeOptions> for Options {
                 })?),
             };
         Ok(Options {
-            dir: o.dir.into(),
+            place: Place::Dir(o.dir.into()),
             id: o.id as u64,
             start,
             election_ticks: o.election_ticks as usize,

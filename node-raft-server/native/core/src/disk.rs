@@ -1,56 +1,41 @@
-//! What a node does when its disk is full, or nearly.
+//! What a log is kept on, as a port: files in production, memory in a simulation.
 
-use raft::{Ready, StateRole};
+use std::path::Path;
 
-use crate::error::Error;
-use crate::node::Node;
+use raft::eraftpb::Entry;
 
-/// The log engine allocates this much at a time, and a little for a new file.
-const ROOM: u64 = 3 << 20;
+use crate::error::Result;
+use crate::snapshot_file::SnapshotHead;
 
-impl Node {
-    /// With a disk about to be full, the node hands the lead to one that can write.
-    pub(crate) fn look_at_disk(&mut self) {
-        let free = free_bytes(&self.options.dir);
-        self.disk_full = free.is_some_and(|free| free < self.options.min_free_bytes);
-        if !self.disk_full
-            || self.raw.raft.state != StateRole::Leader
-            || self.raw.raft.lead_transferee.is_some()
-        {
-            return;
-        }
-        let own = self.options.id;
-        let voters = self.status_voters();
-        let best = self
-            .raw
-            .raft
-            .prs()
-            .iter()
-            .filter(|(id, _)| **id != own && voters.contains(id) && self.active(**id))
-            .max_by_key(|(_, p)| p.matched)
-            .map(|(id, _)| *id);
-        if let Some(best) = best {
-            self.raw.transfer_leader(best);
-        }
-    }
-
-    /// Whether there is room for what could not be written: each try costs the log engine a file.
-    pub(crate) fn has_room(&self, ready: &Ready) -> bool {
-        let bytes: usize =
-            ready.entries().iter().map(|e| e.data.len()).sum::<usize>() + ready.snapshot().data.len();
-        free_bytes(&self.options.dir).is_none_or(|free| free > 2 * bytes as u64 + ROOM)
-    }
-
-    pub(crate) fn full(&self) -> Error {
-        Error::full(&self.options.dir)
-    }
+/// One write: all of it is there afterwards, or nothing.
+#[derive(Default)]
+pub struct Batch<'a> {
+    /// Entries before this index go, first of all.
+    pub drop_before: Option<u64>,
+    /// They take the place of what is there from the first one's index on.
+    pub entries: &'a [Entry],
+    pub values: Vec<(&'static [u8], Vec<u8>)>,
 }
 
-fn free_bytes(dir: &std::path::Path) -> Option<u64> {
-    use std::os::unix::ffi::OsStrExt;
-    let path = std::ffi::CString::new(dir.as_os_str().as_bytes()).ok()?;
-    let mut stat = std::mem::MaybeUninit::<libc::statvfs>::uninit();
-    // SAFETY: the path ends in a zero byte and the result is read only when the call filled it.
-    let stat = unsafe { (libc::statvfs(path.as_ptr(), stat.as_mut_ptr()) == 0).then(|| stat.assume_init()) }?;
-    Some(stat.f_bavail * stat.f_frsize)
+/// A log of entries, a few named values and the newest snapshot.
+pub trait Disk: Send + Sync {
+    /// Its name in errors.
+    fn path(&self) -> &Path;
+    fn value(&self, key: &[u8]) -> Option<Vec<u8>>;
+    /// Indexes of the first and the last entry.
+    fn bounds(&self) -> Option<(u64, u64)>;
+    fn entry(&self, index: u64) -> Result<Option<Entry>>;
+    /// Entries `low..high`, at least one, at most about `max` bytes.
+    fn entries(&self, low: u64, high: u64, max: usize) -> Result<Vec<Entry>>;
+    /// With `sync` it returns when the write, and all before it, would survive a power cut.
+    fn write(&self, batch: Batch, sync: bool) -> Result<()>;
+    /// Returns when the snapshot would survive a power cut.
+    fn write_snapshot(&self, head: &SnapshotHead, data: &[u8]) -> Result<()>;
+    fn read_snapshot(&self, index: u64) -> Result<(SnapshotHead, Vec<u8>)>;
+    /// Drops the snapshots of other indexes, and what an interrupted write left.
+    fn sweep_snapshots(&self, keep: u64);
+    /// Frees the room of what was dropped.
+    fn purge(&self);
+    /// None where nobody knows.
+    fn free_bytes(&self) -> Option<u64>;
 }

@@ -57,14 +57,25 @@ impl Mailbox {
         while queue.commands.is_empty() {
             queue = wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
-        let count = queue.commands.len().min(BATCH);
-        let taken: Vec<Command> = queue.commands.drain(..count).collect();
+        queue.take()
+    }
+
+    /// What is there, if anything.
+    pub(crate) fn take_now(&self) -> Vec<Command> {
+        self.0.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+impl Queue {
+    fn take(&mut self) -> Vec<Command> {
+        let count = self.commands.len().min(BATCH);
+        let taken: Vec<Command> = self.commands.drain(..count).collect();
         for command in &taken {
             match command {
-                Command::Tick => queue.ticks -= 1,
+                Command::Tick => self.ticks -= 1,
                 Command::Receive { message, .. } => {
-                    queue.messages -= 1;
-                    queue.message_bytes -= message.len();
+                    self.messages -= 1;
+                    self.message_bytes -= message.len();
                 }
                 _ => {}
             }
@@ -138,7 +149,7 @@ fn serve(mut node: Node, inbox: &Mailbox, sink: &mut dyn FnMut(Vec<Event>)) {
     sink(vec![Event::Stopped]);
 }
 
-fn panicked(what: &str, panic: &(dyn std::any::Any + Send)) -> Error {
+pub(crate) fn panicked(what: &str, panic: &(dyn std::any::Any + Send)) -> Error {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     let text = text
         .or_else(|| panic.downcast_ref::<&str>().copied())

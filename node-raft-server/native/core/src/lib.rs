@@ -1,6 +1,7 @@
 //! A durable Raft node: raft-rs decides, raft-engine keeps the log, a thread of its own does both.
 //!
-//! [`Node`] is the whole of it, without threads: commands go in, events come out. [`Driver`] runs a node on a thread.
+//! [`Node`] is the whole of it, without threads: commands go in, events come out. [`Driver`] runs a node on a thread,
+//! [`Stepped`] when it is told to.
 
 mod cache;
 mod cipher;
@@ -8,17 +9,21 @@ mod command;
 mod delivery;
 mod disk;
 mod driver;
+mod engine_disk;
 mod error;
 mod event;
 mod log_check;
 mod members;
+mod memory_disk;
 mod node;
 mod pending;
 mod raft_storage;
 mod ready;
+mod room;
 mod snapshot_file;
 mod snapshots;
 mod status;
+mod stepped;
 mod storage;
 #[cfg(test)]
 mod testing;
@@ -30,6 +35,8 @@ pub use driver::{Driver, Mailbox};
 pub use error::{Code, Error, Result};
 pub use event::{Committed, Event};
 pub use members::Peer;
-pub use node::{Node, Options};
+pub use memory_disk::MemoryDisk;
+pub use node::{Node, Options, Place};
 pub use status::{Progress, Role, Status};
+pub use stepped::{Flush, Stepped};
 pub use storage::Start;

@@ -2,18 +2,21 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use protobuf::Message as _;
 use raft::eraftpb::{ConfChangeSingle, ConfChangeType, ConfChangeV2, ConfState, Message, MessageType};
 use raft::{RawNode, Ready, SnapshotStatus, StateRole};
 
+use crate::cipher::Cipher;
 use crate::command::{Change, Command};
 use crate::delivery::Delivery;
 use crate::driver::Mailbox;
 use crate::error::{Code, Error, Result};
 use crate::event::Event;
 use crate::members::{Members, Peer, encode_peers};
+use crate::memory_disk::MemoryDisk;
 use crate::pending::Pending;
 use crate::raft_storage::open_envelope;
 use crate::snapshot_file::SnapshotHead;
@@ -25,9 +28,15 @@ const MAX_INFLIGHT: usize = 256;
 const MAX_UNCOMMITTED: u64 = 256 << 20;
 const MAX_COMMITTED_PER_READY: u64 = 16 << 20;
 
+/// Where a node keeps its log.
+pub enum Place {
+    Dir(PathBuf),
+    Memory(MemoryDisk),
+}
+
 /// How a node is opened.
 pub struct Options {
-    pub dir: PathBuf,
+    pub place: Place,
     pub id: u64,
     pub start: Start,
     pub election_ticks: usize,
@@ -76,7 +85,13 @@ pub struct Node {
 impl Node {
     /// Opens the node's log, or begins one.
     pub fn open(options: Options, mailbox: Option<Mailbox>) -> Result<Self> {
-        let storage = LogStorage::open(&options.dir, options.id, &options.start, options.key.as_ref())?;
+        let (id, start, key) = (options.id, &options.start, options.key.as_ref());
+        let storage = match &options.place {
+            Place::Dir(dir) => LogStorage::open(dir, id, start, key)?,
+            Place::Memory(disk) => {
+                LogStorage::on(Arc::new(disk.clone()), Arc::new(Cipher::new(key)), id, start)?
+            }
+        };
         let head = storage.head().clone();
         let data = storage.read_snapshot()?;
         let config = raft::Config {

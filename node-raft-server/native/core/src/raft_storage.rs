@@ -6,7 +6,7 @@ use raft::{GetEntriesContext, RaftState, Storage, StorageError};
 use crate::error::Error;
 use crate::members::Members;
 use crate::snapshot_file::SnapshotHead;
-use crate::storage::{EntryCodec, GROUP, LogStorage};
+use crate::storage::LogStorage;
 
 /// A snapshot's message carries its members before its data.
 pub fn envelope(members: &Members, data: &[u8]) -> Vec<u8> {
@@ -73,8 +73,7 @@ impl Storage for LogStorage {
         if index == self.snapshot.metadata.index {
             return Ok(self.snapshot.metadata.term);
         }
-        let entry = self.engine.get_entry::<EntryCodec>(GROUP, index);
-        match entry.map_err(|e| store_error(Error::engine(&self.log_dir, &e)))? {
+        match self.disk.entry(index).map_err(store_error)? {
             Some(entry) => Ok(entry.term),
             None => Err(raft::Error::Store(StorageError::Unavailable)),
         }

@@ -6,7 +6,7 @@ use crate::command::Command;
 use crate::error::{Code, Error, Result};
 use crate::event::Event;
 use crate::node::Node;
-use crate::snapshot_file::{self, SnapshotHead};
+use crate::snapshot_file::SnapshotHead;
 
 /// A snapshot whose arrival nobody reported is given up after so many election timeouts.
 const SNAPSHOT_TIMEOUT: u64 = 60;
@@ -44,8 +44,8 @@ impl Node {
         head.metadata.term = term;
         head.metadata.set_conf_state(conf.clone());
         self.writing = Some(head.clone());
-        let (dir, cipher) = (self.raw.store().dir().to_path_buf(), self.raw.store().cipher());
-        let write = move || snapshot_file::write(&dir, &head, &data, &cipher);
+        let disk = self.raw.store().disk();
+        let write = move || disk.write_snapshot(&head, &data);
         match self.mailbox.clone() {
             None => self.snapshot_written(id, index, write()),
             Some(mailbox) => {
@@ -71,7 +71,8 @@ impl Node {
                 .rposition(|(from, ..)| *from <= index)
                 .unwrap_or(0);
             self.history.drain(..current);
-            let purge = self.raw.store().purge();
+            let disk = self.raw.store().disk();
+            let purge = move || disk.purge();
             match self.mailbox {
                 None => purge(),
                 Some(_) => self.help("raft-purge", purge),

@@ -1,22 +1,20 @@
-//! The durable side of a node: raft-engine for the log and the small state, a file for each snapshot.
+//! The durable side of a node: what is kept of the log and the small state, and in which writes.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use protobuf::Message;
 use raft::Storage;
 use raft::eraftpb::{ConfState, Entry, HardState, SnapshotMetadata};
-use raft_engine::{Command, Config, Engine, LogBatch, MessageExt, ReadableSize, RecoveryMode};
 
 use crate::cache::EntryCache;
 use crate::cipher::Cipher;
+use crate::disk::{Batch, Disk};
+use crate::engine_disk::EngineDisk;
 use crate::error::{Code, Error, Result};
-use crate::log_check;
 use crate::members::{Members, Peer};
-use crate::snapshot_file::{self, SnapshotHead};
+use crate::snapshot_file::SnapshotHead;
 
-pub(crate) const GROUP: u64 = 1;
 const FORMAT: u32 = 1;
 const KEY_IDENTITY: &[u8] = b"identity";
 const KEY_HARD_STATE: &[u8] = b"hard_state";
@@ -27,20 +25,9 @@ const KEY_PROOF: &[u8] = b"creel";
 /// A new cluster begins with an empty snapshot at this index, so that whoever joins learns the members by it.
 pub const FIRST_INDEX: u64 = 1;
 
-pub(crate) struct EntryCodec;
-
-impl MessageExt for EntryCodec {
-    type Entry = Entry;
-    fn index(entry: &Entry) -> u64 {
-        entry.index
-    }
-}
-
 /// The log, the hard state and the newest snapshot of one node.
 pub struct LogStorage {
-    dir: PathBuf,
-    pub(crate) log_dir: PathBuf,
-    pub(crate) engine: Arc<Engine>,
+    pub(crate) disk: Arc<dyn Disk>,
     cipher: Arc<Cipher>,
     pub(crate) hard_state: HardState,
     pub(crate) snapshot: SnapshotHead,
@@ -63,52 +50,43 @@ pub enum Start {
 impl LogStorage {
     /// Opens the log in `dir`, or begins one.
     pub fn open(dir: &Path, id: u64, start: &Start, key: Option<&[u8; 32]>) -> Result<Self> {
-        let log_dir = dir.join("log");
-        fs::create_dir_all(&log_dir).map_err(|e| Error::io(&log_dir, &e))?;
-        log_check::verify(&log_dir)?;
-        let config = Config {
-            dir: log_dir.to_string_lossy().into_owned(),
-            recovery_mode: RecoveryMode::TolerateTailCorruption,
-            recovery_threads: 2,
-            batch_compression_threshold: ReadableSize::kb(if key.is_some() { 0 } else { 8 }),
-            target_file_size: ReadableSize::mb(16),
-            purge_threshold: ReadableSize::mb(64),
-            enable_log_recycle: false,
-            ..Config::default()
-        };
-        let engine = Engine::open(config).map_err(|e| Error::engine(&log_dir, &e))?;
+        let cipher = Arc::new(Cipher::new(key));
+        let disk = EngineDisk::open(dir, cipher.clone())?;
+        Self::on(Arc::new(disk), cipher, id, start)
+    }
+
+    /// Opens the log on that disk, or begins one.
+    pub fn on(disk: Arc<dyn Disk>, cipher: Arc<Cipher>, id: u64, start: &Start) -> Result<Self> {
         let mut storage = LogStorage {
-            dir: dir.to_path_buf(),
-            log_dir,
-            engine: Arc::new(engine),
-            cipher: Arc::new(Cipher::new(key)),
+            disk,
+            cipher,
             hard_state: HardState::default(),
             snapshot: SnapshotHead::default(),
             truncated: (0, 0),
             last_index: 0,
             cache: EntryCache::new(CACHE_BYTES),
         };
-        match storage.engine.get(GROUP, KEY_IDENTITY) {
+        match storage.disk.value(KEY_IDENTITY) {
             Some(identity) => {
                 storage.check_identity(&identity, id)?;
                 storage.load()?;
             }
             None => storage.begin(id, start)?,
         }
-        snapshot_file::sweep(&storage.dir, storage.snapshot.metadata.index);
+        storage.disk.sweep_snapshots(storage.snapshot.metadata.index);
         Ok(storage)
     }
 
     fn begin(&mut self, id: u64, start: &Start) -> Result<()> {
-        let mut batch = LogBatch::default();
-        self.put(&mut batch, KEY_IDENTITY, self.identity(id))?;
+        let mut batch = Batch::default();
+        batch.values.push((KEY_IDENTITY, self.identity(id)));
         match start {
             Start::Existing => {
                 return Err(Error::new(
                     Code::InvalidParameter,
                     format!(
                         "{} holds no log, and neither bootstrap nor join was asked for",
-                        self.dir.display()
+                        self.disk.path().display()
                     ),
                 ));
             }
@@ -134,21 +112,21 @@ impl LogStorage {
                 self.hard_state.commit = FIRST_INDEX;
                 self.truncated = (FIRST_INDEX, 1);
                 self.last_index = FIRST_INDEX;
-                self.put_state(&mut batch)?;
+                self.put_state(&mut batch);
             }
         }
-        self.write(&mut batch, true)
+        self.disk.write(batch, true)
     }
 
     fn load(&mut self) -> Result<()> {
-        let broken = |what: &str| Error::damaged(&self.log_dir, what);
-        if let Some(bytes) = self.engine.get(GROUP, KEY_HARD_STATE) {
+        let broken = |what: &str| Error::damaged(self.disk.path(), what);
+        if let Some(bytes) = self.disk.value(KEY_HARD_STATE) {
             self.hard_state = HardState::parse_from_bytes(&bytes).map_err(|_| broken("the hard state"))?;
         }
-        if let Some(bytes) = self.engine.get(GROUP, KEY_SNAPSHOT) {
+        if let Some(bytes) = self.disk.value(KEY_SNAPSHOT) {
             self.snapshot = SnapshotHead::decode(&bytes).ok_or_else(|| broken("the snapshot's state"))?;
         }
-        if let Some(bytes) = self.engine.get(GROUP, KEY_TRUNCATED) {
+        if let Some(bytes) = self.disk.value(KEY_TRUNCATED) {
             let bytes: [u8; 16] = bytes.try_into().map_err(|_| broken("the log's start"))?;
             let (index, term) = bytes.split_at(8);
             self.truncated = (
@@ -156,11 +134,11 @@ impl LogStorage {
                 u64::from_le_bytes(term.try_into().expect("8 bytes")),
             );
         }
-        let first = self.engine.first_index(GROUP);
-        if first.is_some_and(|f| f != self.truncated.0 + 1) {
+        let bounds = self.disk.bounds();
+        if bounds.is_some_and(|(first, _)| first != self.truncated.0 + 1) {
             return Err(broken("entries at its start are missing"));
         }
-        self.last_index = self.engine.last_index(GROUP).unwrap_or(self.truncated.0);
+        self.last_index = bounds.map_or(self.truncated.0, |(_, last)| last);
         let needed = self.hard_state.commit.max(self.snapshot.metadata.index);
         if self.last_index < needed {
             return Err(broken(&format!(
@@ -186,7 +164,7 @@ impl LogStorage {
         let (Some(format), Some(own), Some(encrypted), Some(proof)) =
             (found.get(..4), found.get(4..12), found.get(12), found.get(13..))
         else {
-            return Err(Error::damaged(&self.log_dir, "the node's identity"));
+            return Err(Error::damaged(self.disk.path(), "the node's identity"));
         };
         let format = u32::from_le_bytes(format.try_into().expect("4 bytes"));
         if format > FORMAT {
@@ -194,7 +172,7 @@ impl LogStorage {
                 Code::DataFormatNewer,
                 format!(
                     "{} was written by a newer Creel (format {format}; this one knows {FORMAT})",
-                    self.dir.display()
+                    self.disk.path().display()
                 ),
             ));
         }
@@ -204,7 +182,7 @@ impl LogStorage {
                 Code::InvalidParameter,
                 format!(
                     "{} is the log of node {own}, not of node {id}",
-                    self.dir.display()
+                    self.disk.path().display()
                 ),
             ));
         }
@@ -219,7 +197,7 @@ impl LogStorage {
             };
             return Err(Error::new(
                 Code::InvalidParameter,
-                format!("{} {text}", self.dir.display()),
+                format!("{} {text}", self.disk.path().display()),
             ));
         }
         Ok(())
@@ -227,12 +205,14 @@ impl LogStorage {
 
     /// Makes entries and the hard state durable; what was there from the first entry's index on is replaced.
     pub fn append(&mut self, entries: &[Entry], hard_state: Option<&HardState>, sync: bool) -> Result<()> {
-        let mut batch = LogBatch::default();
-        self.add_entries(&mut batch, entries)?;
-        if let Some(state) = hard_state {
-            self.put(&mut batch, KEY_HARD_STATE, bytes_of(state))?;
-        }
-        self.write(&mut batch, sync)?;
+        let sealed = self.seal_entries(entries);
+        let values = hard_state.map(|state| (KEY_HARD_STATE, bytes_of(state)));
+        let batch = Batch {
+            drop_before: None,
+            entries: sealed.as_deref().unwrap_or(entries),
+            values: values.into_iter().collect(),
+        };
+        self.disk.write(batch, sync)?;
         if let Some(state) = hard_state {
             self.hard_state = state.clone();
         }
@@ -247,29 +227,24 @@ impl LogStorage {
     pub fn install(&mut self, head: SnapshotHead, data: &[u8], hard_state: &HardState) -> Result<()> {
         let index = head.metadata.index;
         if index > FIRST_INDEX {
-            snapshot_file::write(&self.dir, &head, data, &self.cipher)?;
+            self.disk.write_snapshot(&head, data)?;
         }
-        let mut batch = LogBatch::default();
-        batch.add_command(
-            GROUP,
-            Command::Compact {
-                index: self.last_index + 1,
-            },
-        );
+        let mut batch = Batch {
+            drop_before: Some(self.last_index + 1),
+            ..Batch::default()
+        };
         let before = (self.truncated, self.snapshot.clone(), self.hard_state.clone());
         self.truncated = (index, head.metadata.term);
         self.snapshot = head;
         self.hard_state = hard_state.clone();
-        let written = self
-            .put_state(&mut batch)
-            .and_then(|()| self.write(&mut batch, true));
-        if let Err(e) = written {
+        self.put_state(&mut batch);
+        if let Err(e) = self.disk.write(batch, true) {
             (self.truncated, self.snapshot, self.hard_state) = before;
             return Err(e);
         }
         self.last_index = index;
         self.cache.clear();
-        snapshot_file::sweep(&self.dir, index);
+        self.disk.sweep_snapshots(index);
         Ok(())
     }
 
@@ -280,21 +255,19 @@ impl LogStorage {
         let term = self
             .term(cut)
             .map_err(|e| Error::new(Code::Internal, e.to_string()))?;
-        let mut batch = LogBatch::default();
+        let mut batch = Batch::default();
         let before = (self.truncated, self.snapshot.clone());
         self.truncated = (cut, term);
         self.snapshot = head;
         if cut > before.0.0 {
-            batch.add_command(GROUP, Command::Compact { index: cut + 1 });
+            batch.drop_before = Some(cut + 1);
         }
-        let written = self
-            .put_state(&mut batch)
-            .and_then(|()| self.write(&mut batch, true));
-        if let Err(e) = written {
+        self.put_state(&mut batch);
+        if let Err(e) = self.disk.write(batch, true) {
             (self.truncated, self.snapshot) = before;
             return Err(e);
         }
-        snapshot_file::sweep(&self.dir, index);
+        self.disk.sweep_snapshots(index);
         Ok(())
     }
 
@@ -304,10 +277,10 @@ impl LogStorage {
         if index <= FIRST_INDEX {
             return Ok(Vec::new());
         }
-        let (head, data) = snapshot_file::read(&snapshot_file::path(&self.dir, index), index, &self.cipher)?;
+        let (head, data) = self.disk.read_snapshot(index)?;
         if head != self.snapshot {
             return Err(Error::damaged(
-                &self.dir,
+                self.disk.path(),
                 "snapshot and log do not belong together",
             ));
         }
@@ -324,39 +297,22 @@ impl LogStorage {
         &self.hard_state
     }
 
-    /// Where the log's files are.
-    pub fn dir(&self) -> &Path {
-        &self.dir
+    /// What it is kept on; another thread may write a snapshot to it meanwhile.
+    pub fn disk(&self) -> Arc<dyn Disk> {
+        self.disk.clone()
     }
 
-    /// What a thread needs to write a snapshot's file.
-    pub fn cipher(&self) -> Arc<Cipher> {
-        self.cipher.clone()
-    }
-
-    /// A task that frees the disk of what compaction left behind; it may run on another thread.
-    pub fn purge(&self) -> impl FnOnce() + Send + 'static {
-        let engine = self.engine.clone();
-        move || {
-            // Whatever it could not do is done next time.
-            let _ = engine.purge_expired_files();
-        }
-    }
-
-    fn add_entries(&self, batch: &mut LogBatch, entries: &[Entry]) -> Result<()> {
+    fn seal_entries(&self, entries: &[Entry]) -> Option<Vec<Entry>> {
         if !self.cipher.enabled() {
-            return self.engine_result(batch.add_entries::<EntryCodec>(GROUP, entries));
+            return None;
         }
-        let sealed: Vec<Entry> = entries
-            .iter()
-            .map(|entry| {
-                let mut sealed = entry.clone();
-                sealed.data = self.cipher.seal(&place(entry), &entry.data).into();
-                sealed.context = self.cipher.seal(&place(entry), &entry.context).into();
-                sealed
-            })
-            .collect();
-        self.engine_result(batch.add_entries::<EntryCodec>(GROUP, &sealed))
+        let seal = |entry: &Entry| {
+            let mut sealed = entry.clone();
+            sealed.data = self.cipher.seal(&place(entry), &entry.data).into();
+            sealed.context = self.cipher.seal(&place(entry), &entry.context).into();
+            sealed
+        };
+        Some(entries.iter().map(seal).collect())
     }
 
     fn open_entry(&self, mut entry: Entry) -> Result<Entry> {
@@ -364,7 +320,7 @@ impl LogStorage {
             let place = place(&entry);
             let broken = || {
                 Error::damaged(
-                    &self.log_dir,
+                    self.disk.path(),
                     format!("entry {} cannot be decrypted", entry.index),
                 )
             };
@@ -383,36 +339,19 @@ impl LogStorage {
         if let Some(found) = self.cache.range(low, high, max) {
             return Ok(found);
         }
-        let mut found = Vec::new();
         let max = usize::try_from(max).unwrap_or(usize::MAX);
-        self.engine_result(self.engine.fetch_entries_to::<EntryCodec>(
-            GROUP,
-            low,
-            high,
-            Some(max),
-            &mut found,
-        ))?;
+        let found = self.disk.entries(low, high, max)?;
         found.into_iter().map(|e| self.open_entry(e)).collect()
     }
 
-    fn put_state(&self, batch: &mut LogBatch) -> Result<()> {
+    fn put_state(&self, batch: &mut Batch) {
         let (index, term) = self.truncated;
         let truncated = [index.to_le_bytes(), term.to_le_bytes()].concat();
-        self.put(batch, KEY_TRUNCATED, truncated)?;
-        self.put(batch, KEY_SNAPSHOT, self.snapshot.encode())?;
-        self.put(batch, KEY_HARD_STATE, bytes_of(&self.hard_state))
-    }
-
-    fn put(&self, batch: &mut LogBatch, key: &[u8], value: Vec<u8>) -> Result<()> {
-        self.engine_result(batch.put(GROUP, key.to_vec(), value))
-    }
-
-    fn write(&self, batch: &mut LogBatch, sync: bool) -> Result<()> {
-        self.engine_result(self.engine.write(batch, sync)).map(|_| ())
-    }
-
-    fn engine_result<T>(&self, result: raft_engine::Result<T>) -> Result<T> {
-        result.map_err(|e| Error::engine(&self.log_dir, &e))
+        batch.values.extend([
+            (KEY_TRUNCATED, truncated),
+            (KEY_SNAPSHOT, self.snapshot.encode()),
+            (KEY_HARD_STATE, bytes_of(&self.hard_state)),
+        ]);
     }
 }
 

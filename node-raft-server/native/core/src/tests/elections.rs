@@ -3,7 +3,7 @@
 use crate::command::Command;
 use crate::event::{Committed, Event};
 use crate::members::Peer;
-use crate::node::{Node, Options};
+use crate::node::{Node, Options, Place};
 use crate::status::Role;
 use crate::storage::Start;
 use crate::testing::TempDir;
@@ -24,7 +24,7 @@ fn group(seed: u64) -> Group {
         })
         .collect();
     let open = |id: u64| Options {
-        dir: dir.path().join(id.to_string()),
+        place: Place::Dir(dir.path().join(id.to_string())),
         id,
         start: Start::Bootstrap(peers.clone()),
         election_ticks: 10,

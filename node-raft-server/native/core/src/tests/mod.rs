@@ -1,4 +1,5 @@
 //! Tests that cross this crate's files.
 
 mod elections;
+mod stepped;
 mod storage;

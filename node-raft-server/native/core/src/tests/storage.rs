@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use raft::eraftpb::{Entry, HardState};
 use raft::{GetEntriesContext, Storage};
 
+use crate::cipher::Cipher;
 use crate::error::Code;
 use crate::members::{Members, Peer};
 use crate::snapshot_file::{self, SnapshotHead};
@@ -97,7 +98,7 @@ fn compacts_behind_a_snapshot_but_for_a_tail() {
     let mut storage = open(&dir);
     let entries: Vec<Entry> = (2..=20).map(|i| entry(i, 1, &i.to_string())).collect();
     storage.append(&entries, Some(&state(1, 20)), true).unwrap();
-    snapshot_file::write(dir.path(), &head(15, 1), b"the state", &storage.cipher()).unwrap();
+    storage.disk().write_snapshot(&head(15, 1), b"the state").unwrap();
     storage.compact(head(15, 1), 3).unwrap();
     let check = |storage: LogStorage| {
         assert_eq!(storage.first_index().unwrap(), 13);
@@ -205,8 +206,7 @@ fn a_torn_write_is_forgiven_and_damage_is_named() {
 #[test]
 fn a_cut_snapshot_is_named() {
     let dir = TempDir::new();
-    let storage = open(&dir);
-    let cipher = storage.cipher();
+    let cipher = Cipher::new(None);
     snapshot_file::write(dir.path(), &head(5, 1), &vec![7; 3 << 20], &cipher).unwrap();
     let path = snapshot_file::path(dir.path(), 5);
     assert_eq!(

@@ -1,0 +1,2 @@
+export { MemoryDisk } from "./disk.ts";
+export { steppedOpener } from "./stepped.ts";
