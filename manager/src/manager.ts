@@ -2,7 +2,6 @@ import { join } from "node:path";
 import {
   type Clock,
   CreelError,
-  callsOf,
   type Logger,
   messageOf,
   newId,
@@ -10,15 +9,11 @@ import {
   type Random,
   sleep,
 } from "@creel/shared";
-import {
-  MembershipClient,
-  type MembershipServer,
-  MembershipService,
-} from "@creel/shared/gen/cluster/v1/ca.ts";
+import { type MembershipServer, MembershipService } from "@creel/shared/gen/cluster/v1/ca.ts";
 import type { ControlReply, ControlRequest, TaskLogsRequest } from "@creel/shared/gen/cluster/v1/control.ts";
 import { NodeRole, NodeState } from "@creel/shared/gen/cluster/v1/objects.ts";
 import { RaftClient } from "@creel/shared/gen/cluster/v1/raft.ts";
-import { type AuthenticatedCall, type ClusterServer, connect, type IdentitySource } from "@creel/shared/tls";
+import { type AuthenticatedCall, connect, type IdentitySource, type NodeServer } from "@creel/shared/tls";
 import {
   type GrpcTransport,
   grpcTransport,
@@ -41,6 +36,7 @@ import { Membership } from "./membership/service.ts";
 import { firstPlace, joinGroup, type RaftPlace, readPlace, tellAddress } from "./opening.ts";
 import { Orchestrator } from "./orchestrator.ts";
 import { ChangePlan } from "./plan/plan.ts";
+import { type ManagerPorts, portsOf } from "./ports.ts";
 import { Replica } from "./replica.ts";
 import { serve } from "./services.ts";
 import { type ChangeSet, Store, type StoreView } from "./store/mod.ts";
@@ -63,7 +59,7 @@ export interface ManagerOptions {
   /** Told of each proposal of this manager that was carried out: the ms it took. */
   onProposed?: (ms: number) => void;
   /** The node's TLS port; the manager adds its services to it and takes them away again. */
-  server: ClusterServer;
+  server: NodeServer;
   /** host:port at which other nodes reach that port. */
   addr: string;
   create?: NewCluster;
@@ -74,8 +70,10 @@ export interface ManagerOptions {
   logger: Logger;
   raft?: Pick<
     RaftOptions,
-    "tickMs" | "electionTicks" | "heartbeatTicks" | "encryptionKey" | "logTail" | "electionSeed"
+    "tickMs" | "electionTicks" | "heartbeatTicks" | "encryptionKey" | "logTail" | "electionSeed" | "open"
   >;
+  /** The real ones where left out. */
+  ports?: Partial<ManagerPorts>;
 }
 
 /** Raft's view of one manager. */
@@ -108,7 +106,7 @@ export async function startManager(options: ManagerOptions): Promise<Manager> {
     id: place.id,
     ...(place.bootstrap && { bootstrap: place.bootstrap }),
     ...(place.join && { join: place.join }),
-    transport: transport.transport,
+    transport: portsOf(options).raftTransport?.(place.id) ?? transport.transport,
     clock,
   });
   const manager = new Manager(options, raft, transport, store);
@@ -130,7 +128,7 @@ async function newPlace(options: ManagerOptions): Promise<RaftPlace> {
 }
 
 /** A message of raft node `from` must come from the node that the store has at that place. */
-function authorizeRaft(call: AuthenticatedCall, from: number, server: ClusterServer, store: Store): void {
+function authorizeRaft(call: AuthenticatedCall, from: number, server: NodeServer, store: Store): void {
   const { nodeId } = server.identityOf(call);
   const view = store.view();
   const owner = view.nodes().find((node) => node.manager?.raftId === from);
@@ -161,7 +159,8 @@ export class Manager {
 
   /** For {@link startManager}. */
   constructor(options: ManagerOptions, raft: RaftServer, transport: GrpcTransport, store: Store) {
-    const { server, identity, clock, random, logger } = options;
+    const { server, clock, random, logger } = options;
+    const { peers, certify } = portsOf(options);
     this.#options = options;
     this.#raft = raft;
     this.closed = new Promise((resolve) => {
@@ -172,11 +171,11 @@ export class Manager {
     const membership = new Membership({ ...common, raft });
     this.#replica = replica;
     this.#membership = membership;
-    this.#control = new Control({ ...common, identity });
+    this.#control = new Control({ ...common, peers });
     this.#dispatcher = new Dispatcher(common);
     this.#orchestrator = new Orchestrator(common);
     this.#keeper = new GroupKeeper({ replica, raft, membership, clock, logger });
-    const ca = new CertificateAuthority(common);
+    const ca = new CertificateAuthority({ ...common, certify });
     this.#unserve = serve(server, {
       raft: transport.implementation,
       ca: ca.service(),
@@ -325,7 +324,8 @@ export class Manager {
 
   /** Takes this manager out of the group, so that the others no longer count on it. The last one simply ends. */
   async leave(): Promise<void> {
-    const { clock, identity } = this.#options;
+    const { clock } = this.#options;
+    const { peers } = portsOf(this.#options);
     const end = clock.now() + LEAVE_TIMEOUT_MS;
     for (;;) {
       const { id, voters, role } = this.#raft.status();
@@ -334,13 +334,12 @@ export class Manager {
         if (role === "leader") await this.#handOver();
         const leader = this.leaderAddr();
         if (leader === "") throw new CreelError("no_leader");
-        const client = connect(MembershipClient, leader, identity, { role: NodeRole.NODE_ROLE_MANAGER });
+        const expected = { role: NodeRole.NODE_ROLE_MANAGER };
+        const peer = peers.open<MembershipServer>(MembershipService, leader, expected, LEAVE_TIMEOUT_MS);
         try {
-          const what = leader;
-          await callsOf<MembershipServer>(client, MembershipService, what, LEAVE_TIMEOUT_MS).leave({});
-          return;
+          return void (await peer.calls.leave({}));
         } finally {
-          client.close();
+          peer.close();
         }
       } catch (error) {
         if (this.#raft.status().removed) return;

@@ -3,4 +3,5 @@ export { type NewCluster, type NewClusterOptions, newCluster } from "./cluster.t
 export type { ClusterEvent } from "./events.ts";
 export { addressOf } from "./logs.ts";
 export { Manager, type ManagerOptions, type ManagerStatus, startManager } from "./manager.ts";
+export type { ManagerPorts } from "./ports.ts";
 export type { ChangeSet, StoreView } from "./store/mod.ts";

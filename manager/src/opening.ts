@@ -1,16 +1,11 @@
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { type Clock, CreelError, callsOf, messageOf, type Random, sleep } from "@creel/shared";
-import {
-  MembershipClient,
-  type MembershipServer,
-  MembershipService,
-} from "@creel/shared/gen/cluster/v1/ca.ts";
+import { type Clock, CreelError, messageOf, type Random, sleep } from "@creel/shared";
+import { type MembershipServer, MembershipService } from "@creel/shared/gen/cluster/v1/ca.ts";
 import { NodeRole } from "@creel/shared/gen/cluster/v1/objects.ts";
-import { connect, type IdentitySource, leaderOf } from "@creel/shared/tls";
+import { type IdentitySource, leaderOf } from "@creel/shared/tls";
 import type { Peer } from "node-raft-server";
-import { writeDurably } from "./files.ts";
 import { newRaftId } from "./membership/service.ts";
+import { type ManagerPorts, portsOf } from "./ports.ts";
 
 const CALL_TIMEOUT_MS = 20_000;
 const JOIN_TIMEOUT_MS = 60_000;
@@ -30,6 +25,7 @@ export interface PlaceOptions {
   identity: IdentitySource;
   clock: Clock;
   random: Random;
+  ports?: Partial<ManagerPorts>;
 }
 
 interface PlaceFile {
@@ -42,13 +38,8 @@ interface PlaceFile {
 /** The place of a manager that was one before; undefined if it was not. */
 export async function readPlace(options: PlaceOptions): Promise<RaftPlace | undefined> {
   const path = placePath(options.dataDir);
-  let text: string;
-  try {
-    text = await readFile(path, "utf8");
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw error;
-  }
+  const text = await portsOf(options).files.read(path);
+  if (text === undefined) return undefined;
   let file: PlaceFile;
   try {
     file = JSON.parse(text);
@@ -85,19 +76,19 @@ export async function tellAddress(options: PlaceOptions, managers: string[], raf
   await askLeader(options, managers, raftId);
 }
 
-async function askLeader({ addr, identity, clock }: PlaceOptions, managers: string[], raftId: number) {
+async function askLeader(options: PlaceOptions, managers: string[], raftId: number) {
+  const { addr, clock } = options;
+  const { peers } = portsOf(options);
   const end = clock.now() + JOIN_TIMEOUT_MS;
   let next: string[] = [];
   let last: unknown = new CreelError("no_leader");
   do {
     if (next.length === 0) next = [...managers];
     const manager = next.shift()!;
-    const client = connect(MembershipClient, manager, identity, { role: NodeRole.NODE_ROLE_MANAGER });
+    const role = NodeRole.NODE_ROLE_MANAGER;
+    const peer = peers.open<MembershipServer>(MembershipService, manager, { role }, CALL_TIMEOUT_MS);
     try {
-      return await callsOf<MembershipServer>(client, MembershipService, manager, CALL_TIMEOUT_MS).join({
-        addr,
-        raftId,
-      });
+      return await peer.calls.join({ addr, raftId });
     } catch (error) {
       last = error;
       const leader = leaderOf(error);
@@ -105,7 +96,7 @@ async function askLeader({ addr, identity, clock }: PlaceOptions, managers: stri
       else if (!mayPass(error)) throw error;
       await sleep(clock, RETRY_MS);
     } finally {
-      client.close();
+      peer.close();
     }
   } while (clock.now() < end);
   throw last;
@@ -128,7 +119,8 @@ function placePath(dataDir: string): string {
   return join(dataDir, "raft-member.json");
 }
 
-async function writePlace({ dataDir, identity }: PlaceOptions, raftId: number, peers: Peer[]): Promise<void> {
-  const file: PlaceFile = { format: FORMAT, raftId, clusterId: identity.current().clusterId, peers };
-  await writeDurably(placePath(dataDir), JSON.stringify(file));
+async function writePlace(options: PlaceOptions, raftId: number, peers: Peer[]): Promise<void> {
+  const { clusterId } = options.identity.current();
+  const file: PlaceFile = { format: FORMAT, raftId, clusterId, peers };
+  await portsOf(options).files.write(placePath(options.dataDir), JSON.stringify(file));
 }

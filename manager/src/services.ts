@@ -8,7 +8,7 @@ import { type ControlServer, ControlService } from "@creel/shared/gen/cluster/v1
 import { type DispatcherServer, DispatcherService } from "@creel/shared/gen/cluster/v1/dispatcher.ts";
 import { NodeRole } from "@creel/shared/gen/cluster/v1/objects.ts";
 import { type RaftServer, RaftService } from "@creel/shared/gen/cluster/v1/raft.ts";
-import type { ClusterServer } from "@creel/shared/tls";
+import type { NodeServer } from "@creel/shared/tls";
 
 /** What a manager serves on its node's TLS port. */
 export interface ManagerServices {
@@ -23,7 +23,7 @@ const MANAGERS = [NodeRole.NODE_ROLE_MANAGER];
 const MEMBERS = [NodeRole.NODE_ROLE_MANAGER, NodeRole.NODE_ROLE_WORKER];
 
 /** Serves a manager's services, each method to those it is for; returns what takes them away again. */
-export function serve(server: ClusterServer, services: ManagerServices): () => void {
+export function serve(server: NodeServer, services: ManagerServices): () => void {
   server.add(RaftService, services.raft, { exchange: MANAGERS });
   server.add(CaService, services.ca, { getRoot: "anyone", issue: "anyone" });
   server.add(MembershipService, services.membership, { join: MANAGERS, leave: MANAGERS });

@@ -12,7 +12,7 @@ import type { ServerUnaryCall } from "@grpc/grpc-js";
 import { unaryMethod } from "../handler.ts";
 import { effectiveRole } from "../membership/roles.ts";
 import type { Replica } from "../replica.ts";
-import { DEFAULT_CERT_LIFE_MS, issue } from "./authority.ts";
+import { DEFAULT_CERT_LIFE_MS, type issue } from "./authority.ts";
 import { sameToken } from "./tokens.ts";
 
 export interface CaOptions {
@@ -21,6 +21,8 @@ export interface CaOptions {
   clock: Clock;
   random: Random;
   logger: Logger;
+  /** Signs a node's request with the root. */
+  certify: typeof issue;
 }
 
 /** Hands out the root, and certificates: to strangers with a join token, to members who show the one they have. */
@@ -77,13 +79,13 @@ export class CertificateAuthority {
   }
 
   async #certify(nodeId: string, role: NodeRole, csr: Uint8Array): Promise<IssueReply> {
-    const { replica, clock, random } = this.#options;
+    const { replica, clock, random, certify } = this.#options;
     const { id: clusterId, spec, dataPathPort } = replica.view().cluster();
     const root = this.#root();
     const keys = { certificate: text(root.certificate), key: text(root.key) };
     const life = spec?.nodeCertExpiry || DEFAULT_CERT_LIFE_MS;
     const subject = { nodeId, role, clusterId };
-    const certificate = await issue(keys, csr, subject, life, clock.now(), random);
+    const certificate = await certify(keys, csr, subject, life, clock.now(), random);
     return {
       nodeId,
       role,

@@ -1,21 +1,12 @@
+import { type Clock, CreelError, isCreelError, type Logger, type Random, sleep } from "@creel/shared";
 import {
-  type Clock,
-  CreelError,
-  callsOf,
-  isCreelError,
-  type Logger,
-  type Random,
-  sleep,
-} from "@creel/shared";
-import {
-  ControlClient,
   type ControlReply,
   type ControlRequest,
   type ControlServer,
   ControlService,
 } from "@creel/shared/gen/cluster/v1/control.ts";
 import { NodeRole } from "@creel/shared/gen/cluster/v1/objects.ts";
-import { connect, type IdentitySource, leaderOf } from "@creel/shared/tls";
+import { leaderOf, type Peers } from "@creel/shared/tls";
 import { unaryMethod } from "../handler.ts";
 import type { Replica } from "../replica.ts";
 import type { Change, ControlContext } from "./change.ts";
@@ -32,7 +23,7 @@ const LEADER_RETRY_MS = 200;
 
 export interface ControlOptions {
   replica: Replica;
-  identity: IdentitySource;
+  peers: Peers;
   clock: Clock;
   random: Random;
   logger: Logger;
@@ -78,14 +69,15 @@ export class Control {
   }
 
   async #forward(request: ControlRequest): Promise<ControlReply> {
-    const { replica, identity } = this.#options;
+    const { replica, peers } = this.#options;
     const leader = replica.leaderAddr();
     if (leader === "" || replica.status().role === "leader") throw new CreelError("no_leader");
-    const client = connect(ControlClient, leader, identity, { role: NodeRole.NODE_ROLE_MANAGER });
+    const role = NodeRole.NODE_ROLE_MANAGER;
+    const peer = peers.open<ControlServer>(ControlService, leader, { role }, FORWARD_TIMEOUT_MS);
     try {
-      return await callsOf<ControlServer>(client, ControlService, leader, FORWARD_TIMEOUT_MS).do(request);
+      return await peer.calls.do(request);
     } finally {
-      client.close();
+      peer.close();
     }
   }
 

@@ -15,12 +15,14 @@ export {
   roleName,
   roleUnit,
 } from "./identity.ts";
+export { type Peer, type Peers, tlsPeers } from "./peers.ts";
 export { isReachable } from "./reach.ts";
 export {
   type AuthenticatedCall,
   CHANNEL_OPTIONS,
   ClusterServer,
   type ClusterServerOptions,
+  type NodeServer,
   type RoleOf,
   type Rule,
   type Rules,

@@ -41,6 +41,9 @@ export const CHANNEL_OPTIONS = {
   "grpc-node.max_session_memory": 256,
 } as const;
 
+/** What a node's services need of its port. */
+export type NodeServer = Pick<ClusterServer, "add" | "remove" | "setRoles" | "identityOf">;
+
 /** How long calls in flight get to end when the server stops. */
 const STOP_GRACE_MS = 500;
 
