@@ -8,10 +8,12 @@ import type {
 } from "@creel/shared/gen/engine/v1/engine.ts";
 import type {
   Cluster,
+  Config,
   ControlReply,
   ControlRequest,
   Network,
   Node,
+  Secret,
   Service,
   Task,
   TaskLogsRequest,
@@ -55,7 +57,7 @@ export interface ManagerStatus {
 /** A change of a cluster object, for the event stream. */
 export interface ClusterEvent {
   timeNanos: number;
-  type: "node" | "service" | "network" | "task";
+  type: "node" | "service" | "network" | "secret" | "config" | "task";
   action: "create" | "update" | "remove";
   id: string;
   attributes: Record<string, string>;
@@ -73,6 +75,8 @@ export interface ClusterView {
   tasksOfService(serviceId: string): Task[];
   networks(): Network[];
   network(id: string): Network | undefined;
+  secrets(): Secret[];
+  configs(): Config[];
 }
 
 /**

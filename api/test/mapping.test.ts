@@ -201,9 +201,6 @@ describe("services", () => {
     assert.deepEqual(spec.mode, { $case: "replicated", value: { replicas: 1 } });
     assert.equal(spec.update, undefined);
     assert.throws(() => service({ Name: "a" }), { message: /missing runtime/ });
-    assert.throws(() => service({ TaskTemplate: { ContainerSpec: { Image: "x", Secrets: [{}] } } }), {
-      code: "unsupported",
-    });
     assert.throws(() => service({ Mode: { Replicated: { Replicas: -1 } } }), { code: "invalid_parameter" });
   });
 

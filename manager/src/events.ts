@@ -3,6 +3,7 @@ import {
   type Node,
   NodeRole,
   NodeState,
+  type Secret,
   type Service,
 } from "@creel/shared/gen/cluster/v1/objects.ts";
 import type { Change, ChangeSet } from "./store/mod.ts";
@@ -10,7 +11,7 @@ import type { Change, ChangeSet } from "./store/mod.ts";
 /** A change of an object, as users are told of it. */
 export interface ClusterEvent {
   timeNanos: number;
-  type: "node" | "service" | "network" | "task";
+  type: "node" | "service" | "network" | "secret" | "config" | "task";
   action: "create" | "update" | "remove";
   id: string;
   /** Docker's: `name`, and pairs `X.old` and `X.new` of what changed. */
@@ -44,6 +45,18 @@ export function eventsOf(changes: ChangeSet): ClusterEvent[] {
     (network) => network.spec?.name ?? "",
     () => ({}),
   );
+  const revision = (object: Secret) => String(object.revision);
+  for (const [type, map] of [
+    ["secret", changes.secrets],
+    ["config", changes.configs],
+  ] as const) {
+    add(
+      type,
+      map,
+      (object) => object.spec?.name ?? "",
+      (before, after) => changed({ revision: [revision(before), revision(after)] }),
+    );
+  }
   return events;
 }
 

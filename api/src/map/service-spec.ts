@@ -1,6 +1,7 @@
 import { CreelError } from "@creel/shared";
 import type { ContainerSpec, EndpointSpec, ServiceSpec, TaskSpec, UpdateConfig } from "../cluster.ts";
 import type { ServiceBody, ServiceContainer, TaskTemplate, UpdateBody } from "../schema/service.ts";
+import { fromConfigReference, fromSecretReference } from "./data.ts";
 import { fromMount } from "./mounts.ts";
 import { toHealthcheck, toResources, toUlimit } from "./resources.ts";
 
@@ -142,8 +143,6 @@ function genericOf(entry: {
 }
 
 function fromContainer(container: ServiceContainer): ContainerSpec {
-  if (container.Secrets?.length) throw unsupported("secrets are not supported by this version of Creel");
-  if (container.Configs?.length) throw unsupported("configs are not supported by this version of Creel");
   if (container.Privileges?.CredentialSpec)
     throw unsupported("credential specs are of Windows: this node runs Linux containers");
   const dns = container.DNSConfig;
@@ -179,6 +178,8 @@ function fromContainer(container: ServiceContainer): ContainerSpec {
     noNewPrivileges: container.Privileges?.NoNewPrivileges ?? false,
     seccomp: seccompOf(container),
     oomScoreAdj: container.OomScoreAdj ?? 0,
+    secrets: (container.Secrets ?? []).map(fromSecretReference),
+    configs: (container.Configs ?? []).map(fromConfigReference),
   };
 }
 

@@ -11,6 +11,7 @@ import type {
 } from "../cluster.ts";
 import { TaskState } from "../cluster.ts";
 import { fromMillis } from "../http/time.ts";
+import { toConfigReference, toSecretReference } from "./data.ts";
 import { toDockerMount } from "./mounts.ts";
 import { fromHealthcheck } from "./resources.ts";
 
@@ -228,6 +229,8 @@ function toContainer(container: ContainerSpec, defaults: boolean): Json {
       container.stopGracePeriod || defaults ? nanos(container.stopGracePeriod || 10_000) : undefined,
     Healthcheck: fromHealthcheck(container.healthcheck),
     Hosts: some(container.hosts),
+    Secrets: some(container.secrets.map(toSecretReference)),
+    Configs: some(container.configs.map(toConfigReference)),
     DNSConfig:
       dns || defaults
         ? {

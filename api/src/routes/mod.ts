@@ -5,6 +5,7 @@ import { archiveRoutes } from "./archives.ts";
 import { attachRoutes } from "./attach.ts";
 import { containerLifeRoutes } from "./container-life.ts";
 import { containerRoutes } from "./containers.ts";
+import { dataRoutes } from "./data.ts";
 import { debugRoutes } from "./debug.ts";
 import { execRoutes } from "./exec.ts";
 import { imageRoutes } from "./images.ts";
@@ -35,6 +36,7 @@ export function registerRoutes(app: FastifyInstance, context: ApiContext): void 
   serviceLogRoutes(app, context);
   taskRoutes(app, context);
   planRoutes(app, context);
-  absentRoutes(app, context);
+  dataRoutes(app, context);
+  absentRoutes(app);
   debugRoutes(app, context);
 }

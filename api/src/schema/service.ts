@@ -7,7 +7,7 @@ const Text = maybe(Type.String());
 const Flag = maybe(Type.Boolean());
 const Count = maybe(Type.Integer({ minimum: 0 }));
 const Nanos = maybe(Type.Integer({ minimum: 0 }));
-const Unknowns = maybe(Type.Array(Type.Unknown()));
+const FileTarget = maybe(Type.Object({ Name: Text, UID: Text, GID: Text, Mode: Count }));
 
 const Attachments = maybe(
   Type.Array(Type.Object({ Target: Text, Aliases: Strings, DriverOpts: maybe(StringMap) })),
@@ -32,8 +32,17 @@ export const ServiceContainerSchema = Type.Object({
   Healthcheck: maybe(HealthcheckSchema),
   Hosts: Strings,
   DNSConfig: maybe(Type.Object({ Nameservers: Strings, Search: Strings, Options: Strings })),
-  Secrets: Unknowns,
-  Configs: Unknowns,
+  Secrets: maybe(Type.Array(Type.Object({ SecretID: Text, SecretName: Text, File: FileTarget }))),
+  Configs: maybe(
+    Type.Array(
+      Type.Object({
+        ConfigID: Text,
+        ConfigName: Text,
+        File: FileTarget,
+        Runtime: maybe(Type.Object({})),
+      }),
+    ),
+  ),
   Init: Flag,
   Isolation: Text,
   Sysctls: maybe(StringMap),

@@ -10,6 +10,7 @@ import type {
 import type { Resources } from "@creel/shared/gen/engine/v1/container.ts";
 import { parseConstraint } from "../scheduler/mod.ts";
 import { checkName, invalid } from "./names.ts";
+import { checkReferences } from "./references.ts";
 
 const MIN_MEMORY = 4 << 20;
 const MIN_NANO_CPUS = 1_000_000;
@@ -114,6 +115,7 @@ function checkContainer(container: ContainerSpec | undefined): void {
       `ContainerSpec: isolation ${container.isolation} is of Windows: on Linux only default is known`,
     );
   }
+  checkReferences(container.secrets, container.configs);
   if (container.stopGracePeriod < 0) throw invalid("ContainerSpec: stop grace period cannot be negative");
 }
 

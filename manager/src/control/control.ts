@@ -7,10 +7,12 @@ import {
 } from "@creel/shared/gen/cluster/v1/control.ts";
 import { NodeRole } from "@creel/shared/gen/cluster/v1/objects.ts";
 import { leaderOf, type Peers } from "@creel/shared/tls";
+import { CONFIGS, SECRETS } from "../data.ts";
 import { unaryMethod } from "../handler.ts";
 import type { Replica } from "../replica.ts";
 import type { Change, ControlContext } from "./change.ts";
 import { updateCluster } from "./cluster.ts";
+import { createData, removeData, rotateData, updateData } from "./data.ts";
 import { invalid } from "./names.ts";
 import { createNetwork, removeNetwork } from "./networks.ts";
 import { removeNode, updateNode } from "./nodes.ts";
@@ -111,6 +113,22 @@ export function changeFor({ kind }: ControlRequest, context: ControlContext): Ch
       return createNetwork(required(kind.value.spec), context);
     case "removeNetwork":
       return removeNetwork(kind.value, context);
+    case "createSecret":
+      return createData(SECRETS, required(kind.value.spec), kind.value.data, context);
+    case "updateSecret":
+      return updateData(SECRETS, { ...kind.value, spec: required(kind.value.spec) }, context);
+    case "removeSecret":
+      return removeData(SECRETS, kind.value, context);
+    case "rotateSecret":
+      return rotateData(SECRETS, kind.value, context);
+    case "createConfig":
+      return createData(CONFIGS, required(kind.value.spec), kind.value.data, context);
+    case "updateConfig":
+      return updateData(CONFIGS, { ...kind.value, spec: required(kind.value.spec) }, context);
+    case "removeConfig":
+      return removeData(CONFIGS, kind.value, context);
+    case "rotateConfig":
+      return rotateData(CONFIGS, kind.value, context);
     case undefined:
       throw new CreelError("unsupported", { message: "a request of a newer version" });
   }

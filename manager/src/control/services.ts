@@ -11,6 +11,7 @@ import type { StoreView } from "../store/mod.ts";
 import type { Change, ControlContext } from "./change.ts";
 import { checkServiceSpec } from "./checks.ts";
 import { invalid } from "./names.ts";
+import { resolveData } from "./references.ts";
 
 /** A new service. */
 export function createService(spec: ServiceSpec, { view, random }: ControlContext): Change {
@@ -79,11 +80,11 @@ export function removeService(id: string, { view }: ControlContext): Change {
   return { actions: [{ kind: { $case: "removeService", value: id } }], id, warnings: [] };
 }
 
-/** The spec as the store keeps it: networks by id, ports with their defaults. */
+/** The spec as the store keeps it: networks by id, secrets and configs with their revision, ports with their defaults. */
 function resolve(spec: ServiceSpec, view: StoreView): ServiceSpec {
   const networks = spec.task!.networks.map((network) => ({ ...network, target: networkId(network, view) }));
   const endpoint = spec.endpoint && { ...spec.endpoint, ports: spec.endpoint.ports.map(withDefaults) };
-  return { ...spec, task: { ...spec.task!, networks }, endpoint };
+  return { ...spec, task: resolveData({ ...spec.task!, networks }, view), endpoint };
 }
 
 function networkId({ target }: NetworkAttachmentConfig, view: StoreView): string {

@@ -1,6 +1,7 @@
 import type { AssignedNetwork, Assignments } from "@creel/shared/gen/cluster/v1/dispatcher.ts";
 import { TaskState } from "@creel/shared/gen/cluster/v1/objects.ts";
 import type { StoreView, TaskRecord } from "../store/mod.ts";
+import { DataTracker } from "./data.ts";
 import type { Endpoints } from "./endpoints.ts";
 
 /** What one node was told so far, and what it is to be told next. */
@@ -14,6 +15,7 @@ export class AssignmentTracker {
   readonly #networks = new Map<string, string>();
   /** Network id -> number of the last change of its picture that was sent. */
   readonly #endpoints = new Map<string, number>();
+  readonly #data = new DataTracker();
 
   constructor(nodeId: string) {
     this.nodeId = nodeId;
@@ -31,6 +33,7 @@ export class AssignmentTracker {
 
   /** What changed for this node since the last call; undefined if nothing. */
   next(view: StoreView, endpoints: Endpoints): Assignments | undefined {
+    const tasks = view.recordsOnNode(this.nodeId).filter(isAssigned);
     const message: Assignments = {
       sequence: this.#sequence + 1,
       full: this.#full,
@@ -39,8 +42,8 @@ export class AssignmentTracker {
       setNetworks: [],
       removeNetworks: [],
       endpoints: [],
+      ...this.#data.next(tasks, view),
     };
-    const tasks = view.recordsOnNode(this.nodeId).filter(isAssigned);
     this.#diffTasks(tasks, message);
     const networks = networksFor(this.nodeId, tasks, view);
     this.#diffNetworks(networks, message);
@@ -98,8 +101,8 @@ function isAssigned(task: TaskRecord): boolean {
 }
 
 function isEmpty(message: Assignments): boolean {
-  const { setTasks, removeTasks, setNetworks, removeNetworks, endpoints } = message;
-  return [setTasks, removeTasks, setNetworks, removeNetworks, endpoints].every((list) => list.length === 0);
+  const { sequence, full, ...lists } = message;
+  return Object.values(lists).every((list) => list.length === 0);
 }
 
 /** Networks of the node's unfinished tasks; and ingress, since every node answers published ports. */

@@ -7,6 +7,7 @@ import { nodes } from "./nodes/nodes.ts";
 import { reaper } from "./reaper/reaper.ts";
 import { replicated } from "./replicated/replicated.ts";
 import { restart } from "./restart/restart.ts";
+import { rotation } from "./rotation/rotation.ts";
 import { updater } from "./updater/updater.ts";
 
 export { type Loop, type LoopContext, type LoopResult, type NamedLoop, runLoops } from "./loop.ts";
@@ -22,6 +23,7 @@ export function createLoops(): NamedLoop[] {
     { name: "jobs", run: jobs },
     { name: "allocator", run: allocator() },
     { name: "scheduler", run: scheduler() },
+    { name: "rotation", run: rotation },
     { name: "reaper", run: reaper },
   ];
 }

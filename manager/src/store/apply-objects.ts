@@ -13,13 +13,13 @@ import {
   CauseKind,
   type Cluster,
   type JobStatus,
-  type Meta,
   type PortConfig,
   type Service,
   type ServiceSpec,
   TaskState,
 } from "@creel/shared/gen/cluster/v1/objects.ts";
-import { type Draft, deny, type Outcome } from "./draft.ts";
+import { missingData } from "./apply-data.ts";
+import { type Draft, deny, metaOf, type Outcome, versionFits } from "./draft.ts";
 import { freeze } from "./freeze.ts";
 import { isFinished } from "./states.ts";
 import type { Table } from "./table.ts";
@@ -95,6 +95,8 @@ export function putService(draft: Draft, { service, ifVersion, updateStatus }: P
   if (others.find((s) => s.id !== service.id && s.spec?.name === spec.name)) {
     return deny("service_name_taken", { name: spec.name });
   }
+  const missing = missingData(draft.tables, spec);
+  if (missing) return missing;
   const clash = portClash(others, service.id, spec);
   if (clash) return deny("published_port_taken", clash);
 
@@ -175,18 +177,6 @@ export function allocateNetwork(draft: Draft, action: AllocateNetwork): Outcome 
   if (!known) return deny("no_such_network", { id: action.networkId });
   const { vni, subnet, gateway } = action;
   draft.putNetwork(freeze({ ...known, meta: metaOf(draft, known), vni, subnet, gateway }));
-}
-
-function metaOf(draft: Draft, known: { meta: Meta | undefined } | undefined): Meta {
-  return {
-    version: draft.index,
-    createdAt: known?.meta?.createdAt ?? draft.time,
-    updatedAt: draft.time,
-  };
-}
-
-function versionFits(known: { meta: Meta | undefined } | undefined, ifVersion: number): boolean {
-  return ifVersion === 0 || known?.meta?.version === ifVersion;
 }
 
 function isIngress(port: PortConfig): boolean {

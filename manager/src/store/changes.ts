@@ -1,5 +1,5 @@
 import type { ErrorCode, Millis } from "@creel/shared";
-import type { Network, Node, Service } from "@creel/shared/gen/cluster/v1/objects.ts";
+import type { Config, Network, Node, Secret, Service } from "@creel/shared/gen/cluster/v1/objects.ts";
 import type { TaskRecord } from "./task-row.ts";
 
 /** One object: made when `before` is missing, removed when `after` is. */
@@ -31,6 +31,8 @@ export interface ChangeSet {
   readonly nodes: ReadonlyMap<string, Change<Node>>;
   readonly services: ReadonlyMap<string, Change<Service>>;
   readonly networks: ReadonlyMap<string, Change<Network>>;
+  readonly secrets: ReadonlyMap<string, Change<Secret>>;
+  readonly configs: ReadonlyMap<string, Change<Config>>;
   readonly tasks: ReadonlyMap<string, Change<TaskRecord>>;
   readonly refusals: readonly Refusal[];
 }
@@ -48,6 +50,8 @@ export function noChange(index: number, time: Millis): ChangeSet {
     nodes: NONE,
     services: NONE,
     networks: NONE,
+    secrets: NONE,
+    configs: NONE,
     tasks: NONE,
     refusals: [],
   };
@@ -66,6 +70,8 @@ export function isEmpty(c: ChangeSet): boolean {
     c.nodes.size === 0 &&
     c.services.size === 0 &&
     c.networks.size === 0 &&
+    c.secrets.size === 0 &&
+    c.configs.size === 0 &&
     c.tasks.size === 0
   );
 }
@@ -82,6 +88,8 @@ export function mergeChanges(first: ChangeSet, then: ChangeSet): ChangeSet {
     nodes: mergeMaps(first.nodes, then.nodes),
     services: mergeMaps(first.services, then.services),
     networks: mergeMaps(first.networks, then.networks),
+    secrets: mergeMaps(first.secrets, then.secrets),
+    configs: mergeMaps(first.configs, then.configs),
     tasks: mergeMaps(first.tasks, then.tasks),
     refusals: [],
   };

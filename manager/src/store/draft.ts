@@ -1,5 +1,14 @@
 import type { ErrorCode, Millis } from "@creel/shared";
-import type { Cause, Cluster, Network, Node, Service } from "@creel/shared/gen/cluster/v1/objects.ts";
+import type {
+  Cause,
+  Cluster,
+  Config,
+  Meta,
+  Network,
+  Node,
+  Secret,
+  Service,
+} from "@creel/shared/gen/cluster/v1/objects.ts";
 import { type Change, type ChangeSet, noteChange, type Refusal } from "./changes.ts";
 import type { Tables } from "./tables.ts";
 import type { TaskRecord, TaskRow } from "./task-row.ts";
@@ -23,6 +32,8 @@ export class Draft {
   private readonly nodes = new Map<string, Change<Node>>();
   private readonly services = new Map<string, Change<Service>>();
   private readonly networks = new Map<string, Change<Network>>();
+  private readonly secrets = new Map<string, Change<Secret>>();
+  private readonly configs = new Map<string, Change<Config>>();
   private readonly tasks = new Map<string, Change<TaskRecord>>();
   private readonly refusals: Refusal[] = [];
 
@@ -75,6 +86,24 @@ export class Draft {
     this.tables.networks.remove(id);
   }
 
+  putSecret(secret: Secret): void {
+    noteChange(this.secrets, secret.id, this.tables.secrets.get(secret.id), secret);
+    this.tables.secrets.put(secret);
+  }
+  removeSecret(id: string): void {
+    noteChange(this.secrets, id, this.tables.secrets.get(id), undefined);
+    this.tables.secrets.remove(id);
+  }
+
+  putConfig(config: Config): void {
+    noteChange(this.configs, config.id, this.tables.configs.get(config.id), config);
+    this.tables.configs.put(config);
+  }
+  removeConfig(id: string): void {
+    noteChange(this.configs, id, this.tables.configs.get(id), undefined);
+    this.tables.configs.remove(id);
+  }
+
   /** Puts a row that nobody else holds yet. */
   putTask(row: TaskRow): void {
     row.version = this.index;
@@ -97,8 +126,24 @@ export class Draft {
       nodes: this.nodes,
       services: this.services,
       networks: this.networks,
+      secrets: this.secrets,
+      configs: this.configs,
       tasks: this.tasks,
       refusals: this.refusals,
     };
   }
+}
+
+/** What the store writes of an object's change. */
+export function metaOf(draft: Draft, known: { meta: Meta | undefined } | undefined): Meta {
+  return {
+    version: draft.index,
+    createdAt: known?.meta?.createdAt ?? draft.time,
+    updatedAt: draft.time,
+  };
+}
+
+/** Whether the object has the version that a change was made against; 0: any. */
+export function versionFits(known: { meta: Meta | undefined } | undefined, ifVersion: number): boolean {
+  return ifVersion === 0 || known?.meta?.version === ifVersion;
 }

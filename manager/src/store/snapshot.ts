@@ -20,6 +20,8 @@ export function* snapshotSlices(view: StoreView): Generator<Uint8Array> {
   for (const nodes of batches(view.nodes())) yield encode({ nodes });
   for (const services of batches(view.services())) yield encode({ services });
   for (const networks of batches(view.networks())) yield encode({ networks });
+  for (const secret of view.secrets()) yield encode({ secrets: [secret] });
+  for (const config of view.configs()) yield encode({ configs: [config] });
 
   const numbers = new Map<TaskGroup, number>();
   let sets = new Map<TaskGroup, TaskSet>();
@@ -63,6 +65,8 @@ export function readSnapshot(bytes: Uint8Array): { tables: Tables; index: number
   for (const node of snapshot.nodes) tables.nodes.put(freeze(node));
   for (const service of snapshot.services) tables.services.put(freeze(service));
   for (const network of snapshot.networks) tables.networks.put(freeze(network));
+  for (const secret of snapshot.secrets) tables.secrets.put(freeze(secret));
+  for (const config of snapshot.configs) tables.configs.put(freeze(config));
   const groups = new Map<number, TaskGroup>();
   for (const set of snapshot.taskSets) {
     const group = groups.get(set.group) ?? readGroup(set);

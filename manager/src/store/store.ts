@@ -1,5 +1,6 @@
 import type { Millis } from "@creel/shared";
 import type { Action, Entry } from "@creel/shared/gen/cluster/v1/actions.ts";
+import * as data from "./apply-data.ts";
 import * as objects from "./apply-objects.ts";
 import * as tasks from "./apply-tasks.ts";
 import { type ChangeSet, fullChange } from "./changes.ts";
@@ -84,6 +85,16 @@ function carryOut(draft: Draft, { kind }: Action): Outcome {
       return objects.removeNetwork(draft, kind.value);
     case "allocateNetwork":
       return objects.allocateNetwork(draft, kind.value);
+    case "putSecret":
+      return data.putSecret(draft, kind.value);
+    case "removeSecret":
+      return data.removeSecret(draft, kind.value);
+    case "putConfig":
+      return data.putConfig(draft, kind.value);
+    case "removeConfig":
+      return data.removeConfig(draft, kind.value);
+    case "setRevision":
+      return data.setRevision(draft, kind.value);
     case "createTasks":
       return tasks.createTasks(draft, kind.value);
     case "allocateTasks":

@@ -68,6 +68,10 @@ export class Table<R extends Row> {
     return this.rows.at(handle);
   }
 
+  *[Symbol.iterator](): Generator<R> {
+    for (const row of this.rows) if (row !== undefined) yield row;
+  }
+
   /** The rows as they are now, for ever; O(1). */
   view(): TableView<R> {
     if (!this.frozen) {

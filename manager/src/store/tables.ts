@@ -2,8 +2,10 @@ import { isDeepStrictEqual } from "node:util";
 import {
   type Cause,
   type Cluster,
+  type Config,
   type Network,
   type Node,
+  type Secret,
   type Service,
   type TaskAttachment,
   TaskState,
@@ -22,6 +24,8 @@ export class Tables {
   readonly nodes = new Table<Node>();
   readonly services = new Table<Service>();
   readonly networks = new Table<Network>();
+  readonly secrets = new Table<Secret>();
+  readonly configs = new Table<Config>();
   readonly tasks = new Table<TaskRow>();
   private readonly byService = new HandleIndex();
   private readonly byNode = new HandleIndex();
@@ -120,6 +124,8 @@ export class Tables {
       nodes: this.nodes.view(),
       services: this.services.view(),
       networks: this.networks.view(),
+      secrets: this.secrets.view(),
+      configs: this.configs.view(),
       tasks: this.tasks.view(),
       byService: this.byService.view(),
       byNode: this.byNode.view(),

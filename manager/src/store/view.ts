@@ -1,8 +1,10 @@
 import type { Millis } from "@creel/shared";
 import {
   Cluster,
+  type Config,
   type Network,
   type Node,
+  type Secret,
   type Service,
   type Task,
   type TaskState,
@@ -19,6 +21,8 @@ export interface ViewParts {
   nodes: TableView<Node>;
   services: TableView<Service>;
   networks: TableView<Network>;
+  secrets: TableView<Secret>;
+  configs: TableView<Config>;
   tasks: TableView<TaskRow>;
   byService: HandleIndexView;
   byNode: HandleIndexView;
@@ -30,7 +34,7 @@ const NO_CLUSTER: Cluster = Object.freeze(Cluster.fromPartial({}));
 
 /**
  * The cluster's state at one log index; it never changes. Objects it gives are the store's own: read them, never write
- * to them (nodes, services, networks and specs are frozen).
+ * to them (all but tasks are frozen).
  */
 export class StoreView {
   readonly index: number;
@@ -80,10 +84,37 @@ export class StoreView {
     return this.parts.networks.find((n) => n.spec?.ingress === true);
   }
 
+  secrets(): Secret[] {
+    return [...this.parts.secrets];
+  }
+  secret(id: string): Secret | undefined {
+    return this.parts.secrets.get(id);
+  }
+  secretByName(name: string): Secret | undefined {
+    return this.parts.secrets.find((s) => s.spec?.name === name);
+  }
+
+  configs(): Config[] {
+    return [...this.parts.configs];
+  }
+  config(id: string): Config | undefined {
+    return this.parts.configs.get(id);
+  }
+  configByName(name: string): Config | undefined {
+    return this.parts.configs.find((c) => c.spec?.name === name);
+  }
+
   /** How many objects of each kind there are. */
-  counts(): { nodes: number; services: number; networks: number; tasks: number } {
-    const { nodes, services, networks, tasks } = this.parts;
-    return { nodes: nodes.size, services: services.size, networks: networks.size, tasks: tasks.size };
+  counts(): Record<"nodes" | "services" | "networks" | "secrets" | "configs" | "tasks", number> {
+    const { nodes, services, networks, secrets, configs, tasks } = this.parts;
+    return {
+      nodes: nodes.size,
+      services: services.size,
+      networks: networks.size,
+      secrets: secrets.size,
+      configs: configs.size,
+      tasks: tasks.size,
+    };
   }
 
   task(id: string): Task | undefined {

@@ -1,16 +1,19 @@
 import assert from "node:assert/strict";
 import { type Random, seededRandom } from "@creel/shared";
-import { type Action, Entry } from "@creel/shared/gen/cluster/v1/actions.ts";
+import { type Action, Entry, type SetRevision } from "@creel/shared/gen/cluster/v1/actions.ts";
 import { Cause, type CauseKind, TaskState } from "@creel/shared/gen/cluster/v1/objects.ts";
 import { encodeSnapshot, Store, type StoreView, snapshotSlices } from "../../src/store/mod.ts";
 import {
   aNetwork,
   aNode,
+  aReference,
+  aSecret,
   aService,
   aServiceSpec,
   aTaskSpec,
   putNetwork,
   putNode,
+  putSecret,
   putService,
 } from "../support/specs.ts";
 
@@ -35,9 +38,18 @@ class Chance {
     return `${kind}${this.below(n)}`;
   }
 
+  revision(): SetRevision {
+    const revision = 1 + this.below(4);
+    const add = { number: revision, data: Buffer.from(this.id("v", 9)), createdAt: 0 };
+    const state = this.of(["rotating", "undone"]);
+    const rotation = { from: 1, to: revision, state, startedAt: 0, completedAt: 0, message: "" };
+    const forget = [this.below(5)];
+    return { id: this.id("x", 4), revision, add, forget, rotation, ifVersion: 0 };
+  }
+
   action(): Action {
     const taskIds = Array.from({ length: 1 + this.below(5) }, () => this.id("t", 3000));
-    switch (this.below(14)) {
+    switch (this.below(16)) {
       case 0:
         return putNode(aNode(this.id("n", 8)));
       case 1:
@@ -105,6 +117,12 @@ class Chance {
         }));
         return { kind: { $case: "statusBatch", value: { nodeId: this.id("n", 8), updates } } };
       }
+      case 13:
+        return this.below(3) === 0
+          ? { kind: { $case: "removeSecret", value: this.id("x", 4) } }
+          : putSecret(aSecret(this.id("x", 4), this.id("name", 4)));
+      case 14:
+        return { kind: { $case: "setRevision", value: this.revision() } };
       default:
         return { kind: { $case: "removeTasks", value: { taskIds } } };
     }
@@ -116,7 +134,8 @@ class Chance {
   }
 
   private spec() {
-    const task = aTaskSpec({ container: { image: this.id("image", 3) } });
+    const secrets = this.below(3) === 0 ? [aReference(this.id("x", 4))] : [];
+    const task = aTaskSpec({ container: { image: this.id("image", 3), secrets } });
     return aServiceSpec(this.id("name", 8), this.below(5), { task });
   }
 }
@@ -130,6 +149,7 @@ function dump(view: StoreView) {
     nodes: byId(view.nodes()),
     services: byId(view.services()),
     networks: byId(view.networks()),
+    secrets: byId(view.secrets()),
     tasks: byId(view.tasks()),
     onNodes: byId(view.nodes()).map((n) => byId(view.tasksOnNode(n.id)).map((t) => t.id)),
     ofServices: [0, 1, 2, 3, 4, 5].map((i) => byId(view.tasksOfService(`s${i}`)).map((t) => t.id)),
@@ -179,6 +199,7 @@ describe(`store, with random entries (SEED=${seed})`, () => {
       }
     }
     assert.ok(kept.at(-1)!.was.tasks.length > 100);
+    assert.ok(kept.some(({ was }) => was.secrets.some((secret) => secret.revisions.length > 1)));
     for (const { view, was } of kept) assert.deepEqual(dump(view), was);
   });
 

@@ -6,6 +6,8 @@ import {
   NodeRole,
   NodeState,
   type PortConfig,
+  Secret,
+  type SecretReference,
   Service,
   ServiceSpec,
   TaskSpec,
@@ -63,4 +65,22 @@ export const putService = (service: Service, ifVersion = 0): Action => ({
 });
 export const putNetwork = (network: Network): Action => ({
   kind: { $case: "putNetwork", value: { network } },
+});
+
+/** A secret (or config: they have the same shape) with one revision. */
+export function aSecret(id: string, name = id, value = "value"): Secret {
+  return Secret.fromPartial({
+    id,
+    spec: { name },
+    revisions: [{ number: 1, data: Buffer.from(value) }],
+    revision: 1,
+  });
+}
+
+/** A task's reference to it, as control writes it. */
+export function aReference(id: string, name = id, revision = 1): SecretReference {
+  return { id, name, revision, file: { name, uid: "0", gid: "0", mode: 0o444 } };
+}
+export const putSecret = (secret: Secret): Action => ({
+  kind: { $case: "putSecret", value: { secret, ifVersion: 0 } },
 });

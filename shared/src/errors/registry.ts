@@ -235,6 +235,42 @@ export const registry = {
     text: "rpc error: code = AlreadyExists desc = name conflicts with an existing object: service {name} already exists",
   },
   network_name_taken: { status: 409, grpc: EXISTS, text: "network with name {name} already exists" },
+  secret_name_taken: {
+    status: 409,
+    grpc: EXISTS,
+    text: "rpc error: code = AlreadyExists desc = secret {name} already exists",
+  },
+  config_name_taken: {
+    status: 409,
+    grpc: EXISTS,
+    text: "rpc error: code = AlreadyExists desc = config {name} already exists",
+  },
+  secret_in_use: {
+    status: 400,
+    grpc: INVALID,
+    text: "rpc error: code = InvalidArgument desc = secret '{name}' is in use by the following {services}",
+  },
+  config_in_use: {
+    status: 400,
+    grpc: INVALID,
+    text: "rpc error: code = InvalidArgument desc = config '{name}' is in use by the following {services}",
+  },
+  secret_not_found: {
+    status: 400,
+    grpc: INVALID,
+    text: "rpc error: code = InvalidArgument desc = secret not found: {name}",
+  },
+  config_not_found: {
+    status: 400,
+    grpc: INVALID,
+    text: "rpc error: code = InvalidArgument desc = config not found: {name}",
+  },
+  rotation_under_way: {
+    status: 409,
+    grpc: PRECONDITION,
+    text: "{kind} {name} is being rotated already",
+    hint: "wait until its services are updated, or end their updates",
+  },
   published_port_taken: {
     status: 400,
     grpc: INVALID,

@@ -9,11 +9,15 @@ import { BinaryReader, BinaryWriter } from "@bufbuild/protobuf/wire";
 import {
   Cause,
   Cluster,
+  Config,
   Network,
   Node,
   NodeDescription,
   NodeStatus,
   PortConfig,
+  Revision,
+  Rotation,
+  Secret,
   Service,
   Task,
   TaskAttachment,
@@ -61,6 +65,11 @@ export interface Action {
     | { $case: "allocateNode"; value: AllocateNode }
     | { $case: "allocateNetwork"; value: AllocateNetwork }
     | { $case: "adoptTasks"; value: AdoptTasks }
+    | { $case: "putSecret"; value: PutSecret }
+    | { $case: "removeSecret"; value: string }
+    | { $case: "putConfig"; value: PutConfig }
+    | { $case: "removeConfig"; value: string }
+    | { $case: "setRevision"; value: SetRevision }
     | undefined;
 }
 
@@ -79,6 +88,34 @@ export interface PutService {
 
 export interface PutNetwork {
   network: Network | undefined;
+}
+
+/** Taken whole; refused when another has the name. */
+export interface PutSecret {
+  secret: Secret | undefined;
+  ifVersion: number;
+}
+
+export interface PutConfig {
+  config: Config | undefined;
+  ifVersion: number;
+}
+
+/**
+ * Of a secret or config. All services that are pinned to another revision of it are pinned to this one: with a rotation
+ * that is undone they go back, else it is an update of theirs.
+ */
+export interface SetRevision {
+  id: string;
+  revision: number;
+  /** absent: it is there */
+  add:
+    | Revision
+    | undefined;
+  /** revisions */
+  forget: number[];
+  rotation: Rotation | undefined;
+  ifVersion: number;
 }
 
 export interface CreateTasks {
@@ -205,6 +242,8 @@ export interface Snapshot {
   taskSets: TaskSet[];
   /** of the last entry, ms since the epoch */
   time: number;
+  secrets: Secret[];
+  configs: Config[];
 }
 
 /** Tasks made from the same version of a service; what they have in common stands once. */
@@ -367,6 +406,21 @@ export const Action: MessageFns<Action> = {
         break;
       case "adoptTasks":
         AdoptTasks.encode(message.kind.value, writer.uint32(154).fork()).join();
+        break;
+      case "putSecret":
+        PutSecret.encode(message.kind.value, writer.uint32(162).fork()).join();
+        break;
+      case "removeSecret":
+        writer.uint32(170).string(message.kind.value);
+        break;
+      case "putConfig":
+        PutConfig.encode(message.kind.value, writer.uint32(178).fork()).join();
+        break;
+      case "removeConfig":
+        writer.uint32(186).string(message.kind.value);
+        break;
+      case "setRevision":
+        SetRevision.encode(message.kind.value, writer.uint32(194).fork()).join();
         break;
     }
     return writer;
@@ -537,6 +591,46 @@ export const Action: MessageFns<Action> = {
             message.kind = { $case: "adoptTasks", value: AdoptTasks.decode(reader, reader.uint32()) };
             continue;
           }
+          case 20: {
+            if (tag !== 162) {
+              break;
+            }
+
+            message.kind = { $case: "putSecret", value: PutSecret.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 21: {
+            if (tag !== 170) {
+              break;
+            }
+
+            message.kind = { $case: "removeSecret", value: reader.string() };
+            continue;
+          }
+          case 22: {
+            if (tag !== 178) {
+              break;
+            }
+
+            message.kind = { $case: "putConfig", value: PutConfig.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 23: {
+            if (tag !== 186) {
+              break;
+            }
+
+            message.kind = { $case: "removeConfig", value: reader.string() };
+            continue;
+          }
+          case 24: {
+            if (tag !== 194) {
+              break;
+            }
+
+            message.kind = { $case: "setRevision", value: SetRevision.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -627,6 +721,26 @@ export const Action: MessageFns<Action> = {
         ? { $case: "adoptTasks", value: AdoptTasks.fromJSON(object.adoptTasks) }
         : isSet(object.adopt_tasks)
         ? { $case: "adoptTasks", value: AdoptTasks.fromJSON(object.adopt_tasks) }
+        : isSet(object.putSecret)
+        ? { $case: "putSecret", value: PutSecret.fromJSON(object.putSecret) }
+        : isSet(object.put_secret)
+        ? { $case: "putSecret", value: PutSecret.fromJSON(object.put_secret) }
+        : isSet(object.removeSecret)
+        ? { $case: "removeSecret", value: globalThis.String(object.removeSecret) }
+        : isSet(object.remove_secret)
+        ? { $case: "removeSecret", value: globalThis.String(object.remove_secret) }
+        : isSet(object.putConfig)
+        ? { $case: "putConfig", value: PutConfig.fromJSON(object.putConfig) }
+        : isSet(object.put_config)
+        ? { $case: "putConfig", value: PutConfig.fromJSON(object.put_config) }
+        : isSet(object.removeConfig)
+        ? { $case: "removeConfig", value: globalThis.String(object.removeConfig) }
+        : isSet(object.remove_config)
+        ? { $case: "removeConfig", value: globalThis.String(object.remove_config) }
+        : isSet(object.setRevision)
+        ? { $case: "setRevision", value: SetRevision.fromJSON(object.setRevision) }
+        : isSet(object.set_revision)
+        ? { $case: "setRevision", value: SetRevision.fromJSON(object.set_revision) }
         : undefined,
     };
   },
@@ -671,6 +785,16 @@ export const Action: MessageFns<Action> = {
       obj.allocateNetwork = AllocateNetwork.toJSON(message.kind.value);
     } else if (message.kind?.$case === "adoptTasks") {
       obj.adoptTasks = AdoptTasks.toJSON(message.kind.value);
+    } else if (message.kind?.$case === "putSecret") {
+      obj.putSecret = PutSecret.toJSON(message.kind.value);
+    } else if (message.kind?.$case === "removeSecret") {
+      obj.removeSecret = message.kind.value;
+    } else if (message.kind?.$case === "putConfig") {
+      obj.putConfig = PutConfig.toJSON(message.kind.value);
+    } else if (message.kind?.$case === "removeConfig") {
+      obj.removeConfig = message.kind.value;
+    } else if (message.kind?.$case === "setRevision") {
+      obj.setRevision = SetRevision.toJSON(message.kind.value);
     }
     return obj;
   },
@@ -792,6 +916,36 @@ export const Action: MessageFns<Action> = {
       case "adoptTasks": {
         if (object.kind?.value !== undefined && object.kind?.value !== null) {
           message.kind = { $case: "adoptTasks", value: AdoptTasks.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+      case "putSecret": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "putSecret", value: PutSecret.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+      case "removeSecret": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "removeSecret", value: object.kind.value };
+        }
+        break;
+      }
+      case "putConfig": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "putConfig", value: PutConfig.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+      case "removeConfig": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "removeConfig", value: object.kind.value };
+        }
+        break;
+      }
+      case "setRevision": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "setRevision", value: SetRevision.fromPartial(object.kind.value) };
         }
         break;
       }
@@ -1067,6 +1221,357 @@ export const PutNetwork: MessageFns<PutNetwork> = {
     message.network = (object.network !== undefined && object.network !== null)
       ? Network.fromPartial(object.network)
       : undefined;
+    return message;
+  },
+};
+
+function createBasePutSecret(): PutSecret {
+  return { secret: undefined, ifVersion: 0 };
+}
+
+export const PutSecret: MessageFns<PutSecret> = {
+  encode(message: PutSecret, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.secret !== undefined) {
+      Secret.encode(message.secret, writer.uint32(10).fork()).join();
+    }
+    if (message.ifVersion !== 0) {
+      writer.uint32(16).uint64(message.ifVersion);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PutSecret {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePutSecret();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.secret = Secret.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.ifVersion = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PutSecret {
+    return {
+      secret: isSet(object.secret) ? Secret.fromJSON(object.secret) : undefined,
+      ifVersion: isSet(object.ifVersion)
+        ? globalThis.Number(object.ifVersion)
+        : isSet(object.if_version)
+        ? globalThis.Number(object.if_version)
+        : 0,
+    };
+  },
+
+  toJSON(message: PutSecret): unknown {
+    const obj: any = {};
+    if (message.secret !== undefined) {
+      obj.secret = Secret.toJSON(message.secret);
+    }
+    if (message.ifVersion !== 0) {
+      obj.ifVersion = Math.round(message.ifVersion);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PutSecret>): PutSecret {
+    return PutSecret.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PutSecret>): PutSecret {
+    const message = createBasePutSecret();
+    message.secret = (object.secret !== undefined && object.secret !== null)
+      ? Secret.fromPartial(object.secret)
+      : undefined;
+    message.ifVersion = object.ifVersion ?? 0;
+    return message;
+  },
+};
+
+function createBasePutConfig(): PutConfig {
+  return { config: undefined, ifVersion: 0 };
+}
+
+export const PutConfig: MessageFns<PutConfig> = {
+  encode(message: PutConfig, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.config !== undefined) {
+      Config.encode(message.config, writer.uint32(10).fork()).join();
+    }
+    if (message.ifVersion !== 0) {
+      writer.uint32(16).uint64(message.ifVersion);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PutConfig {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePutConfig();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.config = Config.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.ifVersion = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PutConfig {
+    return {
+      config: isSet(object.config) ? Config.fromJSON(object.config) : undefined,
+      ifVersion: isSet(object.ifVersion)
+        ? globalThis.Number(object.ifVersion)
+        : isSet(object.if_version)
+        ? globalThis.Number(object.if_version)
+        : 0,
+    };
+  },
+
+  toJSON(message: PutConfig): unknown {
+    const obj: any = {};
+    if (message.config !== undefined) {
+      obj.config = Config.toJSON(message.config);
+    }
+    if (message.ifVersion !== 0) {
+      obj.ifVersion = Math.round(message.ifVersion);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PutConfig>): PutConfig {
+    return PutConfig.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PutConfig>): PutConfig {
+    const message = createBasePutConfig();
+    message.config = (object.config !== undefined && object.config !== null)
+      ? Config.fromPartial(object.config)
+      : undefined;
+    message.ifVersion = object.ifVersion ?? 0;
+    return message;
+  },
+};
+
+function createBaseSetRevision(): SetRevision {
+  return { id: "", revision: 0, add: undefined, forget: [], rotation: undefined, ifVersion: 0 };
+}
+
+export const SetRevision: MessageFns<SetRevision> = {
+  encode(message: SetRevision, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.revision !== 0) {
+      writer.uint32(16).uint64(message.revision);
+    }
+    if (message.add !== undefined) {
+      Revision.encode(message.add, writer.uint32(26).fork()).join();
+    }
+    if (message.forget.length !== 0) {
+      writer.uint32(34).fork();
+      for (const v of message.forget) {
+        writer.uint64(v);
+      }
+      writer.join();
+    }
+    if (message.rotation !== undefined) {
+      Rotation.encode(message.rotation, writer.uint32(42).fork()).join();
+    }
+    if (message.ifVersion !== 0) {
+      writer.uint32(48).uint64(message.ifVersion);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SetRevision {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSetRevision();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.revision = longToNumber(reader.uint64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.add = Revision.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag === 32) {
+              message.forget.push(longToNumber(reader.uint64()));
+
+              continue;
+            }
+
+            if (tag === 34) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.forget.push(longToNumber(reader.uint64()));
+              }
+
+              continue;
+            }
+
+            break;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.rotation = Rotation.decode(reader, reader.uint32());
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.ifVersion = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SetRevision {
+    return {
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+      revision: isSet(object.revision) ? globalThis.Number(object.revision) : 0,
+      add: isSet(object.add) ? Revision.fromJSON(object.add) : undefined,
+      forget: globalThis.Array.isArray(object?.forget) ? object.forget.map((e: any) => globalThis.Number(e)) : [],
+      rotation: isSet(object.rotation) ? Rotation.fromJSON(object.rotation) : undefined,
+      ifVersion: isSet(object.ifVersion)
+        ? globalThis.Number(object.ifVersion)
+        : isSet(object.if_version)
+        ? globalThis.Number(object.if_version)
+        : 0,
+    };
+  },
+
+  toJSON(message: SetRevision): unknown {
+    const obj: any = {};
+    if (message.id !== "") {
+      obj.id = message.id;
+    }
+    if (message.revision !== 0) {
+      obj.revision = Math.round(message.revision);
+    }
+    if (message.add !== undefined) {
+      obj.add = Revision.toJSON(message.add);
+    }
+    if (message.forget?.length) {
+      obj.forget = message.forget.map((e) => Math.round(e));
+    }
+    if (message.rotation !== undefined) {
+      obj.rotation = Rotation.toJSON(message.rotation);
+    }
+    if (message.ifVersion !== 0) {
+      obj.ifVersion = Math.round(message.ifVersion);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SetRevision>): SetRevision {
+    return SetRevision.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SetRevision>): SetRevision {
+    const message = createBaseSetRevision();
+    message.id = object.id ?? "";
+    message.revision = object.revision ?? 0;
+    message.add = (object.add !== undefined && object.add !== null) ? Revision.fromPartial(object.add) : undefined;
+    message.forget = object.forget?.map((e) => e) || [];
+    message.rotation = (object.rotation !== undefined && object.rotation !== null)
+      ? Rotation.fromPartial(object.rotation)
+      : undefined;
+    message.ifVersion = object.ifVersion ?? 0;
     return message;
   },
 };
@@ -2747,7 +3252,18 @@ export const SetUpdateStatus: MessageFns<SetUpdateStatus> = {
 };
 
 function createBaseSnapshot(): Snapshot {
-  return { format: 0, index: 0, cluster: undefined, nodes: [], services: [], networks: [], taskSets: [], time: 0 };
+  return {
+    format: 0,
+    index: 0,
+    cluster: undefined,
+    nodes: [],
+    services: [],
+    networks: [],
+    taskSets: [],
+    time: 0,
+    secrets: [],
+    configs: [],
+  };
 }
 
 export const Snapshot: MessageFns<Snapshot> = {
@@ -2775,6 +3291,12 @@ export const Snapshot: MessageFns<Snapshot> = {
     }
     if (message.time !== 0) {
       writer.uint32(64).int64(message.time);
+    }
+    for (const v of message.secrets) {
+      Secret.encode(v!, writer.uint32(74).fork()).join();
+    }
+    for (const v of message.configs) {
+      Config.encode(v!, writer.uint32(82).fork()).join();
     }
     return writer;
   },
@@ -2856,6 +3378,22 @@ export const Snapshot: MessageFns<Snapshot> = {
             message.time = longToNumber(reader.int64());
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.secrets.push(Secret.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.configs.push(Config.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2882,6 +3420,8 @@ export const Snapshot: MessageFns<Snapshot> = {
         ? object.task_sets.map((e: any) => TaskSet.fromJSON(e))
         : [],
       time: isSet(object.time) ? globalThis.Number(object.time) : 0,
+      secrets: globalThis.Array.isArray(object?.secrets) ? object.secrets.map((e: any) => Secret.fromJSON(e)) : [],
+      configs: globalThis.Array.isArray(object?.configs) ? object.configs.map((e: any) => Config.fromJSON(e)) : [],
     };
   },
 
@@ -2911,6 +3451,12 @@ export const Snapshot: MessageFns<Snapshot> = {
     if (message.time !== 0) {
       obj.time = Math.round(message.time);
     }
+    if (message.secrets?.length) {
+      obj.secrets = message.secrets.map((e) => Secret.toJSON(e));
+    }
+    if (message.configs?.length) {
+      obj.configs = message.configs.map((e) => Config.toJSON(e));
+    }
     return obj;
   },
 
@@ -2929,6 +3475,8 @@ export const Snapshot: MessageFns<Snapshot> = {
     message.networks = object.networks?.map((e) => Network.fromPartial(e)) || [];
     message.taskSets = object.taskSets?.map((e) => TaskSet.fromPartial(e)) || [];
     message.time = object.time ?? 0;
+    message.secrets = object.secrets?.map((e) => Secret.fromPartial(e)) || [];
+    message.configs = object.configs?.map((e) => Config.fromPartial(e)) || [];
     return message;
   },
 };

@@ -21,7 +21,7 @@ import {
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import { LogsRequest } from "../../engine/v1/container.ts";
-import { ClusterSpec, NetworkSpec, NodeSpec, ServiceSpec } from "./objects.ts";
+import { ClusterSpec, ConfigSpec, NetworkSpec, NodeSpec, SecretSpec, ServiceSpec } from "./objects.ts";
 
 export const protobufPackage = "creel.cluster.v1";
 
@@ -43,6 +43,18 @@ export interface ControlRequest {
     | //
     /** id */
     { $case: "removeNetwork"; value: string }
+    | { $case: "createSecret"; value: CreateSecret }
+    | { $case: "updateSecret"; value: UpdateSecret }
+    | //
+    /** id */
+    { $case: "removeSecret"; value: string }
+    | { $case: "rotateSecret"; value: Rotate }
+    | { $case: "createConfig"; value: CreateConfig }
+    | { $case: "updateConfig"; value: UpdateConfigObject }
+    | //
+    /** id */
+    { $case: "removeConfig"; value: string }
+    | { $case: "rotateConfig"; value: Rotate }
     | undefined;
 }
 
@@ -80,6 +92,40 @@ export interface RemoveNode {
 
 export interface CreateNetwork {
   spec: NetworkSpec | undefined;
+}
+
+export interface CreateSecret {
+  spec: SecretSpec | undefined;
+  data: Buffer;
+}
+
+/** Only labels may change. */
+export interface UpdateSecret {
+  id: string;
+  version: number;
+  spec:
+    | SecretSpec
+    | undefined;
+  /** empty, or the value it has */
+  data: Buffer;
+}
+
+export interface CreateConfig {
+  spec: ConfigSpec | undefined;
+  data: Buffer;
+}
+
+export interface UpdateConfigObject {
+  id: string;
+  version: number;
+  spec: ConfigSpec | undefined;
+  data: Buffer;
+}
+
+/** A new value, for all services that name it: each is updated as its update settings say. */
+export interface Rotate {
+  id: string;
+  data: Buffer;
 }
 
 export interface ControlReply {
@@ -132,6 +178,30 @@ export const ControlRequest: MessageFns<ControlRequest> = {
         break;
       case "removeNetwork":
         writer.uint32(66).string(message.kind.value);
+        break;
+      case "createSecret":
+        CreateSecret.encode(message.kind.value, writer.uint32(74).fork()).join();
+        break;
+      case "updateSecret":
+        UpdateSecret.encode(message.kind.value, writer.uint32(82).fork()).join();
+        break;
+      case "removeSecret":
+        writer.uint32(90).string(message.kind.value);
+        break;
+      case "rotateSecret":
+        Rotate.encode(message.kind.value, writer.uint32(98).fork()).join();
+        break;
+      case "createConfig":
+        CreateConfig.encode(message.kind.value, writer.uint32(106).fork()).join();
+        break;
+      case "updateConfig":
+        UpdateConfigObject.encode(message.kind.value, writer.uint32(114).fork()).join();
+        break;
+      case "removeConfig":
+        writer.uint32(122).string(message.kind.value);
+        break;
+      case "rotateConfig":
+        Rotate.encode(message.kind.value, writer.uint32(130).fork()).join();
         break;
     }
     return writer;
@@ -214,6 +284,70 @@ export const ControlRequest: MessageFns<ControlRequest> = {
             message.kind = { $case: "removeNetwork", value: reader.string() };
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.kind = { $case: "createSecret", value: CreateSecret.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.kind = { $case: "updateSecret", value: UpdateSecret.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.kind = { $case: "removeSecret", value: reader.string() };
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.kind = { $case: "rotateSecret", value: Rotate.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.kind = { $case: "createConfig", value: CreateConfig.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.kind = { $case: "updateConfig", value: UpdateConfigObject.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.kind = { $case: "removeConfig", value: reader.string() };
+            continue;
+          }
+          case 16: {
+            if (tag !== 130) {
+              break;
+            }
+
+            message.kind = { $case: "rotateConfig", value: Rotate.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -260,6 +394,38 @@ export const ControlRequest: MessageFns<ControlRequest> = {
         ? { $case: "removeNetwork", value: globalThis.String(object.removeNetwork) }
         : isSet(object.remove_network)
         ? { $case: "removeNetwork", value: globalThis.String(object.remove_network) }
+        : isSet(object.createSecret)
+        ? { $case: "createSecret", value: CreateSecret.fromJSON(object.createSecret) }
+        : isSet(object.create_secret)
+        ? { $case: "createSecret", value: CreateSecret.fromJSON(object.create_secret) }
+        : isSet(object.updateSecret)
+        ? { $case: "updateSecret", value: UpdateSecret.fromJSON(object.updateSecret) }
+        : isSet(object.update_secret)
+        ? { $case: "updateSecret", value: UpdateSecret.fromJSON(object.update_secret) }
+        : isSet(object.removeSecret)
+        ? { $case: "removeSecret", value: globalThis.String(object.removeSecret) }
+        : isSet(object.remove_secret)
+        ? { $case: "removeSecret", value: globalThis.String(object.remove_secret) }
+        : isSet(object.rotateSecret)
+        ? { $case: "rotateSecret", value: Rotate.fromJSON(object.rotateSecret) }
+        : isSet(object.rotate_secret)
+        ? { $case: "rotateSecret", value: Rotate.fromJSON(object.rotate_secret) }
+        : isSet(object.createConfig)
+        ? { $case: "createConfig", value: CreateConfig.fromJSON(object.createConfig) }
+        : isSet(object.create_config)
+        ? { $case: "createConfig", value: CreateConfig.fromJSON(object.create_config) }
+        : isSet(object.updateConfig)
+        ? { $case: "updateConfig", value: UpdateConfigObject.fromJSON(object.updateConfig) }
+        : isSet(object.update_config)
+        ? { $case: "updateConfig", value: UpdateConfigObject.fromJSON(object.update_config) }
+        : isSet(object.removeConfig)
+        ? { $case: "removeConfig", value: globalThis.String(object.removeConfig) }
+        : isSet(object.remove_config)
+        ? { $case: "removeConfig", value: globalThis.String(object.remove_config) }
+        : isSet(object.rotateConfig)
+        ? { $case: "rotateConfig", value: Rotate.fromJSON(object.rotateConfig) }
+        : isSet(object.rotate_config)
+        ? { $case: "rotateConfig", value: Rotate.fromJSON(object.rotate_config) }
         : undefined,
     };
   },
@@ -282,6 +448,22 @@ export const ControlRequest: MessageFns<ControlRequest> = {
       obj.createNetwork = CreateNetwork.toJSON(message.kind.value);
     } else if (message.kind?.$case === "removeNetwork") {
       obj.removeNetwork = message.kind.value;
+    } else if (message.kind?.$case === "createSecret") {
+      obj.createSecret = CreateSecret.toJSON(message.kind.value);
+    } else if (message.kind?.$case === "updateSecret") {
+      obj.updateSecret = UpdateSecret.toJSON(message.kind.value);
+    } else if (message.kind?.$case === "removeSecret") {
+      obj.removeSecret = message.kind.value;
+    } else if (message.kind?.$case === "rotateSecret") {
+      obj.rotateSecret = Rotate.toJSON(message.kind.value);
+    } else if (message.kind?.$case === "createConfig") {
+      obj.createConfig = CreateConfig.toJSON(message.kind.value);
+    } else if (message.kind?.$case === "updateConfig") {
+      obj.updateConfig = UpdateConfigObject.toJSON(message.kind.value);
+    } else if (message.kind?.$case === "removeConfig") {
+      obj.removeConfig = message.kind.value;
+    } else if (message.kind?.$case === "rotateConfig") {
+      obj.rotateConfig = Rotate.toJSON(message.kind.value);
     }
     return obj;
   },
@@ -337,6 +519,54 @@ export const ControlRequest: MessageFns<ControlRequest> = {
       case "removeNetwork": {
         if (object.kind?.value !== undefined && object.kind?.value !== null) {
           message.kind = { $case: "removeNetwork", value: object.kind.value };
+        }
+        break;
+      }
+      case "createSecret": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "createSecret", value: CreateSecret.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+      case "updateSecret": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "updateSecret", value: UpdateSecret.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+      case "removeSecret": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "removeSecret", value: object.kind.value };
+        }
+        break;
+      }
+      case "rotateSecret": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "rotateSecret", value: Rotate.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+      case "createConfig": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "createConfig", value: CreateConfig.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+      case "updateConfig": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "updateConfig", value: UpdateConfigObject.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+      case "removeConfig": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "removeConfig", value: object.kind.value };
+        }
+        break;
+      }
+      case "rotateConfig": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "rotateConfig", value: Rotate.fromPartial(object.kind.value) };
         }
         break;
       }
@@ -911,6 +1141,503 @@ export const CreateNetwork: MessageFns<CreateNetwork> = {
     message.spec = (object.spec !== undefined && object.spec !== null)
       ? NetworkSpec.fromPartial(object.spec)
       : undefined;
+    return message;
+  },
+};
+
+function createBaseCreateSecret(): CreateSecret {
+  return { spec: undefined, data: Buffer.alloc(0) };
+}
+
+export const CreateSecret: MessageFns<CreateSecret> = {
+  encode(message: CreateSecret, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.spec !== undefined) {
+      SecretSpec.encode(message.spec, writer.uint32(10).fork()).join();
+    }
+    if (message.data.length !== 0) {
+      writer.uint32(18).bytes(message.data);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CreateSecret {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCreateSecret();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.spec = SecretSpec.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.data = Buffer.from(reader.bytes());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CreateSecret {
+    return {
+      spec: isSet(object.spec) ? SecretSpec.fromJSON(object.spec) : undefined,
+      data: isSet(object.data) ? Buffer.from(bytesFromBase64(object.data)) : Buffer.alloc(0),
+    };
+  },
+
+  toJSON(message: CreateSecret): unknown {
+    const obj: any = {};
+    if (message.spec !== undefined) {
+      obj.spec = SecretSpec.toJSON(message.spec);
+    }
+    if (message.data.length !== 0) {
+      obj.data = base64FromBytes(message.data);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<CreateSecret>): CreateSecret {
+    return CreateSecret.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CreateSecret>): CreateSecret {
+    const message = createBaseCreateSecret();
+    message.spec = (object.spec !== undefined && object.spec !== null)
+      ? SecretSpec.fromPartial(object.spec)
+      : undefined;
+    message.data = object.data ?? Buffer.alloc(0);
+    return message;
+  },
+};
+
+function createBaseUpdateSecret(): UpdateSecret {
+  return { id: "", version: 0, spec: undefined, data: Buffer.alloc(0) };
+}
+
+export const UpdateSecret: MessageFns<UpdateSecret> = {
+  encode(message: UpdateSecret, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.version !== 0) {
+      writer.uint32(16).uint64(message.version);
+    }
+    if (message.spec !== undefined) {
+      SecretSpec.encode(message.spec, writer.uint32(26).fork()).join();
+    }
+    if (message.data.length !== 0) {
+      writer.uint32(34).bytes(message.data);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UpdateSecret {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUpdateSecret();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.version = longToNumber(reader.uint64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.spec = SecretSpec.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.data = Buffer.from(reader.bytes());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): UpdateSecret {
+    return {
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+      version: isSet(object.version) ? globalThis.Number(object.version) : 0,
+      spec: isSet(object.spec) ? SecretSpec.fromJSON(object.spec) : undefined,
+      data: isSet(object.data) ? Buffer.from(bytesFromBase64(object.data)) : Buffer.alloc(0),
+    };
+  },
+
+  toJSON(message: UpdateSecret): unknown {
+    const obj: any = {};
+    if (message.id !== "") {
+      obj.id = message.id;
+    }
+    if (message.version !== 0) {
+      obj.version = Math.round(message.version);
+    }
+    if (message.spec !== undefined) {
+      obj.spec = SecretSpec.toJSON(message.spec);
+    }
+    if (message.data.length !== 0) {
+      obj.data = base64FromBytes(message.data);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<UpdateSecret>): UpdateSecret {
+    return UpdateSecret.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<UpdateSecret>): UpdateSecret {
+    const message = createBaseUpdateSecret();
+    message.id = object.id ?? "";
+    message.version = object.version ?? 0;
+    message.spec = (object.spec !== undefined && object.spec !== null)
+      ? SecretSpec.fromPartial(object.spec)
+      : undefined;
+    message.data = object.data ?? Buffer.alloc(0);
+    return message;
+  },
+};
+
+function createBaseCreateConfig(): CreateConfig {
+  return { spec: undefined, data: Buffer.alloc(0) };
+}
+
+export const CreateConfig: MessageFns<CreateConfig> = {
+  encode(message: CreateConfig, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.spec !== undefined) {
+      ConfigSpec.encode(message.spec, writer.uint32(10).fork()).join();
+    }
+    if (message.data.length !== 0) {
+      writer.uint32(18).bytes(message.data);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CreateConfig {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCreateConfig();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.spec = ConfigSpec.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.data = Buffer.from(reader.bytes());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CreateConfig {
+    return {
+      spec: isSet(object.spec) ? ConfigSpec.fromJSON(object.spec) : undefined,
+      data: isSet(object.data) ? Buffer.from(bytesFromBase64(object.data)) : Buffer.alloc(0),
+    };
+  },
+
+  toJSON(message: CreateConfig): unknown {
+    const obj: any = {};
+    if (message.spec !== undefined) {
+      obj.spec = ConfigSpec.toJSON(message.spec);
+    }
+    if (message.data.length !== 0) {
+      obj.data = base64FromBytes(message.data);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<CreateConfig>): CreateConfig {
+    return CreateConfig.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CreateConfig>): CreateConfig {
+    const message = createBaseCreateConfig();
+    message.spec = (object.spec !== undefined && object.spec !== null)
+      ? ConfigSpec.fromPartial(object.spec)
+      : undefined;
+    message.data = object.data ?? Buffer.alloc(0);
+    return message;
+  },
+};
+
+function createBaseUpdateConfigObject(): UpdateConfigObject {
+  return { id: "", version: 0, spec: undefined, data: Buffer.alloc(0) };
+}
+
+export const UpdateConfigObject: MessageFns<UpdateConfigObject> = {
+  encode(message: UpdateConfigObject, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.version !== 0) {
+      writer.uint32(16).uint64(message.version);
+    }
+    if (message.spec !== undefined) {
+      ConfigSpec.encode(message.spec, writer.uint32(26).fork()).join();
+    }
+    if (message.data.length !== 0) {
+      writer.uint32(34).bytes(message.data);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UpdateConfigObject {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUpdateConfigObject();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.version = longToNumber(reader.uint64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.spec = ConfigSpec.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.data = Buffer.from(reader.bytes());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): UpdateConfigObject {
+    return {
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+      version: isSet(object.version) ? globalThis.Number(object.version) : 0,
+      spec: isSet(object.spec) ? ConfigSpec.fromJSON(object.spec) : undefined,
+      data: isSet(object.data) ? Buffer.from(bytesFromBase64(object.data)) : Buffer.alloc(0),
+    };
+  },
+
+  toJSON(message: UpdateConfigObject): unknown {
+    const obj: any = {};
+    if (message.id !== "") {
+      obj.id = message.id;
+    }
+    if (message.version !== 0) {
+      obj.version = Math.round(message.version);
+    }
+    if (message.spec !== undefined) {
+      obj.spec = ConfigSpec.toJSON(message.spec);
+    }
+    if (message.data.length !== 0) {
+      obj.data = base64FromBytes(message.data);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<UpdateConfigObject>): UpdateConfigObject {
+    return UpdateConfigObject.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<UpdateConfigObject>): UpdateConfigObject {
+    const message = createBaseUpdateConfigObject();
+    message.id = object.id ?? "";
+    message.version = object.version ?? 0;
+    message.spec = (object.spec !== undefined && object.spec !== null)
+      ? ConfigSpec.fromPartial(object.spec)
+      : undefined;
+    message.data = object.data ?? Buffer.alloc(0);
+    return message;
+  },
+};
+
+function createBaseRotate(): Rotate {
+  return { id: "", data: Buffer.alloc(0) };
+}
+
+export const Rotate: MessageFns<Rotate> = {
+  encode(message: Rotate, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.data.length !== 0) {
+      writer.uint32(18).bytes(message.data);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Rotate {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRotate();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.data = Buffer.from(reader.bytes());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Rotate {
+    return {
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+      data: isSet(object.data) ? Buffer.from(bytesFromBase64(object.data)) : Buffer.alloc(0),
+    };
+  },
+
+  toJSON(message: Rotate): unknown {
+    const obj: any = {};
+    if (message.id !== "") {
+      obj.id = message.id;
+    }
+    if (message.data.length !== 0) {
+      obj.data = base64FromBytes(message.data);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Rotate>): Rotate {
+    return Rotate.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Rotate>): Rotate {
+    const message = createBaseRotate();
+    message.id = object.id ?? "";
+    message.data = object.data ?? Buffer.alloc(0);
     return message;
   },
 };

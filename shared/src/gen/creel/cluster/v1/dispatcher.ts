@@ -117,6 +117,24 @@ export interface Assignments {
   removeNetworks: string[];
   /** handed down to the engine as they are */
   endpoints: ApplyRequest[];
+  /** values of secrets and configs that its tasks name; they may come later than those */
+  setData: AssignedData[];
+  removeData: DataKey[];
+}
+
+export interface AssignedData {
+  key:
+    | DataKey
+    | undefined;
+  /** its placeholders are filled in for each task */
+  template: boolean;
+  data: Buffer;
+}
+
+export interface DataKey {
+  /** of the secret or config */
+  id: string;
+  revision: number;
 }
 
 export interface AssignedNetwork {
@@ -1099,6 +1117,8 @@ function createBaseAssignments(): Assignments {
     setNetworks: [],
     removeNetworks: [],
     endpoints: [],
+    setData: [],
+    removeData: [],
   };
 }
 
@@ -1124,6 +1144,12 @@ export const Assignments: MessageFns<Assignments> = {
     }
     for (const v of message.endpoints) {
       ApplyRequest.encode(v!, writer.uint32(58).fork()).join();
+    }
+    for (const v of message.setData) {
+      AssignedData.encode(v!, writer.uint32(66).fork()).join();
+    }
+    for (const v of message.removeData) {
+      DataKey.encode(v!, writer.uint32(74).fork()).join();
     }
     return writer;
   },
@@ -1197,6 +1223,22 @@ export const Assignments: MessageFns<Assignments> = {
             message.endpoints.push(ApplyRequest.decode(reader, reader.uint32()));
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.setData.push(AssignedData.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.removeData.push(DataKey.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1236,6 +1278,16 @@ export const Assignments: MessageFns<Assignments> = {
       endpoints: globalThis.Array.isArray(object?.endpoints)
         ? object.endpoints.map((e: any) => ApplyRequest.fromJSON(e))
         : [],
+      setData: globalThis.Array.isArray(object?.setData)
+        ? object.setData.map((e: any) => AssignedData.fromJSON(e))
+        : globalThis.Array.isArray(object?.set_data)
+        ? object.set_data.map((e: any) => AssignedData.fromJSON(e))
+        : [],
+      removeData: globalThis.Array.isArray(object?.removeData)
+        ? object.removeData.map((e: any) => DataKey.fromJSON(e))
+        : globalThis.Array.isArray(object?.remove_data)
+        ? object.remove_data.map((e: any) => DataKey.fromJSON(e))
+        : [],
     };
   },
 
@@ -1262,6 +1314,12 @@ export const Assignments: MessageFns<Assignments> = {
     if (message.endpoints?.length) {
       obj.endpoints = message.endpoints.map((e) => ApplyRequest.toJSON(e));
     }
+    if (message.setData?.length) {
+      obj.setData = message.setData.map((e) => AssignedData.toJSON(e));
+    }
+    if (message.removeData?.length) {
+      obj.removeData = message.removeData.map((e) => DataKey.toJSON(e));
+    }
     return obj;
   },
 
@@ -1277,6 +1335,194 @@ export const Assignments: MessageFns<Assignments> = {
     message.setNetworks = object.setNetworks?.map((e) => AssignedNetwork.fromPartial(e)) || [];
     message.removeNetworks = object.removeNetworks?.map((e) => e) || [];
     message.endpoints = object.endpoints?.map((e) => ApplyRequest.fromPartial(e)) || [];
+    message.setData = object.setData?.map((e) => AssignedData.fromPartial(e)) || [];
+    message.removeData = object.removeData?.map((e) => DataKey.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseAssignedData(): AssignedData {
+  return { key: undefined, template: false, data: Buffer.alloc(0) };
+}
+
+export const AssignedData: MessageFns<AssignedData> = {
+  encode(message: AssignedData, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== undefined) {
+      DataKey.encode(message.key, writer.uint32(10).fork()).join();
+    }
+    if (message.template !== false) {
+      writer.uint32(16).bool(message.template);
+    }
+    if (message.data.length !== 0) {
+      writer.uint32(26).bytes(message.data);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AssignedData {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAssignedData();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = DataKey.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.template = reader.bool();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.data = Buffer.from(reader.bytes());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): AssignedData {
+    return {
+      key: isSet(object.key) ? DataKey.fromJSON(object.key) : undefined,
+      template: isSet(object.template) ? globalThis.Boolean(object.template) : false,
+      data: isSet(object.data) ? Buffer.from(bytesFromBase64(object.data)) : Buffer.alloc(0),
+    };
+  },
+
+  toJSON(message: AssignedData): unknown {
+    const obj: any = {};
+    if (message.key !== undefined) {
+      obj.key = DataKey.toJSON(message.key);
+    }
+    if (message.template !== false) {
+      obj.template = message.template;
+    }
+    if (message.data.length !== 0) {
+      obj.data = base64FromBytes(message.data);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<AssignedData>): AssignedData {
+    return AssignedData.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AssignedData>): AssignedData {
+    const message = createBaseAssignedData();
+    message.key = (object.key !== undefined && object.key !== null) ? DataKey.fromPartial(object.key) : undefined;
+    message.template = object.template ?? false;
+    message.data = object.data ?? Buffer.alloc(0);
+    return message;
+  },
+};
+
+function createBaseDataKey(): DataKey {
+  return { id: "", revision: 0 };
+}
+
+export const DataKey: MessageFns<DataKey> = {
+  encode(message: DataKey, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.revision !== 0) {
+      writer.uint32(16).uint64(message.revision);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DataKey {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDataKey();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.revision = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): DataKey {
+    return {
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+      revision: isSet(object.revision) ? globalThis.Number(object.revision) : 0,
+    };
+  },
+
+  toJSON(message: DataKey): unknown {
+    const obj: any = {};
+    if (message.id !== "") {
+      obj.id = message.id;
+    }
+    if (message.revision !== 0) {
+      obj.revision = Math.round(message.revision);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<DataKey>): DataKey {
+    return DataKey.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DataKey>): DataKey {
+    const message = createBaseDataKey();
+    message.id = object.id ?? "";
+    message.revision = object.revision ?? 0;
     return message;
   },
 };
@@ -1403,6 +1649,14 @@ export const DispatcherClient = makeGenericClientConstructor(
   service: typeof DispatcherService;
   serviceName: string;
 };
+
+function bytesFromBase64(b64: string): Uint8Array {
+  return Uint8Array.from(globalThis.Buffer.from(b64, "base64"));
+}
+
+function base64FromBytes(arr: Uint8Array): string {
+  return globalThis.Buffer.from(arr).toString("base64");
+}
 
 type Builtin = Date | Function | Uint8Array | string | number | boolean | undefined;
 
