@@ -1,4 +1,4 @@
-import type { Calls, Plan } from "@creel/shared";
+import type { Calls, Plan, Why } from "@creel/shared";
 import type {
   ContainersServer,
   EngineServer,
@@ -103,6 +103,8 @@ export interface ClusterPort {
   control(request: ControlRequest): Promise<ControlReply>;
   /** Tries on a copy of the cluster's state what `change` does to it, and tells what would come of that. */
   plan(change: (planned: PlannedCluster) => Promise<void>): Promise<Plan>;
+  /** Why the service, task or node of that id is as it is. */
+  why(kind: Why["kind"], id: string): Promise<Why>;
   /** Log bytes of a task anywhere in the cluster, framed as Docker frames them; ends when `signal` aborts. */
   taskLogs(request: TaskLogsRequest, signal: AbortSignal): AsyncIterable<{ data: Uint8Array; raw: boolean }>;
   onEvent(listener: (event: ClusterEvent) => void): () => void;

@@ -41,6 +41,7 @@ const nodes = () => import("./commands/node/nodes.ts");
 const services = () => import("./commands/service/services.ts");
 const swarm = () => import("./commands/swarm/swarm.ts");
 const planning = () => import("./commands/plan/planned.ts");
+const whys = () => import("./commands/why/why.ts");
 const contexts = () => import("./commands/context/contexts.ts");
 const cluster = () => import("./commands/cluster/cluster.ts");
 
@@ -280,6 +281,15 @@ export const groups: Group[] = [
         async () => (await import("./commands/system/prune.ts")).prune,
       ),
       entry("df", "show what takes how much disk", async () => (await import("./commands/system/df.ts")).df),
+    ],
+  },
+  {
+    name: "why",
+    summary: "why something is as it is: its causes, the newest first",
+    commands: [
+      entry("node", "why a node takes no tasks, or lost them", async () => (await whys()).node),
+      entry("service", "why a service does not run as wanted", async () => (await whys()).service),
+      entry("task", "why a task is where and as it is", async () => (await whys()).task),
     ],
   },
   {

@@ -8,6 +8,7 @@ import {
   type Plan,
   type Random,
   sleep,
+  type Why,
 } from "@creel/shared";
 import { type MembershipServer, MembershipService } from "@creel/shared/gen/cluster/v1/ca.ts";
 import type { ControlReply, ControlRequest, TaskLogsRequest } from "@creel/shared/gen/cluster/v1/control.ts";
@@ -40,6 +41,7 @@ import { type ManagerPorts, portsOf } from "./ports.ts";
 import { Replica } from "./replica.ts";
 import { serve } from "./services.ts";
 import { type ChangeSet, Store, type StoreView } from "./store/mod.ts";
+import { why } from "./why/why.ts";
 
 /** How long a manager waits to be one: for a leader, for its log, for its vote. */
 const START_TIMEOUT_MS = 60_000;
@@ -276,6 +278,11 @@ export class Manager {
       await change(planned);
       return await planned.finish();
     });
+  }
+
+  /** Why a service, task or node is as it is. */
+  async why(kind: Why["kind"], id: string): Promise<Why> {
+    return why(await this.#replica.linearizableView(), kind, id, this.#options.clock.now());
   }
 
   /** How a manager stands in the Raft group; undefined for a worker. */

@@ -5,3 +5,4 @@ export { newHexId, newId } from "./ids.ts";
 export { createLogger, LOG_LEVELS, type Logger, setLogLevel, withoutSecrets } from "./log.ts";
 export type { Plan, PlannedAction, PlannedService, PlannedTask, Unplaced } from "./plan.ts";
 export { type Random, seededRandom, systemRandom } from "./random.ts";
+export type { Why, WhyCause, WhyCode } from "./why.ts";

@@ -18,6 +18,7 @@ import { swarmRoutes } from "./swarm.ts";
 import { systemRoutes } from "./system.ts";
 import { taskRoutes } from "./tasks.ts";
 import { volumeRoutes } from "./volumes.ts";
+import { whyRoutes } from "./why.ts";
 
 /** All resources of the API: a new one is one file and one line here. */
 export function registerRoutes(app: FastifyInstance, context: ApiContext): void {
@@ -38,5 +39,6 @@ export function registerRoutes(app: FastifyInstance, context: ApiContext): void 
   planRoutes(app, context);
   dataRoutes(app, context);
   absentRoutes(app);
+  whyRoutes(app, context);
   debugRoutes(app, context);
 }

@@ -9,7 +9,7 @@ import type {
   PlannedCluster,
 } from "@creel/api";
 import { joinCluster, type Manager, newCluster } from "@creel/manager";
-import { CreelError, isCreelError, messageOf, type Plan, type Timer } from "@creel/shared";
+import { CreelError, isCreelError, messageOf, type Plan, type Timer, type Why } from "@creel/shared";
 import type { ControlReply, ControlRequest, TaskLogsRequest } from "@creel/shared/gen/cluster/v1/control.ts";
 import { Availability, NodeRole } from "@creel/shared/gen/cluster/v1/objects.ts";
 import type { Identity } from "@creel/shared/tls";
@@ -184,6 +184,10 @@ export class ClusterNode implements ClusterPort {
     return await manager.plan((planned) =>
       change({ view: async () => planned.view(), control: async (request) => planned.control(request) }),
     );
+  }
+
+  async why(kind: Why["kind"], id: string): Promise<Why> {
+    return await (await this.#managed()).why(kind, id);
   }
 
   async *taskLogs(

@@ -55,6 +55,19 @@ const services: Find = async ({ client }) =>
   ]);
 const scaled: Find = async ({ client }) =>
   (await client.get<ServiceName[]>("/services")).map(({ Spec }) => [`${Spec.Name}=`, ""]);
+const tasks: Find = async ({ client }) => {
+  type Found = { ID: string; ServiceID: string; Slot?: number; Status: { State: string } };
+  const filters = JSON.stringify({ "desired-state": ["running", "ready"] });
+  const [all, owners] = await Promise.all([
+    client.get<Found[]>("/tasks", { filters }),
+    client.get<(ServiceName & { ID: string })[]>("/services"),
+  ]);
+  const names = new Map(owners.map(({ ID, Spec }) => [ID, Spec.Name]));
+  return all.map(({ ID, ServiceID, Slot, Status }) => [
+    Slot ? `${names.get(ServiceID)}.${Slot}` : ID,
+    Status.State,
+  ]);
+};
 interface ServiceName {
   Spec: { Name: string; TaskTemplate: { ContainerSpec: { Image: string } } };
 }
@@ -74,6 +87,7 @@ const KINDS: Record<string, Find> = {
   volume: volumes,
   node: nodes,
   service: services,
+  task: tasks,
   "service|task": services,
   "service=replicas": scaled,
   context: contexts,

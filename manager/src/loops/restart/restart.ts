@@ -77,7 +77,7 @@ function waitingTurns(view: StoreView, finder: SlotFinder, now: Millis) {
 }
 
 /** When a waiting task may run; infinite while a live task of its slot is wanted to run in its place. */
-function turnOf(view: StoreView, finder: SlotFinder, task: TaskRecord): Millis {
+export function turnOf(view: StoreView, finder: SlotFinder, task: TaskRecord): Millis {
   const service = view.service(task.serviceId);
   if (!service) return Number.POSITIVE_INFINITY;
   const older = finder.slotOf(service, task).filter((t) => byAge(t, task) < 0);
