@@ -12,6 +12,7 @@ export type WhyCode =
   | "turn"
   | "preparing"
   | "starting"
+  | "unhealthy"
   | "failed"
   | "rejected"
   | "restarted"

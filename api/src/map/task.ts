@@ -1,4 +1,4 @@
-import { type Network, type Task, TaskState } from "../cluster.ts";
+import { CauseKind, type Network, type Task, TaskState } from "../cluster.ts";
 import { fromMillis } from "../http/time.ts";
 import { toOverlay } from "./network.ts";
 import { toPort, toTemplate, withPrefix } from "./service.ts";
@@ -39,7 +39,7 @@ export function toTask(task: Task, networkOf: (id: string) => Network | undefine
       Timestamp: fromMillis(status?.timestamp ?? 0),
       State: taskStateWord(status?.state ?? 0),
       Message: status?.message ?? "",
-      Err: status?.err || undefined,
+      Err: status?.err || lossOf(task),
       ContainerStatus: ran
         ? { ContainerID: status.containerId, PID: status.pid, ExitCode: status.exitCode }
         : undefined,
@@ -59,6 +59,14 @@ export function toTask(task: Task, networkOf: (id: string) => Network | undefine
     }),
     JobIteration: task.jobIteration ? { Index: task.jobIteration } : undefined,
   };
+}
+
+/** In a few words, what took the task's node from it. */
+function lossOf({ stoppedBy, status }: Task): string | undefined {
+  if (stoppedBy?.kind === CauseKind.CAUSE_NODE_DOWN && (status?.state ?? 0) <= TaskState.TASK_STATE_RUNNING) {
+    return `node is down: ${stoppedBy.detail}`;
+  }
+  return stoppedBy?.kind === CauseKind.CAUSE_NODE_REMOVED ? "node was removed" : undefined;
 }
 
 function attachedNetwork(network: Network): Json {

@@ -32,7 +32,7 @@ export function whyService(view: StoreView, service: Service, now: Millis): Why 
 
 /** What of a live task is not as it should be, or was not: restarts and moves. */
 function notable(view: StoreView, task: TaskRecord, now: Millis): WhyCause[] {
-  const present = task.state === RUNNING ? [] : presentCauses(view, task, now);
+  const present = task.state === RUNNING && task.err === "" ? [] : presentCauses(view, task, now);
   const made = task.madeBy?.kind ?? CauseKind.CAUSE_UNKNOWN;
   const past = pastCauses(view, task).filter(
     ({ code }) =>

@@ -4,7 +4,7 @@ import { turnOf } from "../loops/restart/restart.ts";
 import { byAge, SlotFinder } from "../loops/slots.ts";
 import { hasFailed, isFinished, isWanted, type StoreView, type TaskRecord } from "../store/mod.ts";
 import { noPlaceText, unreadyText } from "./placement.ts";
-import { because, endText, madeText, nodeName, stoppedText, taskName } from "./words.ts";
+import { because, endText, failureText, madeText, nodeName, stoppedText, taskName } from "./words.ts";
 
 /** Tasks of the slot that are looked back at. */
 const MAX_BACK = 20;
@@ -39,6 +39,7 @@ export function presentCauses(view: StoreView, task: TaskRecord, now: Millis): W
   if (task.desiredState === TaskState.TASK_STATE_READY) return [turnCause(view, task)];
   switch (task.state) {
     case TaskState.TASK_STATE_RUNNING:
+      if (task.err !== "") return [because("unhealthy", at, `${failureText(task.err)} on ${on}`)];
       return [because("running", task.runningSince || at, `runs on ${on}`)];
     case TaskState.TASK_STATE_STARTING:
       return [because("starting", at, startingText(task, on))];

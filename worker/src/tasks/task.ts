@@ -7,6 +7,8 @@ import { type TemplateContext, taskName } from "./templates.ts";
 
 /** How long a task goes on serving after its endpoint was taken out of all balancers, before its stop signal. */
 const DRAIN_MS = 500;
+/** The exit code of a process that was ended by SIGKILL. */
+const SIGKILLED = 137;
 /** So much of what a health check printed is told to the managers. */
 const MAX_HEALTH_OUTPUT = 200;
 
@@ -167,7 +169,15 @@ export class TaskRunner {
         await Promise.race([change, wait]);
     }
     await this.#stopping;
-    this.#finish(ended as { exitCode: number; error: string });
+    const { exitCode, error } = ended as { exitCode: number; error: string };
+    this.#finish({ exitCode, error: error || (await this.#killedForMemory(exitCode)) });
+  }
+
+  /** Whether the kernel ended it for its memory limit, in words; what it cannot say is left unsaid. */
+  async #killedForMemory(exitCode: number): Promise<string> {
+    if (exitCode !== SIGKILLED) return "";
+    const container = await this.#env.engine.inspectContainer(this.#containerId).catch(() => undefined);
+    return container?.state?.oomKilled ? "out of memory" : "";
   }
 
   /** Reports RUNNING once the process runs and, where a health check is set, is healthy; stops what is unhealthy. */
