@@ -103,6 +103,8 @@ export interface ClusterPort {
   control(request: ControlRequest): Promise<ControlReply>;
   /** Tries on a copy of the cluster's state what `change` does to it, and tells what would come of that. */
   plan(change: (planned: PlannedCluster) => Promise<void>): Promise<Plan>;
+  /** Why a service will not come to be as wanted by itself; empty while it may. */
+  stuck(serviceId: string): string;
   /** Why the service, task or node of that id is as it is. */
   why(kind: Why["kind"], id: string): Promise<Why>;
   /** Log bytes of a task anywhere in the cluster, framed as Docker frames them; ends when `signal` aborts. */

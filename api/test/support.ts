@@ -42,6 +42,7 @@ const outside: ClusterPort = {
   managerStatus: () => undefined,
   control: () => Promise.reject(new CreelError("not_a_manager")),
   plan: () => Promise.reject(new CreelError("not_a_manager")),
+  stuck: () => "",
   why: () => Promise.reject(new CreelError("not_a_manager")),
   // biome-ignore lint/correctness/useYield: it ends before the first byte
   async *taskLogs() {

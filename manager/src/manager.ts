@@ -41,6 +41,7 @@ import { type ManagerPorts, portsOf } from "./ports.ts";
 import { Replica } from "./replica.ts";
 import { serve } from "./services.ts";
 import { type ChangeSet, Store, type StoreView } from "./store/mod.ts";
+import { stuckText } from "./why/stuck.ts";
 import { why } from "./why/why.ts";
 
 /** How long a manager waits to be one: for a leader, for its log, for its vote. */
@@ -283,6 +284,12 @@ export class Manager {
   /** Why a service, task or node is as it is. */
   async why(kind: Why["kind"], id: string): Promise<Why> {
     return why(await this.#replica.linearizableView(), kind, id, this.#options.clock.now());
+  }
+
+  /** Why a service will not come to be as wanted by itself; empty while it may. */
+  stuck(serviceId: string): string {
+    const service = this.view().service(serviceId);
+    return service ? stuckText(this.view(), service, this.#options.clock.now()) : "";
   }
 
   /** How a manager stands in the Raft group; undefined for a worker. */

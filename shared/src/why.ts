@@ -46,6 +46,8 @@ export interface Why {
   now: Millis;
   /** How it is, in one line. */
   summary: string;
+  /** Of a service: why it will not come to be as wanted by itself; empty while it may. */
+  stuck: string;
   /** Why, the newest first. */
   causes: WhyCause[];
 }

@@ -254,3 +254,15 @@ function toSeccomp(seccomp: string): Json | undefined {
   if (seccomp === "unconfined") return { Mode: "unconfined" };
   return { Mode: "custom", Profile: Buffer.from(seccomp).toString("base64") };
 }
+
+/**
+ * A service that cannot come to be as wanted shows as one whose update is paused: the one state by which clients that
+ * wait for it end with its message.
+ */
+export function withStuck(written: Json, { updateStatus }: Service, stuck: string): Json {
+  const state = updateStatus?.state ?? "";
+  if (stuck === "" || state.includes("paused") || state === "rollback_completed") return written;
+  const known = written.UpdateStatus as Json | undefined;
+  const State = state === "rollback_started" ? "rollback_paused" : "paused";
+  return { ...written, UpdateStatus: { ...known, State, Message: `cannot converge: ${stuck}` } };
+}

@@ -6,7 +6,7 @@ import { bodyOf } from "../http/body.ts";
 import { anyOf, labelsMatch, parseFilters } from "../http/filters.ts";
 import { flag, integer, type Query, text } from "../http/query.ts";
 import { findService } from "../map/find.ts";
-import { toService, toServiceStatus } from "../map/service.ts";
+import { toService, toServiceStatus, withStuck } from "../map/service.ts";
 import { fromServiceBody } from "../map/service-spec.ts";
 import { ServiceSpecSchema } from "../schema/service.ts";
 
@@ -57,7 +57,8 @@ export function serviceRoutes(app: FastifyInstance, context: ApiContext): void {
   app.get<WithId>("/services/:id", async (request) => {
     const view = await fresh();
     const service = findService(view, request.params.id);
-    return toService(service, (id) => view.network(id), flag(request.query, "insertDefaults"));
+    const written = toService(service, (id) => view.network(id), flag(request.query, "insertDefaults"));
+    return withStuck(written, service, cluster.stuck(service.id));
   });
 
   app.post<WithId>("/services/:id/update", async (request) => {

@@ -51,6 +51,7 @@ function toWhy(why: Why): Record<string, unknown> {
     Name: why.name,
     Now: fromMillis(why.now),
     Summary: why.summary,
+    Stuck: why.stuck || undefined,
     Causes: why.causes.map((cause) => ({
       Code: cause.code,
       At: cause.at === 0 ? undefined : fromMillis(cause.at),

@@ -190,6 +190,10 @@ export class ClusterNode implements ClusterPort {
     return await (await this.#managed()).why(kind, id);
   }
 
+  stuck(serviceId: string): string {
+    return this.#member?.manager?.stuck(serviceId) ?? "";
+  }
+
   async *taskLogs(
     request: TaskLogsRequest,
     signal: AbortSignal,

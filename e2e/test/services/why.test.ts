@@ -121,6 +121,35 @@ describe("why", function () {
     await on().ok("service", "rm", "web");
   });
 
+  it("docker's and creel's waiting ends with the cause when a service cannot come to be as wanted", async () => {
+    const create = (name: string) => [
+      ...["service", "create", "--name", name],
+      ...["--replicas", "2", "--reserve-memory", "900G", "whoami"],
+    ];
+    const [said, told] = await Promise.all([
+      on().fails(...create("big1")),
+      creel(fixture.lab).fails(...create("big2")),
+    ]);
+    assert.match(
+      said.stderr,
+      /service update paused: cannot converge: no suitable node \(insufficient resources on/,
+    );
+    assert.equal(told.code, 1);
+    assert.match(
+      told.stderr,
+      /^service \S+ cannot converge: no suitable node \(insufficient resources on \d nodes\)$/m,
+    );
+    assert.match(told.stderr, /3 of 3 nodes: not enough memory: needs 900\.0 GiB of memory, largest free/);
+    const image = ["service", "create", "--name", "none", "--restart-delay", "100ms", "none.invalid/none:1"];
+    assert.match(
+      (await creel(fixture.lab).fails(...image)).stderr,
+      /service none cannot converge: .*none\.invalid/,
+    );
+    const once = ["service", "create", "--name", "once", "--restart-condition", "none", "busybox", "false"];
+    assert.match((await on().fails(...once)).stderr, /exit 1; its restart policy lets no other follow/);
+    await on().ok("service", "rm", ...(await on().ok("service", "ls", "-q")).split("\n"));
+  });
+
   it("a task moved: its node is down", async () => {
     await on().ok(
       "service",

@@ -2,6 +2,7 @@ import type { Millis } from "@creel/shared";
 import type { Action, TaskStatusUpdate } from "@creel/shared/gen/cluster/v1/actions.ts";
 import { TaskState } from "@creel/shared/gen/cluster/v1/objects.ts";
 import { isDown } from "../loops/node-fitness.ts";
+import { isJob } from "../loops/slots.ts";
 import { type ChangeSet, isFinished, isWanted, type StoreView, type TaskRecord } from "../store/mod.ts";
 
 /** What the agents of the nodes that answer say when each does at once what it is told, and nothing fails. */
@@ -31,12 +32,7 @@ function nextState(view: StoreView, task: TaskRecord): TaskState | undefined {
   }
   if (!isWanted(task)) return TaskState.TASK_STATE_SHUTDOWN;
   if (task.state < task.desiredState) return task.desiredState;
-  return task.state === TaskState.TASK_STATE_RUNNING && isJob(view, task)
-    ? TaskState.TASK_STATE_COMPLETE
-    : undefined;
-}
-
-function isJob(view: StoreView, task: TaskRecord): boolean {
-  const mode = view.service(task.serviceId)?.spec?.mode?.$case;
-  return mode === "replicatedJob" || mode === "globalJob";
+  const service = view.service(task.serviceId);
+  const completes = task.state === TaskState.TASK_STATE_RUNNING && service && isJob(service);
+  return completes ? TaskState.TASK_STATE_COMPLETE : undefined;
 }

@@ -25,7 +25,7 @@ export function whyNode(view: StoreView, node: Node, now: Millis): Why {
   const state = unreadyText(node);
   const running = `${plural(live.length, "task")} ${live.length === 1 ? "is" : "are"} wanted on it`;
   const summary = `${hostname(node)} ${state === "" ? "is ready and takes tasks" : `${state}: it takes no tasks`}; ${running}`;
-  return { kind: "node", id: node.id, name: hostname(node), now, summary, causes };
+  return { kind: "node", id: node.id, name: hostname(node), now, summary, stuck: "", causes };
 }
 
 function stateCauses({ status, meta }: Node): WhyCause[] {

@@ -1,6 +1,8 @@
 import type { Millis, Why, WhyCause } from "@creel/shared";
 import { CauseKind, type Service, TaskState } from "@creel/shared/gen/cluster/v1/objects.ts";
+import { isJob } from "../loops/slots.ts";
 import { hasFailed, isFinished, isLive, isWanted, type StoreView, type TaskRecord } from "../store/mod.ts";
+import { stuckText } from "./stuck.ts";
 import { movesTasks, pastCauses, presentCauses } from "./task.ts";
 import { because, failureText, nodeName, plural, taskName } from "./words.ts";
 
@@ -26,6 +28,7 @@ export function whyService(view: StoreView, service: Service, now: Millis): Why 
     name: service.spec?.name ?? service.id,
     now,
     summary: summary(view, service, tasks, live),
+    stuck: stuckText(view, service, now),
     causes: causes.slice(0, MAX_CAUSES),
   };
 }
@@ -95,7 +98,7 @@ function summary(view: StoreView, service: Service, tasks: TaskRecord[], live: T
   const name = service.spec?.name ?? service.id;
   const running = live.filter(({ state }) => state === RUNNING).length;
   const mode = service.spec?.mode;
-  if (mode?.$case === "replicatedJob" || mode?.$case === "globalJob") {
+  if (isJob(service)) {
     const iteration = service.jobStatus?.iteration ?? 0;
     const done = tasks.filter(
       (task) => task.state === TaskState.TASK_STATE_COMPLETE && task.group.jobIteration === iteration,

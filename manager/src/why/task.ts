@@ -19,7 +19,7 @@ export function whyTask(view: StoreView, task: TaskRecord, now: Millis): Why {
     causes.push(...endCauses(view, before), ...past);
   }
   const summary = `${taskName(view, task)} ${stateText(view, task)}`;
-  return { kind: "task", id: task.id, name: taskName(view, task), now, summary, causes };
+  return { kind: "task", id: task.id, name: taskName(view, task), now, summary, stuck: "", causes };
 }
 
 /** What keeps a task from running, or that it runs. */

@@ -132,6 +132,38 @@ describe("why", () => {
     assert.match(told, /is drained: it takes no tasks/);
   });
 
+  it("says that a service will not come to be as wanted, when that is certain and not before", () => {
+    const sim = threeNodes();
+    const stuck = (name: string) => ask(sim, "service", name).stuck;
+    sim.service("fine", aServiceSpec("fine", 2));
+    sim.service("big", withTask("big", 2, { reservations: { memoryBytes: 5 * GIB } }));
+    sim.run(10_000);
+    assert.deepEqual([stuck("fine"), stuck("big")], ["", ""]);
+    sim.service("big", withTask("big", 4, { reservations: { memoryBytes: 5 * GIB } }));
+    sim.run(2_000);
+    assert.equal(stuck("big"), "");
+    sim.run(10_000);
+    assert.equal(stuck("big"), "no suitable node (insufficient resources on 3 nodes)");
+    sim.nodes("n4");
+    sim.run(5_000);
+    assert.equal(stuck("big"), "", "another node came");
+
+    sim.broken.set("none:1", TaskState.TASK_STATE_PREPARING).set("bad:1", TaskState.TASK_STATE_STARTING);
+    const restart = { delaySet: true, delay: 1_000 };
+    sim.service("none", withTask("none", 1, { container: { image: "none:1" }, restart }));
+    sim.service("bad", withTask("bad", 1, { container: { image: "bad:1" }, restart }));
+    sim.service(
+      "once",
+      withTask("once", 1, { container: { image: "bad:1" }, restart: { condition: "none" } }),
+    );
+    sim.run(3_000);
+    assert.deepEqual([stuck("none"), stuck("bad")], ["", ""]);
+    assert.equal(stuck("once"), "exit 1; its restart policy lets no other follow");
+    sim.run(60_000);
+    assert.match(stuck("none"), /^no such image \([3-9] times in a row\)$/);
+    assert.match(stuck("bad"), /^exit 1 \([5-9] times in a row\)$/);
+  });
+
   it("is refused for what is not there", () => {
     const sim = threeNodes();
     assert.throws(() => ask(sim, "service", "x"), { code: "no_such_service" });

@@ -5,6 +5,7 @@ import { Exit } from "../../error.ts";
 import { Block } from "../../output/block.ts";
 import { span } from "../../output/words.ts";
 import { duration } from "../options.ts";
+import { type Why, whyLines } from "../why/why.ts";
 import { type Progress, progressOf, type TaskView } from "./progress.ts";
 import type { Service } from "./types.ts";
 
@@ -14,6 +15,10 @@ const POLL_MS = 150;
 const GIVE_UP_MS = 60_000;
 const INTERRUPTED = 130;
 const REASONS_SHOWN = 5;
+/** How often the managers are asked whether it can still become so. */
+const ASK_MS = 1000;
+/** Lines of their answer. */
+const CAUSES_SHOWN = 8;
 
 /** How a command that changes a service waits. */
 export interface WaitOptions {
@@ -79,6 +84,7 @@ async function converge(
   let stableSince = 0;
   let furthest = Number.NEGATIVE_INFINITY;
   let movedAt = Date.now();
+  let askedAt = movedAt;
   let before = "";
   for (;;) {
     const found = await look(context, id, nodes, o.rollback ?? false);
@@ -98,6 +104,16 @@ async function converge(
     if (stableSince > 0 && now - stableSince >= STABLE_MS) {
       block.end([`verify: Service ${name} converged`]);
       return undefined;
+    }
+    if (!progress.done && now - askedAt >= ASK_MS) {
+      askedAt = now;
+      const { Stuck, ...why } = await context.client.get<Why>("/creel/why", { service: id });
+      if (Stuck !== undefined) {
+        block.end([progress.headline]);
+        return [`service ${name} cannot converge: ${Stuck}`, ...whyLines(why).slice(0, CAUSES_SHOWN)].join(
+          "\n",
+        );
+      }
     }
     if (!progress.done && limit > 0 && now - movedAt > limit) {
       block.end([progress.headline]);

@@ -10,6 +10,8 @@ export interface Why {
   Name: string;
   Now: string;
   Summary: string;
+  /** Why a service will not come to be as wanted by itself. */
+  Stuck?: string;
   Causes: { Code: string; At?: string; Until?: string; Text: string; Tasks?: string[]; Count?: number }[];
 }
 
