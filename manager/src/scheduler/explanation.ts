@@ -47,27 +47,30 @@ export interface Explanation {
 
 /** What each node would say to one more task. */
 export function explain(need: Need, infos: readonly NodeInfo[], now: Millis): Explanation {
-  const refusedNodes = new Map<Filter, NodeInfo[]>();
-  const fitting: NodeInfo[] = [];
-  for (const info of infos) {
-    const filter = refusedBy(need, info);
-    if (!filter) fitting.push(info);
-    else if (!refusedNodes.get(filter)?.push(info)) refusedNodes.set(filter, [info]);
-  }
+  const fitting = infos.filter((info) => !refusedBy(need, info));
   return {
     nodes: infos.length,
     fitting: fitting.map(nameOf),
     avoided: fitting.filter((info) => info.manyFailures(need.serviceId, now) > 0).map(nameOf),
-    refused: [...refusedNodes]
-      .sort(([f, a], [g, b]) => b.length - a.length || filters.indexOf(f) - filters.indexOf(g))
-      .map(([filter, refused]) => refusal(filter, need, refused)),
+    refused: refusals(need, infos).map(([filter, refused]) => refusal(filter, need, refused)),
   };
 }
 
-/** The short form that tasks carry in their `err`. */
-export function shortForm({ refused }: Explanation): string {
-  if (refused.length === 0) return "no suitable node";
-  return `no suitable node (${refused.map((r) => r.short).join("; ")})`;
+/** Why none of the nodes takes the task: the short form that tasks carry in their `err`. */
+export function shortForm(need: Need, infos: readonly NodeInfo[]): string {
+  const all = refusals(need, infos);
+  if (all.length === 0) return "no suitable node";
+  return `no suitable node (${all.map(([filter, refused]) => filter.short(refused.length)).join("; ")})`;
+}
+
+/** Nodes by the first filter that refuses them, that with most nodes first. */
+function refusals(need: Need, infos: readonly NodeInfo[]): [Filter, NodeInfo[]][] {
+  const found = new Map<Filter, NodeInfo[]>();
+  for (const info of infos) {
+    const filter = refusedBy(need, info);
+    if (filter && !found.get(filter)?.push(info)) found.set(filter, [info]);
+  }
+  return [...found].sort(([f, a], [g, b]) => b.length - a.length || filters.indexOf(f) - filters.indexOf(g));
 }
 
 function refusal(filter: Filter, need: Need, infos: NodeInfo[]): Refused {
@@ -97,7 +100,7 @@ function shortageText({ resource, needs, largestFree, on }: Shortage): string {
 }
 
 /** An amount of a resource for people: `1.5`, `2.0 GiB`, `3`. */
-export function amountText({ resource, count }: Amount): string {
+export function amountText({ resource, count }: Pick<Amount, "resource" | "count">): string {
   if (resource === "cpu") return String(Math.round(count / 1e6) / 1000);
   if (resource !== "memory") return String(count);
   const gib = count / 2 ** 30;

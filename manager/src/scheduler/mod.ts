@@ -5,8 +5,7 @@ export {
   type NodeName,
   type Refused,
   type Shortage,
-  shortForm,
 } from "./explanation.ts";
 export { fitsSpec } from "./filters.ts";
-export { explainTask, type Placement, planPlacement } from "./place.ts";
+export { explainTask } from "./place.ts";
 export { scheduler } from "./scheduler.ts";

@@ -6,6 +6,7 @@ import { type Constraint, parseConstraint } from "./constraints.ts";
 export interface Amount {
   resource: string;
   count: number;
+  generic: boolean;
 }
 
 /** What a task takes of its node. */
@@ -70,9 +71,9 @@ export function claimOf(group: Asking): Claim {
 function amountsOf({ reservations }: TaskSpec): Amount[] {
   if (!reservations) return [];
   return [
-    { resource: "cpu", count: reservations.nanoCpus },
-    { resource: "memory", count: reservations.memoryBytes },
-    ...Object.entries(reservations.generic).map(([resource, count]) => ({ resource, count })),
+    { resource: "cpu", count: reservations.nanoCpus, generic: false },
+    { resource: "memory", count: reservations.memoryBytes, generic: false },
+    ...Object.entries(reservations.generic).map(([resource, count]) => ({ resource, count, generic: true })),
   ].filter(({ count }) => count > 0);
 }
 

@@ -1,54 +1,32 @@
 import type { Millis } from "@creel/shared";
-import type { ServiceSpec, Task } from "@creel/shared/gen/cluster/v1/objects.ts";
+import type { GenericResource, Task } from "@creel/shared/gen/cluster/v1/objects.ts";
 import type { StoreView } from "../store/mod.ts";
 import { type Explanation, explain, shortForm } from "./explanation.ts";
-import { filters } from "./filters.ts";
 import { type Need, needOf } from "./need.ts";
 import type { NodeInfo } from "./node-info.ts";
 import { spreadOver } from "./spread.ts";
 import { Usage } from "./usage.ts";
 
-const lasting = filters.filter((f) => f.lasting);
-
 /** Where tasks of one kind go. */
 export interface Placement {
-  /** A node for each task that has a place. */
-  nodeIds: string[];
-  /** Why the others have none, as they carry it in their `err`; empty if all have. */
+  /** A node for each task that has a place, and what it gets there. */
+  places: { nodeId: string; genericResources: GenericResource[] }[];
+  /** Why the others have none; empty if all have. */
   err: string;
-  /** The same in full; undefined if all have a place. */
-  explanation: Explanation | undefined;
 }
 
-/** Finds places for `count` tasks alike, and claims them in `usage`. */
-export function placeTasks(usage: Usage, need: Need, count: number, now: Millis): Placement {
-  const infos = usage.nodes();
-  const candidates = infos.filter((info) => lasting.every((f) => f.passes(need, info)));
-  const source = spreadOver(candidates, need, now, (info: NodeInfo) => usage.claim(info, need));
-  const nodeIds: string[] = [];
-  while (nodeIds.length < count) {
-    const info = source.next();
-    if (!info) {
-      const explanation = explain(need, infos, now);
-      return { nodeIds, err: shortForm(explanation), explanation };
-    }
-    nodeIds.push(info.node.id);
+/** Finds places for tasks alike, and claims them in `usage`. */
+export function placeTasks(usage: Usage, need: Need, taskIds: string[], now: Millis): Placement {
+  const places: Placement["places"] = [];
+  const take = (info: NodeInfo) => {
+    const genericResources = usage.claim(info, need, taskIds[places.length]!);
+    places.push({ nodeId: info.node.id, genericResources });
+  };
+  const source = spreadOver(usage.pool(need), need, usage.nodesThatKnow(need.serviceId), now, take);
+  while (places.length < taskIds.length) {
+    if (!source.next()) return { places, err: shortForm(need, usage.nodes()) };
   }
-  return { nodeIds, err: "", explanation: undefined };
-}
-
-/** What would happen: places for `count` further tasks of a service, nothing done. `serviceId` empty: a new service. */
-export function planPlacement(
-  view: StoreView,
-  spec: ServiceSpec,
-  count: number,
-  now: Millis,
-  serviceId = "",
-): Placement {
-  const usage = new Usage();
-  usage.rebuild(view);
-  const asking = { serviceId, spec: spec.task!, ports: spec.endpoint?.ports ?? [] };
-  return placeTasks(usage, needOf(view, asking), count, now);
+  return { places, err: "" };
 }
 
 /** What each node says to the task, which is pending: which would take it now, and why the others would not. */

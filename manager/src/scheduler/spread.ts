@@ -1,135 +1,188 @@
 import type { Millis } from "@creel/shared";
-import { labelOf } from "./constraints.ts";
 import { filters } from "./filters.ts";
+import { Heap } from "./heap.ts";
 import type { Need } from "./need.ts";
 import type { NodeInfo } from "./node-info.ts";
+import { type Branch, Fork, type Leaf, type Pool } from "./pool.ts";
 
 const changing = filters.filter((f) => !f.lasting);
 const MAX_TASKS = 2 ** 20;
 const MAX_SERVICE_TASKS = 2 ** 20;
+const MAX_FAILURES = 1000;
 
 /** Something to take the next node from. */
-interface Source {
-  /** Tasks of the service below. */
-  count: number;
+export interface Source {
   /** The best node that has room; undefined when none has any more. */
   next(): NodeInfo | undefined;
 }
 
+/** What a walk through a pool is made for. */
+interface Walk {
+  need: Need;
+  now: Millis;
+  /** Nodes below a branch that have tasks of the service, or had failures of it. */
+  own: Map<Branch, { tasks: number; infos: NodeInfo[] }>;
+  /** Counts the task in. */
+  take(info: NodeInfo): void;
+}
+
 /**
- * Gives nodes for one task after the other: by the spread preferences first, then the node with the fewest tasks of
- * the service, then with the fewest tasks. `take` is to count the task in before the next is asked for.
+ * Gives nodes of the pool for one task of the service after the other: by the spread preferences first, then the node
+ * with the fewest tasks of the service, then with the fewest tasks. Nodes where it keeps failing come last. `own` are
+ * the nodes that know the service; `take` is to count the task in.
  */
 export function spreadOver(
-  infos: NodeInfo[],
+  pool: Pool,
   need: Need,
+  own: Iterable<NodeInfo>,
   now: Millis,
   take: (info: NodeInfo) => void,
-): { next(): NodeInfo | undefined } {
-  return branch(infos, need, now, take, need.spec.placement?.spread ?? []);
-}
-
-function branch(
-  infos: NodeInfo[],
-  need: Need,
-  now: Millis,
-  take: (info: NodeInfo) => void,
-  preferences: string[],
 ): Source {
-  const [preference, ...rest] = preferences;
-  if (preference === undefined) return new Leaf(infos, need, now, take);
-  const groups = new Map<string, NodeInfo[]>();
-  for (const info of infos) {
-    const value = labelOf(info.node, preference) ?? "";
-    const group = groups.get(value);
-    if (group) group.push(info);
-    else groups.set(value, [info]);
+  const walk: Walk = {
+    need,
+    now,
+    own: new Map(),
+    take: (info) => {
+      take(info);
+      pool.update(info);
+    },
+  };
+  for (const info of own) {
+    if (info.tasksOf(need.serviceId) === 0 && info.manyFailures(need.serviceId, now) === 0) continue;
+    const leaf = pool.placeOf(info)?.leaf;
+    for (let branch: Branch | undefined = leaf; branch; branch = branch.parent) {
+      let known = walk.own.get(branch);
+      if (!known) {
+        known = { tasks: 0, infos: [] };
+        walk.own.set(branch, known);
+      }
+      known.tasks += info.tasksOf(need.serviceId);
+      if (branch === leaf) known.infos.push(info);
+    }
   }
-  return new Fork([...groups.values()].map((group) => branch(group, need, now, take, rest)));
+  return sourceOf(pool.root, walk);
 }
 
-class Fork implements Source {
-  count: number;
-  private branches: Source[];
-
-  constructor(branches: Source[]) {
-    this.branches = branches;
-    this.count = branches.reduce((sum, b) => sum + b.count, 0);
-  }
-
-  next(): NodeInfo | undefined {
-    while (this.branches.length > 0) {
-      const least = this.branches.reduce((a, b) => (b.count < a.count ? b : a));
-      const info = least.next();
-      if (info) {
-        this.count++;
-        return info;
-      }
-      this.branches = this.branches.filter((b) => b !== least);
-    }
-    return undefined;
-  }
+function sourceOf(branch: Branch, walk: Walk): Source {
+  return branch instanceof Fork ? new ForkSource(branch, walk) : new LeafSource(branch, walk);
 }
 
-/** Nodes in a binary heap by a packed key: failures, tasks of the service, tasks. */
-class Leaf implements Source {
+interface Choice {
+  branch: Branch;
+  /** Tasks of the service below. */
   count: number;
-  private readonly heap: NodeInfo[];
-  private readonly keys = new Map<NodeInfo, number>();
-  private readonly need: Need;
-  private readonly now: Millis;
-  private readonly take: (info: NodeInfo) => void;
+  source: Source | undefined;
+}
 
-  constructor(infos: NodeInfo[], need: Need, now: Millis, take: (info: NodeInfo) => void) {
-    this.need = need;
-    this.now = now;
-    this.take = take;
-    this.heap = infos.slice();
-    for (const info of infos) this.keys.set(info, this.key(info));
-    this.count = infos.reduce((sum, i) => sum + i.tasksOf(need.serviceId), 0);
-    for (let i = (this.heap.length >>> 1) - 1; i >= 0; i--) this.sink(i);
-  }
+/** Takes from the branch with the fewest tasks of the service; of several, from the one that has least to do. */
+class ForkSource implements Source {
+  private readonly walk: Walk;
+  private readonly choices: Heap<Choice>;
 
-  next(): NodeInfo | undefined {
-    while (this.heap.length > 0) {
-      const info = this.heap[0]!;
-      if (changing.every((f) => f.passes(this.need, info))) {
-        this.take(info);
-        this.count++;
-        this.keys.set(info, this.key(info));
-        this.sink(0);
-        return info;
-      }
-      const last = this.heap.pop()!;
-      if (this.heap.length > 0) {
-        this.heap[0] = last;
-        this.sink(0);
-      }
-    }
-    return undefined;
-  }
-
-  private key(info: NodeInfo): number {
-    const { serviceId } = this.need;
-    const failures = Math.min(info.manyFailures(serviceId, this.now), 1000);
-    const ofService = Math.min(Math.max(0, info.tasksOf(serviceId)), MAX_SERVICE_TASKS - 1);
-    return (
-      (failures * MAX_SERVICE_TASKS + ofService) * MAX_TASKS +
-      Math.min(Math.max(0, info.tasks), MAX_TASKS - 1)
+  constructor(fork: Fork, walk: Walk) {
+    this.walk = walk;
+    const choices = [...fork.branches.values()].map(
+      (branch): Choice => ({ branch, count: walk.own.get(branch)?.tasks ?? 0, source: undefined }),
+    );
+    this.choices = new Heap(choices, (a, b) =>
+      a.count === b.count
+        ? a.branch.tasks * b.branch.nodes < b.branch.tasks * a.branch.nodes
+        : a.count < b.count,
     );
   }
 
-  private sink(start: number) {
-    const { heap, keys } = this;
-    const moving = heap[start]!;
-    const key = keys.get(moving)!;
-    let i = start;
-    for (let child = 2 * i + 1; child < heap.length; child = 2 * i + 1) {
-      if (child + 1 < heap.length && keys.get(heap[child + 1]!)! < keys.get(heap[child]!)!) child++;
-      if (keys.get(heap[child]!)! >= key) break;
-      heap[i] = heap[child]!;
-      i = child;
+  next(): NodeInfo | undefined {
+    for (let choice = this.choices.first(); choice; choice = this.choices.first()) {
+      choice.source ??= sourceOf(choice.branch, this.walk);
+      const info = choice.source.next();
+      if (!info) {
+        this.choices.dropFirst();
+        continue;
+      }
+      choice.count++;
+      this.choices.firstFellBack();
+      return info;
     }
-    heap[i] = moving;
+    return undefined;
   }
+}
+
+interface Known {
+  info: NodeInfo;
+  /** Failures, tasks of the service, tasks: packed. */
+  key: number;
+}
+
+/** Takes nodes that the service does not know yet, the emptiest first; then those it knows. */
+class LeafSource implements Source {
+  private readonly leaf: Leaf;
+  private readonly walk: Walk;
+  private readonly known: Heap<Known>;
+  private readonly knows: Set<NodeInfo>;
+  /** Where to look next: a level, and a position in it from its end. */
+  private level: number;
+  private at = Number.POSITIVE_INFINITY;
+
+  constructor(leaf: Leaf, walk: Walk) {
+    this.leaf = leaf;
+    this.walk = walk;
+    const infos = walk.own.get(leaf)?.infos ?? [];
+    this.knows = new Set(infos);
+    this.known = new Heap(
+      infos.map((info) => ({ info, key: this.key(info) })),
+      (a, b) => a.key < b.key,
+    );
+    this.level = leaf.lowestLevel();
+  }
+
+  next(): NodeInfo | undefined {
+    const fresh = this.nextFresh();
+    if (fresh) {
+      this.walk.take(fresh);
+      this.knows.add(fresh);
+      this.known.push({ info: fresh, key: this.key(fresh) });
+      return fresh;
+    }
+    for (let known = this.known.first(); known; known = this.known.first()) {
+      if (!this.hasRoom(known.info)) {
+        this.known.dropFirst();
+        continue;
+      }
+      this.walk.take(known.info);
+      known.key = this.key(known.info);
+      this.known.firstFellBack();
+      return known.info;
+    }
+    return undefined;
+  }
+
+  /** Taking a node moves it a level up, and in its stead comes one from the end, which was looked at before. */
+  private nextFresh(): NodeInfo | undefined {
+    const { levels } = this.leaf;
+    for (; this.level < levels.length; this.level++, this.at = Number.POSITIVE_INFINITY) {
+      const places = levels[this.level];
+      if (!places) continue;
+      this.at = Math.min(this.at, places.length - 1);
+      while (this.at >= 0) {
+        const { info } = places[this.at--]!;
+        if (!this.knows.has(info) && this.hasRoom(info)) return info;
+      }
+    }
+    return undefined;
+  }
+
+  private hasRoom(info: NodeInfo): boolean {
+    return changing.every((f) => f.passes(this.walk.need, info));
+  }
+
+  private key(info: NodeInfo): number {
+    const { need, now } = this.walk;
+    const failures = Math.min(info.manyFailures(need.serviceId, now), MAX_FAILURES);
+    const ofService = clamp(info.tasksOf(need.serviceId), MAX_SERVICE_TASKS);
+    return (failures * MAX_SERVICE_TASKS + ofService) * MAX_TASKS + clamp(info.tasks, MAX_TASKS);
+  }
+}
+
+function clamp(n: number, end: number): number {
+  return Math.min(Math.max(0, n), end - 1);
 }

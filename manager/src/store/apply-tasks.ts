@@ -69,7 +69,7 @@ export function assignTasks(draft: Draft, action: AssignTasks): void {
   for (const [item, assignment] of action.tasks.entries()) draft.note(assignTask(draft, assignment), item);
 }
 
-function assignTask(draft: Draft, { taskId, nodeId, err }: TaskAssignment): Outcome {
+function assignTask(draft: Draft, { taskId, nodeId, err, genericResources }: TaskAssignment): Outcome {
   const known = draft.tables.tasks.get(taskId);
   if (!known) return deny("no_such_task", { id: taskId });
   if (known.state > TaskState.TASK_STATE_PENDING) {
@@ -88,6 +88,7 @@ function assignTask(draft: Draft, { taskId, nodeId, err }: TaskAssignment): Outc
     row.nodeId = node.id;
     row.state = TaskState.TASK_STATE_ASSIGNED;
     row.message = "scheduler assigned task to node";
+    if (genericResources.length > 0) row.genericResources = freeze(genericResources);
     row.err = "";
   }
   row.statusAt = draft.time;

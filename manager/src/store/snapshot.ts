@@ -120,6 +120,7 @@ function readTask(tables: Tables, group: TaskGroup, task: Task): TaskRow {
   row.runningSince = task.runningSince;
   row.madeBy = tables.internCause(task.madeBy);
   row.stoppedBy = tables.internCause(task.stoppedBy);
+  if (task.genericResources.length > 0) row.genericResources = freeze(task.genericResources);
   const status = task.status;
   if (status) {
     row.state = status.state;

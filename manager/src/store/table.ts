@@ -33,9 +33,13 @@ export class Table<R extends Row> {
     return handle === undefined ? undefined : this.rows.at(handle);
   }
 
-  /** Puts the row in place of the one with its id, or as a new one; gives its handle. */
-  put(row: R): number {
-    let handle = this.handles.get(row.id);
+  handleOf(id: string): number | undefined {
+    return this.handles.get(id);
+  }
+
+  /** Puts the row in place of the one with its id (whose handle is known, or looked for), or as a new one. */
+  put(row: R, known?: number): number {
+    let handle = known ?? this.handles.get(row.id);
     this.startWrite();
     if (handle === undefined) {
       handle = this.free.pop() ?? this.rows.length;

@@ -96,8 +96,9 @@ export class Tables {
 
   /** Puts the row; gives the one it takes the place of. */
   putTask(row: TaskRow): TaskRow | undefined {
-    const before = this.tasks.get(row.id);
-    const handle = this.tasks.put(row);
+    const known = this.tasks.handleOf(row.id);
+    const before = known === undefined ? undefined : this.tasks.at(known);
+    const handle = this.tasks.put(row, known);
     if (!before) this.byService.add(row.group.serviceId, handle);
     move(this.byNode, before?.nodeId ?? "", row.nodeId, handle);
     move(this.byState, before ? String(before.state) : "", String(row.state), handle);

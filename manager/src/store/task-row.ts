@@ -1,6 +1,7 @@
 import type { Millis } from "@creel/shared";
 import {
   type Cause,
+  type GenericResource,
   type PortConfig,
   type Service,
   type Task,
@@ -31,6 +32,7 @@ export interface AttachmentShape {
 /** Runs since before it was made: that cannot be. */
 const NEVER = -1;
 const NO_PORTS: PortConfig[] = Object.freeze([]) as unknown as PortConfig[];
+const NO_RESOURCES: GenericResource[] = Object.freeze([]) as unknown as GenericResource[];
 const NO_SHAPES: readonly AttachmentShape[] = [];
 
 /** One task, flat; never changed once it is in the store. */
@@ -52,6 +54,7 @@ export class TaskRow {
   shapes: readonly AttachmentShape[] = NO_SHAPES;
   /** Addresses in the order of `shapes`: one alone is the number itself. */
   addresses: number | readonly number[] = 0;
+  genericResources: GenericResource[] = NO_RESOURCES;
   /** One object for all tasks that one action made, or stopped. */
   madeBy: Cause | undefined = undefined;
   stoppedBy: Cause | undefined = undefined;
@@ -122,6 +125,7 @@ export class TaskRow {
     row.hostPorts = this.hostPorts;
     row.shapes = this.shapes;
     row.addresses = this.addresses;
+    row.genericResources = this.genericResources;
     row.madeBy = this.madeBy;
     row.stoppedBy = this.stoppedBy;
     return row;
@@ -173,6 +177,7 @@ export class TaskRow {
       ports: this.group.ports,
       jobIteration: this.group.jobIteration,
       runningSince: this.runningSince,
+      genericResources: this.genericResources,
       madeBy: this.madeBy,
       stoppedBy: this.stoppedBy,
     };

@@ -109,7 +109,7 @@ export class TestAgent {
         description: {
           hostname: `host${this.#number}`,
           platform: { os: "linux", architecture: "x86_64" },
-          resources: { nanoCpus: 4e9, memoryBytes: 8e9, generic: {} },
+          resources: { nanoCpus: 4e9, memoryBytes: 8e9, generic: {}, named: {} },
           engineVersion: "0.1.0",
           engineLabels: {},
           plugins: ["Log/json-file", "Network/overlay", "Volume/local"],

@@ -90,6 +90,7 @@ class Chance {
           taskId,
           nodeId: this.below(3) === 0 ? "" : this.id("n", 8),
           err: "",
+          genericResources: this.below(4) === 0 ? [{ kind: "gpu", count: 1, names: ["a"] }] : [],
         }));
         return { kind: { $case: "assignTasks", value: { tasks } } };
       }

@@ -33,7 +33,12 @@ function withTask(): Log {
     putService(aService("s1", aServiceSpec("web", 1))),
     createTask("s1", "t1"),
     { kind: { $case: "allocateTasks", value: { tasks: [{ taskId: "t1", attachments: [] }] } } },
-    { kind: { $case: "assignTasks", value: { tasks: [{ taskId: "t1", nodeId: "n1", err: "" }] } } },
+    {
+      kind: {
+        $case: "assignTasks",
+        value: { tasks: [{ taskId: "t1", nodeId: "n1", err: "", genericResources: [] }] },
+      },
+    },
   );
   return log;
 }

@@ -14,7 +14,7 @@ const TABLE: Record<string, string[]> = {
   sim: ["shared", "manager", "worker", "node-raft-server"],
   tools: ["shared"],
   e2e: ["tools"],
-  bench: ["tools", "node-raft-server", "shared"],
+  bench: ["tools", "node-raft-server", "shared", "manager", "worker"],
 };
 
 function folderOf(specifier: string, from: string): string | undefined {

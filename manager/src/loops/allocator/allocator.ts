@@ -1,5 +1,10 @@
 import { isDeepStrictEqual } from "node:util";
-import type { Action, AllocateNetwork, TaskAllocation } from "@creel/shared/gen/cluster/v1/actions.ts";
+import type {
+  Action,
+  AllocateNetwork,
+  TaskAllocation,
+  TaskAssignment,
+} from "@creel/shared/gen/cluster/v1/actions.ts";
 import {
   type Service,
   type TaskAttachment,
@@ -100,13 +105,14 @@ class Round {
 
   private tasks(fresh: TaskRecord[], failures: Map<string, string>): Action[] {
     const ready: TaskAllocation[] = [];
-    const stuck: { taskId: string; nodeId: string; err: string }[] = [];
+    const stuck: TaskAssignment[] = [];
     for (const task of fresh) {
       const service = this.view.service(task.serviceId);
       if (!service) continue;
       const result = failures.get(service.id) ?? this.attach(service, task);
       if (typeof result !== "string") ready.push({ taskId: task.id, attachments: result });
-      else if (result !== task.err) stuck.push({ taskId: task.id, nodeId: "", err: result });
+      else if (result !== task.err)
+        stuck.push({ taskId: task.id, nodeId: "", err: result, genericResources: [] });
     }
     return [
       ...inBatches(ready).map((tasks): Action => ({ kind: { $case: "allocateTasks", value: { tasks } } })),

@@ -10,6 +10,7 @@ import {
   Cause,
   Cluster,
   Config,
+  GenericResource,
   Network,
   Node,
   NodeDescription,
@@ -179,6 +180,7 @@ export interface TaskAssignment {
   nodeId: string;
   /** "no suitable node (insufficient resources on 3 nodes)" */
   err: string;
+  genericResources: GenericResource[];
 }
 
 /** Tasks of an older spec version that run what the newest asks for become tasks of that. */
@@ -2470,7 +2472,7 @@ export const AssignTasks: MessageFns<AssignTasks> = {
 };
 
 function createBaseTaskAssignment(): TaskAssignment {
-  return { taskId: "", nodeId: "", err: "" };
+  return { taskId: "", nodeId: "", err: "", genericResources: [] };
 }
 
 export const TaskAssignment: MessageFns<TaskAssignment> = {
@@ -2483,6 +2485,9 @@ export const TaskAssignment: MessageFns<TaskAssignment> = {
     }
     if (message.err !== "") {
       writer.uint32(26).string(message.err);
+    }
+    for (const v of message.genericResources) {
+      GenericResource.encode(v!, writer.uint32(34).fork()).join();
     }
     return writer;
   },
@@ -2524,6 +2529,14 @@ export const TaskAssignment: MessageFns<TaskAssignment> = {
             message.err = reader.string();
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.genericResources.push(GenericResource.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2549,6 +2562,11 @@ export const TaskAssignment: MessageFns<TaskAssignment> = {
         ? globalThis.String(object.node_id)
         : "",
       err: isSet(object.err) ? globalThis.String(object.err) : "",
+      genericResources: globalThis.Array.isArray(object?.genericResources)
+        ? object.genericResources.map((e: any) => GenericResource.fromJSON(e))
+        : globalThis.Array.isArray(object?.generic_resources)
+        ? object.generic_resources.map((e: any) => GenericResource.fromJSON(e))
+        : [],
     };
   },
 
@@ -2563,6 +2581,9 @@ export const TaskAssignment: MessageFns<TaskAssignment> = {
     if (message.err !== "") {
       obj.err = message.err;
     }
+    if (message.genericResources?.length) {
+      obj.genericResources = message.genericResources.map((e) => GenericResource.toJSON(e));
+    }
     return obj;
   },
 
@@ -2574,6 +2595,7 @@ export const TaskAssignment: MessageFns<TaskAssignment> = {
     message.taskId = object.taskId ?? "";
     message.nodeId = object.nodeId ?? "";
     message.err = object.err ?? "";
+    message.genericResources = object.genericResources?.map((e) => GenericResource.fromPartial(e)) || [];
     return message;
   },
 };

@@ -545,12 +545,24 @@ export interface Platform {
 export interface NodeResources {
   nanoCpus: number;
   memoryBytes: number;
+  /** kinds that are only counted: "ssd" -> 3 */
   generic: { [key: string]: number };
+  /** kinds each of which has a name: "gpu" -> uuid1, uuid2 */
+  named: { [key: string]: ResourceNames };
 }
 
 export interface NodeResources_GenericEntry {
   key: string;
   value: number;
+}
+
+export interface NodeResources_NamedEntry {
+  key: string;
+  value: ResourceNames | undefined;
+}
+
+export interface ResourceNames {
+  names: string[];
 }
 
 export interface NodeStatus {
@@ -697,12 +709,21 @@ export interface TaskSpec {
 export interface Reservations {
   nanoCpus: number;
   memoryBytes: number;
+  /** how many of a kind, whether the node names them or counts them */
   generic: { [key: string]: number };
 }
 
 export interface Reservations_GenericEntry {
   key: string;
   value: number;
+}
+
+/** What a task got of one kind of generic resource. */
+export interface GenericResource {
+  kind: string;
+  count: number;
+  /** as many as `count` where the node names them, else none */
+  names: string[];
 }
 
 export interface RestartPolicy {
@@ -820,7 +841,11 @@ export interface Task {
     | Cause
     | undefined;
   /** loops: absent while it is wanted */
-  stoppedBy: Cause | undefined;
+  stoppedBy:
+    | Cause
+    | undefined;
+  /** scheduler */
+  genericResources: GenericResource[];
 }
 
 export interface Task_ServiceLabelsEntry {
@@ -2911,7 +2936,7 @@ export const Platform: MessageFns<Platform> = {
 };
 
 function createBaseNodeResources(): NodeResources {
-  return { nanoCpus: 0, memoryBytes: 0, generic: {} };
+  return { nanoCpus: 0, memoryBytes: 0, generic: {}, named: {} };
 }
 
 export const NodeResources: MessageFns<NodeResources> = {
@@ -2924,6 +2949,9 @@ export const NodeResources: MessageFns<NodeResources> = {
     }
     globalThis.Object.entries(message.generic).forEach(([key, value]: [string, number]) => {
       NodeResources_GenericEntry.encode({ key: key as any, value }, writer.uint32(26).fork()).join();
+    });
+    globalThis.Object.entries(message.named).forEach(([key, value]: [string, ResourceNames]) => {
+      NodeResources_NamedEntry.encode({ key: key as any, value }, writer.uint32(34).fork()).join();
     });
     return writer;
   },
@@ -2968,6 +2996,17 @@ export const NodeResources: MessageFns<NodeResources> = {
             }
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            const entry4 = NodeResources_NamedEntry.decode(reader, reader.uint32());
+            if (entry4.value !== undefined) {
+              message.named[entry4.key] = entry4.value;
+            }
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3006,6 +3045,20 @@ export const NodeResources: MessageFns<NodeResources> = {
           {},
         )
         : {},
+      named: isObject(object.named)
+        ? (globalThis.Object.entries(object.named) as [string, any][]).reduce(
+          (acc: { [key: string]: ResourceNames }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, key, {
+              value: ResourceNames.fromJSON(value),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
+        : {},
     };
   },
 
@@ -3026,6 +3079,15 @@ export const NodeResources: MessageFns<NodeResources> = {
         });
       }
     }
+    if (message.named) {
+      const entries = globalThis.Object.entries(message.named) as [string, ResourceNames][];
+      if (entries.length > 0) {
+        obj.named = {};
+        entries.forEach(([k, v]) => {
+          obj.named[k] = ResourceNames.toJSON(v);
+        });
+      }
+    }
     return obj;
   },
 
@@ -3040,6 +3102,15 @@ export const NodeResources: MessageFns<NodeResources> = {
       (acc: { [key: string]: number }, [key, value]: [string, number]) => {
         if (value !== undefined) {
           acc[key] = globalThis.Number(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    message.named = (globalThis.Object.entries(object.named ?? {}) as [string, ResourceNames][]).reduce(
+      (acc: { [key: string]: ResourceNames }, [key, value]: [string, ResourceNames]) => {
+        if (value !== undefined) {
+          acc[key] = ResourceNames.fromPartial(value);
         }
         return acc;
       },
@@ -3130,6 +3201,160 @@ export const NodeResources_GenericEntry: MessageFns<NodeResources_GenericEntry> 
     const message = createBaseNodeResources_GenericEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? 0;
+    return message;
+  },
+};
+
+function createBaseNodeResources_NamedEntry(): NodeResources_NamedEntry {
+  return { key: "", value: undefined };
+}
+
+export const NodeResources_NamedEntry: MessageFns<NodeResources_NamedEntry> = {
+  encode(message: NodeResources_NamedEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== undefined) {
+      ResourceNames.encode(message.value, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): NodeResources_NamedEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseNodeResources_NamedEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = ResourceNames.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): NodeResources_NamedEntry {
+    return {
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      value: isSet(object.value) ? ResourceNames.fromJSON(object.value) : undefined,
+    };
+  },
+
+  toJSON(message: NodeResources_NamedEntry): unknown {
+    const obj: any = {};
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.value !== undefined) {
+      obj.value = ResourceNames.toJSON(message.value);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<NodeResources_NamedEntry>): NodeResources_NamedEntry {
+    return NodeResources_NamedEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<NodeResources_NamedEntry>): NodeResources_NamedEntry {
+    const message = createBaseNodeResources_NamedEntry();
+    message.key = object.key ?? "";
+    message.value = (object.value !== undefined && object.value !== null)
+      ? ResourceNames.fromPartial(object.value)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseResourceNames(): ResourceNames {
+  return { names: [] };
+}
+
+export const ResourceNames: MessageFns<ResourceNames> = {
+  encode(message: ResourceNames, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.names) {
+      writer.uint32(10).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ResourceNames {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseResourceNames();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.names.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ResourceNames {
+    return { names: globalThis.Array.isArray(object?.names) ? object.names.map((e: any) => globalThis.String(e)) : [] };
+  },
+
+  toJSON(message: ResourceNames): unknown {
+    const obj: any = {};
+    if (message.names?.length) {
+      obj.names = message.names;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ResourceNames>): ResourceNames {
+    return ResourceNames.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ResourceNames>): ResourceNames {
+    const message = createBaseResourceNames();
+    message.names = object.names?.map((e) => e) || [];
     return message;
   },
 };
@@ -5354,6 +5579,107 @@ export const Reservations_GenericEntry: MessageFns<Reservations_GenericEntry> = 
   },
 };
 
+function createBaseGenericResource(): GenericResource {
+  return { kind: "", count: 0, names: [] };
+}
+
+export const GenericResource: MessageFns<GenericResource> = {
+  encode(message: GenericResource, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.kind !== "") {
+      writer.uint32(10).string(message.kind);
+    }
+    if (message.count !== 0) {
+      writer.uint32(16).int64(message.count);
+    }
+    for (const v of message.names) {
+      writer.uint32(26).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GenericResource {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGenericResource();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.kind = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.count = longToNumber(reader.int64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.names.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): GenericResource {
+    return {
+      kind: isSet(object.kind) ? globalThis.String(object.kind) : "",
+      count: isSet(object.count) ? globalThis.Number(object.count) : 0,
+      names: globalThis.Array.isArray(object?.names) ? object.names.map((e: any) => globalThis.String(e)) : [],
+    };
+  },
+
+  toJSON(message: GenericResource): unknown {
+    const obj: any = {};
+    if (message.kind !== "") {
+      obj.kind = message.kind;
+    }
+    if (message.count !== 0) {
+      obj.count = Math.round(message.count);
+    }
+    if (message.names?.length) {
+      obj.names = message.names;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<GenericResource>): GenericResource {
+    return GenericResource.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<GenericResource>): GenericResource {
+    const message = createBaseGenericResource();
+    message.kind = object.kind ?? "";
+    message.count = object.count ?? 0;
+    message.names = object.names?.map((e) => e) || [];
+    return message;
+  },
+};
+
 function createBaseRestartPolicy(): RestartPolicy {
   return { condition: "", delay: 0, maxAttempts: 0, window: 0, delaySet: false };
 }
@@ -6691,6 +7017,7 @@ function createBaseTask(): Task {
     runningSince: 0,
     madeBy: undefined,
     stoppedBy: undefined,
+    genericResources: [],
   };
 }
 
@@ -6746,6 +7073,9 @@ export const Task: MessageFns<Task> = {
     }
     if (message.stoppedBy !== undefined) {
       Cause.encode(message.stoppedBy, writer.uint32(138).fork()).join();
+    }
+    for (const v of message.genericResources) {
+      GenericResource.encode(v!, writer.uint32(146).fork()).join();
     }
     return writer;
   },
@@ -6902,6 +7232,14 @@ export const Task: MessageFns<Task> = {
             message.stoppedBy = Cause.decode(reader, reader.uint32());
             continue;
           }
+          case 18: {
+            if (tag !== 146) {
+              break;
+            }
+
+            message.genericResources.push(GenericResource.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -6999,6 +7337,11 @@ export const Task: MessageFns<Task> = {
         : isSet(object.stopped_by)
         ? Cause.fromJSON(object.stopped_by)
         : undefined,
+      genericResources: globalThis.Array.isArray(object?.genericResources)
+        ? object.genericResources.map((e: any) => GenericResource.fromJSON(e))
+        : globalThis.Array.isArray(object?.generic_resources)
+        ? object.generic_resources.map((e: any) => GenericResource.fromJSON(e))
+        : [],
     };
   },
 
@@ -7061,6 +7404,9 @@ export const Task: MessageFns<Task> = {
     if (message.stoppedBy !== undefined) {
       obj.stoppedBy = Cause.toJSON(message.stoppedBy);
     }
+    if (message.genericResources?.length) {
+      obj.genericResources = message.genericResources.map((e) => GenericResource.toJSON(e));
+    }
     return obj;
   },
 
@@ -7100,6 +7446,7 @@ export const Task: MessageFns<Task> = {
     message.stoppedBy = (object.stoppedBy !== undefined && object.stoppedBy !== null)
       ? Cause.fromPartial(object.stoppedBy)
       : undefined;
+    message.genericResources = object.genericResources?.map((e) => GenericResource.fromPartial(e)) || [];
     return message;
   },
 };
