@@ -43,6 +43,8 @@ const swarm = () => import("./commands/swarm/swarm.ts");
 const planning = () => import("./commands/plan/planned.ts");
 const whys = () => import("./commands/why/why.ts");
 const contexts = () => import("./commands/context/contexts.ts");
+const stacks = () => import("./commands/stack/stacks.ts");
+const stackDeploy = () => import("./commands/stack/deploy.ts");
 const cluster = () => import("./commands/cluster/cluster.ts");
 
 /** Those that Docker has both by themselves and below `container`. */
@@ -103,6 +105,8 @@ export const shortcuts: Entry[] = [
   ),
   info,
   events,
+  entry("up", "make the cluster run what a compose file says", async () => (await stackDeploy()).up),
+  entry("down", "remove what a compose file made", async () => (await stackDeploy()).down),
   entry(
     "version",
     "show the versions of this command and of the daemon",
@@ -255,6 +259,23 @@ export const groups: Group[] = [
       entry("rollback", "go back to the spec before", async () => (await services()).rollback),
       entry("scale", "set how many replicas run", async () => (await services()).scale),
       entry("update", "change a service", async () => (await services()).update),
+    ],
+  },
+  {
+    name: "stack",
+    summary: "services, networks, secrets and configs of a compose file",
+    commands: [
+      entry("config", "show what the files come to", async () => (await stacks()).config),
+      entry(
+        "deploy",
+        "make the cluster run what the files say",
+        async () => (await stackDeploy()).deploy,
+        "up",
+      ),
+      entry("ls", "list stacks", async () => (await stacks()).ls, "list"),
+      entry("ps", "list the tasks of a stack", async () => (await stacks()).ps),
+      entry("rm", "remove stacks", async () => (await import("./commands/stack/remove.ts")).rm, "remove"),
+      entry("services", "list the services of a stack", async () => (await stacks()).services),
     ],
   },
   {

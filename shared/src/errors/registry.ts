@@ -25,6 +25,7 @@ const UNAUTHENTICATED = 16;
 export const registry = {
   // what was asked cannot be understood
   invalid_parameter: { status: 400, grpc: INVALID, text: "{message}" },
+  invalid_stack_file: { status: 400, grpc: INVALID, text: "{problems}" },
   invalid_json: { status: 400, grpc: INVALID, text: "invalid JSON: {message}" },
   invalid_name: {
     status: 400,

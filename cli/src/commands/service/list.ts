@@ -10,13 +10,14 @@ export function ls(command: Command, bind: Bind): void {
     bind(async ({ client, print }: Context, o: ListOptions & { filter?: string[] }) => {
       const services = await client.get<Service[]>("/services", { status: true, ...filters(o.filter) });
       services.sort((a, b) => a.Spec.Name.localeCompare(b.Spec.Name, "en", { numeric: true }));
-      for (const line of await listing(services, view(o), o)) print(line);
+      for (const line of await listing(services, serviceView(o), o)) print(line);
     }),
   );
   examples(command, "creel service ls", "creel service ls --format '{{.Name}} {{.Replicas}}'");
 }
 
-function view(o: ListOptions): View<Service> {
+/** How services are listed. */
+export function serviceView(o: ListOptions): View<Service> {
   return {
     fields: {
       ID: (it) => (o.trunc === false ? it.ID : it.ID.slice(0, 12)),

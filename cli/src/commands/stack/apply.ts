@@ -1,0 +1,112 @@
+import { type Change, type StackObjects, stackChanges, withIds } from "../../compose/changes.ts";
+import type { StackSpecs } from "../../compose/convert/specs.ts";
+import type { Context } from "../../context.ts";
+import { DaemonError } from "../../error.ts";
+import { at } from "../words.ts";
+import { objectsOf } from "./objects.ts";
+
+/**
+ * Makes the cluster as `wanted` says, changing nothing that is so; the ids of the stack's services, in order. What this
+ * made is taken away again when the cluster refuses a part: a mistake leaves nothing half made.
+ */
+export async function applyStack(
+  context: Context,
+  wanted: StackSpecs,
+  o: { prune?: boolean },
+): Promise<{ changes: Change[]; ids: string[] }> {
+  const { client } = context;
+  const current = await objectsOf(client, wanted.name);
+  const changes = stackChanges(wanted, current, o);
+  const made: { path: string; name: string }[] = [];
+  const ids = new Map(current.services.map(({ ID, Spec }) => [Spec.Name, ID]));
+  const known: StackObjects = { ...current, secrets: [...current.secrets], configs: [...current.configs] };
+  for (const change of changes) {
+    context.print(words(change));
+    try {
+      const id = await apply(context, change, known);
+      if (change.action !== "create") continue;
+      made.push({ path: at(`${change.kind}s`, id), name: `${change.kind} ${change.name}` });
+      if (change.kind === "service") ids.set(change.name, id);
+    } catch (error) {
+      await undo(context, made);
+      throw failed(change, error as Error);
+    }
+  }
+  return { changes, ids: wanted.services.flatMap(({ Name }) => ids.get(Name) ?? []) };
+}
+
+function words(change: Change): string {
+  if (change.action === "create") return `Creating ${change.kind} ${change.name}`;
+  if (change.action === "remove") return `Removing ${change.kind} ${change.name}`;
+  const id = change.kind === "service" ? ` (id: ${change.current.ID})` : "";
+  return `Updating ${change.kind} ${change.name}${id}`;
+}
+
+/** Does it, and gives the id of what it is about. */
+async function apply(context: Context, change: Change, known: StackObjects): Promise<string> {
+  const { client } = context;
+  switch (change.action) {
+    case "remove":
+      await client.delete(at("services", change.current.ID));
+      return change.current.ID;
+    case "create":
+      return await create(context, change, known);
+    case "update": {
+      const { ID, Version } = change.current;
+      const spec = change.kind === "service" ? withIds(change.spec, known) : change.spec;
+      const path = at(`${change.kind}s`, ID, "update");
+      warn(context, await client.post<Warned>(path, { version: Version.Index }, spec));
+      return ID;
+    }
+  }
+}
+
+type Warned = { Warnings?: string[] | null } | undefined;
+
+function warn(context: Context, answer: Warned): void {
+  for (const warning of answer?.Warnings ?? []) context.warn(warning);
+}
+
+async function create(
+  context: Context,
+  change: Change & { action: "create" },
+  known: StackObjects,
+): Promise<string> {
+  const { client } = context;
+  const post = <T>(spec: object) => client.post<T>(`/${change.kind}s/create`, undefined, spec);
+  switch (change.kind) {
+    case "network": {
+      const { Id } = await post<{ Id: string }>({ ...change.spec, CheckDuplicate: true });
+      return Id;
+    }
+    case "service": {
+      const answer = await post<{ ID: string } & Warned>(withIds(change.spec, known));
+      warn(context, answer);
+      return answer.ID;
+    }
+    default: {
+      const { ID } = await post<{ ID: string }>(change.spec);
+      known[`${change.kind}s`].push({ ID, Version: { Index: 0 }, Spec: change.spec });
+      return ID;
+    }
+  }
+}
+
+async function undo(context: Context, made: { path: string; name: string }[]): Promise<void> {
+  for (const { path, name } of made.toReversed()) {
+    try {
+      await context.client.delete(path);
+      context.print(`Removing ${name} again`);
+    } catch (error) {
+      context.warn(`${name} could not be removed again: ${(error as Error).message}`);
+    }
+  }
+}
+
+function failed(change: Change, error: Error): Error {
+  const status = error instanceof DaemonError ? error.status : 0;
+  return new DaemonError(
+    status,
+    `failed to ${change.action} ${change.kind} ${change.name}: ${error.message}`,
+  );
+}
