@@ -219,6 +219,9 @@ export const groups: Group[] = [
           ),
         ],
       },
+      entry("up", "plan what creel up would change", async () =>
+        (await planning()).planned((await stackDeploy()).up),
+      ),
       {
         name: "service",
         summary: "changes of services",

@@ -26,10 +26,10 @@ export interface Cli {
 const configDir = mkdtempSync(join(tmpdir(), "ce-docker-"));
 process.on("exit", () => rmSync(configDir, { recursive: true, force: true }));
 
-function cli(program: string, prefix: string[]): Cli {
+function cli(program: string, prefix: string[], more: NodeJS.ProcessEnv = {}): Cli {
   const run: Cli["run"] = (args, { input, timeout = 60_000 } = {}) =>
     new Promise((resolve, reject) => {
-      const env = { ...process.env, DOCKER_CONFIG: configDir, DOCKER_CLI_HINTS: "false" };
+      const env = { ...process.env, ...more, DOCKER_CONFIG: configDir, DOCKER_CLI_HINTS: "false" };
       const child = spawn(program, [...prefix, ...args], { env, stdio: ["pipe", "pipe", "pipe"] });
       const timer = setTimeout(() => {
         child.kill("SIGKILL");
@@ -82,6 +82,12 @@ export function docker(lab: Lab, node = "node1"): Cli {
 /** `bin/creel`, against one node of a lab. */
 export function creel(lab: Lab, node = "node1"): Cli {
   return cli(join(root, "bin/creel"), ["-H", `unix://${lab.socket(node)}`]);
+}
+
+/** Either of them, against any daemon's socket, with variables of its own. */
+export function at(program: "docker" | "creel", socket: string, env: NodeJS.ProcessEnv): Cli {
+  const path = program === "creel" ? join(root, "bin/creel") : program;
+  return cli(path, ["-H", `unix://${socket}`], env);
 }
 
 /** A program of this checkout or of the machine, to its end. */

@@ -7,9 +7,11 @@ const DEFAULTS: Record<string, unknown> = {
   Protocol: "tcp",
   Runtime: "container",
   Isolation: "default",
+  Mode: "vip",
 };
 /** Lists whose order says nothing. */
 const SETS = new Set([
+  "Mounts",
   "Env",
   "CapabilityAdd",
   "CapabilityDrop",

@@ -120,7 +120,7 @@ function serviceChange(
       // the same image was named before, and has been pinned to its digest since
       ContainerSpec: {
         ...spec.TaskTemplate.ContainerSpec,
-        Image: current.Spec.Labels?.[IMAGE] === Image ? now.Image : Image,
+        Image: current.Spec.Labels?.[IMAGE] === spec.Labels[IMAGE] ? now.Image : Image,
       },
     },
   };
@@ -160,5 +160,15 @@ export function withIds(
     const Config = idIn(configs, credential.Config) ?? credential.Config;
     container.Privileges = { CredentialSpec: { ...credential, Config } };
   }
+  return { ...spec, TaskTemplate: { ...spec.TaskTemplate, ContainerSpec: container } };
+}
+
+/** The spec without secrets and configs that have no id yet. */
+export function withoutUnknown(spec: StackServiceSpec): StackServiceSpec {
+  const container = { ...spec.TaskTemplate.ContainerSpec };
+  if (container.Secrets)
+    container.Secrets = container.Secrets.filter(({ SecretID }) => SecretID !== undefined);
+  if (container.Configs)
+    container.Configs = container.Configs.filter(({ ConfigID }) => ConfigID !== undefined);
   return { ...spec, TaskTemplate: { ...spec.TaskTemplate, ContainerSpec: container } };
 }

@@ -77,7 +77,7 @@ export interface Mount {
   read_only?: boolean;
   bind?: { propagation?: string; create_host_path?: boolean };
   volume?: { nocopy?: boolean; subpath?: string };
-  tmpfs?: { size?: string; mode?: number };
+  tmpfs?: { size?: number; mode?: number };
 }
 
 export interface NetworkUse {

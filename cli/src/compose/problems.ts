@@ -16,7 +16,7 @@ export class Problems {
   readonly notes = new Set<string>();
 
   /** `path`: the key, as services.web.ports[0]. */
-  add(place: Place | undefined, path: string, message: string, hint = ""): void {
+  add(place: Place | undefined, path: string, message: string, hint = ""): undefined {
     const text = [path, message].filter((part) => part !== "").join(": ") + (hint === "" ? "" : `; ${hint}`);
     this.#found.push({ place, text });
   }

@@ -95,6 +95,7 @@ class Expander {
     if (name === undefined) throw new Failed({ why: `: a name must follow \${ at character ${start - 1}` });
     const rest = start + name.length;
     if (text[rest] === "}") return { value: this.#plain(name), end: rest + 1 };
+    if (rest >= text.length) throw new Failed({ why: ": a } is missing" });
     const operator = /^:?[-?+]/.exec(text.slice(rest))?.[0];
     if (operator === undefined)
       throw new Failed({ why: `: what follows ${name} must be one of } :- - :? ? :+ +` });

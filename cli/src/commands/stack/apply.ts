@@ -1,4 +1,10 @@
-import { type Change, type StackObjects, stackChanges, withIds } from "../../compose/changes.ts";
+import {
+  type Change,
+  type StackObjects,
+  stackChanges,
+  withIds,
+  withoutUnknown,
+} from "../../compose/changes.ts";
 import type { StackSpecs } from "../../compose/convert/specs.ts";
 import type { Context } from "../../context.ts";
 import { DaemonError } from "../../error.ts";
@@ -6,8 +12,9 @@ import { at } from "../words.ts";
 import { objectsOf } from "./objects.ts";
 
 /**
- * Makes the cluster as `wanted` says, changing nothing that is so; the ids of the stack's services, in order. What this
- * made is taken away again when the cluster refuses a part: a mistake leaves nothing half made.
+ * Makes the cluster as `wanted` says, changing nothing that is so; the ids of the stack's services, in order. All is
+ * tried on a copy of the cluster's state first, and what this made is taken away again when a part is refused even so: a
+ * mistake leaves nothing half made.
  */
 export async function applyStack(
   context: Context,
@@ -17,8 +24,15 @@ export async function applyStack(
   const { client } = context;
   const current = await objectsOf(client, wanted.name);
   const changes = stackChanges(wanted, current, o);
-  const made: { path: string; name: string }[] = [];
   const ids = new Map(current.services.map(({ ID, Spec }) => [Spec.Name, ID]));
+  if (context.planning) {
+    for (const { Method, Path, Query, Body } of changes.flatMap(requestOf))
+      await (Method === "POST" ? client.post(Path, Query, Body) : client.delete(Path));
+    return { changes, ids: [] };
+  }
+  if (changes.length > 0)
+    await client.post("/creel/plan", undefined, { Requests: changes.flatMap(requestOf) });
+  const made: { path: string; name: string }[] = [];
   const known: StackObjects = { ...current, secrets: [...current.secrets], configs: [...current.configs] };
   for (const change of changes) {
     context.print(words(change));
@@ -35,11 +49,30 @@ export async function applyStack(
   return { changes, ids: wanted.services.flatMap(({ Name }) => ids.get(Name) ?? []) };
 }
 
+interface PlannedRequest {
+  Method: "POST" | "DELETE";
+  Path: string;
+  Query?: Record<string, string>;
+  Body?: unknown;
+}
+
+/** The change as a plan takes it; secrets and configs, which move no task, are left out. */
+function requestOf(change: Change): PlannedRequest[] {
+  if (change.kind === "secret" || change.kind === "config") return [];
+  if (change.action === "remove") return [{ Method: "DELETE", Path: at("services", change.current.ID) }];
+  const Body = change.kind === "service" ? withoutUnknown(change.spec) : change.spec;
+  if (change.action === "create") return [{ Method: "POST", Path: `/${change.kind}s/create`, Body }];
+  const { ID, Version } = change.current;
+  return [
+    { Method: "POST", Path: at("services", ID, "update"), Query: { version: String(Version.Index) }, Body },
+  ];
+}
+
 function words(change: Change): string {
   if (change.action === "create") return `Creating ${change.kind} ${change.name}`;
   if (change.action === "remove") return `Removing ${change.kind} ${change.name}`;
-  const id = change.kind === "service" ? ` (id: ${change.current.ID})` : "";
-  return `Updating ${change.kind} ${change.name}${id}`;
+  if (change.kind !== "service") return `Updating ${change.kind} ${change.name}`;
+  return `Updating service ${change.name} (id: ${change.current.ID}): ${change.fields.join(", ")}`;
 }
 
 /** Does it, and gives the id of what it is about. */
@@ -76,7 +109,7 @@ async function create(
   const post = <T>(spec: object) => client.post<T>(`/${change.kind}s/create`, undefined, spec);
   switch (change.kind) {
     case "network": {
-      const { Id } = await post<{ Id: string }>({ ...change.spec, CheckDuplicate: true });
+      const { Id } = await post<{ Id: string }>(change.spec);
       return Id;
     }
     case "service": {

@@ -63,6 +63,7 @@ async function run(context: Context, name: string, stack: Loaded, o: UpOptions):
   if (!Swarm.ControlAvailable)
     throw invalid("this node is no manager: make a cluster with creel swarm init, or ask a manager with -H");
   const { changes, ids } = await applyStack(context, stackSpecs(name, stack), o);
+  if (context.planning) return;
   if (changes.length === 0) context.print(`Nothing to change in stack ${name}`);
   await waitFor(context, ids, o);
 }

@@ -26,7 +26,7 @@ function mountOf(mount: Mount, model: Model, names: Names): object {
   }
   if (type === "tmpfs") {
     const options = {
-      ...(tmpfs?.size !== undefined && { SizeBytes: bytes(tmpfs.size) }),
+      ...(tmpfs?.size !== undefined && { SizeBytes: tmpfs.size }),
       ...(tmpfs?.mode !== undefined && { Mode: tmpfs.mode }),
     };
     return tmpfs === undefined ? result : { ...result, TmpfsOptions: options };

@@ -43,7 +43,7 @@ function containerSpec(
 ): StackServiceSpec["TaskTemplate"]["ContainerSpec"] {
   const { dns, dns_search, dns_opt, credential_spec: credential } = service;
   const spec = {
-    Image: service.image ?? "",
+    Image: tagged(service.image ?? ""),
     Command: service.entrypoint,
     Args: service.command,
     Hostname: service.hostname,
@@ -94,6 +94,12 @@ function containerSpec(
     OomScoreAdj: service.oom_score_adj,
   };
   return given(spec) as StackServiceSpec["TaskTemplate"]["ContainerSpec"];
+}
+
+/** The image with the tag that is meant when there is none, as Docker names it. */
+function tagged(image: string): string {
+  const name = image.slice(image.lastIndexOf("/") + 1);
+  return image === "" || /[:@]/.test(name) ? image : `${image}:latest`;
 }
 
 /** As Docker sends them: whole names, sorted; what is added is not dropped. */

@@ -1,11 +1,11 @@
-import { duration as parseDuration, size } from "../../commands/options.ts";
+import { duration as parseDuration, size as parseSize } from "../../commands/options.ts";
 import { argv } from "../../commands/service/argv.ts";
 import { checked, type Read, text, word } from "./shape.ts";
 
 /** Nanoseconds of a duration as Go writes it. */
 export const nanoseconds = (duration: string): number => parseDuration(duration.trim());
 /** Bytes of an amount with an optional unit. */
-export const bytes = (amount: string): number => size(amount);
+export const bytes = (amount: string): number => parseSize(amount);
 
 const tried = (parse: (value: string) => number, wrong: string) => (value: string) => {
   try {
@@ -26,6 +26,12 @@ export const duration: Read<string> = checked(text, (value) =>
 export const amount: Read<string> = checked(word, (value) =>
   tried(bytes, `"${value}" is no amount of bytes (64m, 1g)`)(value),
 );
+
+/** The same as a number of bytes. */
+export const size: Read<number> = (node, scope) => {
+  const value = amount(node, scope);
+  return value === undefined ? undefined : bytes(value);
+};
 
 /** 0.5 of a core */
 export const cores: Read<string> = checked(word, (value) =>

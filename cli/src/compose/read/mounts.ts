@@ -1,5 +1,5 @@
 import type { Mount } from "../model.ts";
-import { amount } from "./amounts.ts";
+import { size } from "./amounts.ts";
 import { anything, flag, integer, list, object, oneOf, type Read, type Scope, text } from "./shape.ts";
 
 const PROPAGATIONS = ["private", "rprivate", "shared", "rshared", "slave", "rslave"];
@@ -19,7 +19,7 @@ const long = object<Mount>(
       recursive: anything,
     }),
     volume: object({ nocopy: flag, subpath: text, labels: anything }),
-    tmpfs: object({ size: amount, mode: integer(0, 0o7777) }),
+    tmpfs: object({ size, mode: integer(0, 0o7777) }),
   },
   { required: ["type", "target"] },
 );

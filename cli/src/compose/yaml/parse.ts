@@ -3,10 +3,13 @@ import {
   type Document,
   isAlias,
   isMap,
+  isNode,
   isScalar,
   isSeq,
   LineCounter,
   parseDocument,
+  visit,
+  type YAMLMap,
   type Scalar as YamlScalar,
 } from "yaml";
 import type { Place, Problems } from "../problems.ts";
@@ -30,6 +33,8 @@ export function parseYaml(file: string, text: string, problems: Problems): Node 
     { tag, collection: "seq" as const },
     { tag, resolve: (source: string) => (source === "null" ? null : source) },
   ]);
+  const tooDeep = () =>
+    problems.add({ file, line: 1, column: 1 }, "", `nested deeper than ${MAX_DEPTH} levels`);
   let document: Document.Parsed;
   try {
     document = parseDocument(text, {
@@ -39,14 +44,14 @@ export function parseYaml(file: string, text: string, problems: Problems): Node 
       logLevel: "silent",
     });
   } catch (error) {
-    if (!(error instanceof RangeError)) throw error;
-    problems.add({ file, line: 1, column: 1 }, "", "nested too deeply");
-    return undefined;
+    if (error instanceof RangeError) return tooDeep();
+    throw error;
   }
   const at = (offset: number): Place => {
     const { line, col } = lines.linePos(offset);
     return { file, line: Math.max(1, line), column: Math.max(1, col) };
   };
+  if (document.errors.some(({ message }) => message.startsWith("Maximum call stack"))) return tooDeep();
   for (const { pos, message, code } of document.errors)
     problems.add(at(pos[0]), "", `not YAML: ${message}`, code === "TAB_AS_INDENT" ? "indent by blanks" : "");
   if (document.errors.length > 0) return undefined;
@@ -69,15 +74,26 @@ class Unreadable extends Error {
   }
 }
 
+/** What each alias stands for: the anchor of its name that was the last before it. */
+function aliasTargets(document: Document.Parsed): Map<Alias, unknown> {
+  const anchors = new Map<string, unknown>();
+  const targets = new Map<Alias, unknown>();
+  visit(document, (_, node) => {
+    if (isAlias(node)) targets.set(node, anchors.get(node.source));
+    else if (isNode(node) && node.anchor !== undefined) anchors.set(node.anchor, node);
+  });
+  return targets;
+}
+
 /** YAML's own tree as ours: aliases written out, `<<` merged in, bounded. */
 class Converter {
-  readonly #document: Document.Parsed;
+  readonly #targets: ReadonlyMap<Alias, unknown>;
   readonly #at: (offset: number) => Place;
   readonly #open = new Set<Alias["source"]>();
   #count = 0;
 
   constructor(document: Document.Parsed, at: (offset: number) => Place) {
-    this.#document = document;
+    this.#targets = aliasTargets(document);
     this.#at = at;
   }
 
@@ -102,7 +118,7 @@ class Converter {
   }
 
   #alias(alias: Alias, place: Place, depth: number): Node {
-    const target = alias.resolve(this.#document);
+    const target = this.#targets.get(alias);
     if (target === undefined)
       throw new Unreadable(place, `no anchor &${alias.source} stands before this alias`);
     if (this.#open.has(alias.source)) throw new Unreadable(place, `the anchor &${alias.source} holds itself`);
@@ -112,7 +128,7 @@ class Converter {
     return node;
   }
 
-  #dict(map: import("yaml").YAMLMap, place: Place, depth: number): Dict {
+  #dict(map: YAMLMap, place: Place, depth: number): Dict {
     const entries = new Map<string, Entry>();
     const merged: Dict[] = [];
     for (const { key, value } of map.items) {
