@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import { join } from "node:path";
 import type { Rest } from "../../tools/src/rest.ts";
+import { root } from "../../tools/src/root.ts";
 import type { Bench } from "./bench.ts";
 import { folder, startCreel } from "./creel.ts";
 import { startDockerd } from "./dockerd.ts";
@@ -11,25 +12,30 @@ import { interleave, type Side } from "./rounds.ts";
 
 const RUN_LIMIT_MS = 30_000;
 
-/** Milliseconds of `docker run --rm` of a program that ends at once, client included. */
-function dockerRun(socket: string, image: string, config: string, runtime?: string): Side {
-  const options = runtime === undefined ? [] : ["--runtime", runtime];
-  const args = ["-H", `unix://${socket}`, "run", "--rm", ...options, image, "now"];
+/** Milliseconds of a command that ends by itself and whose output is `expected`. */
+function command(program: string, args: string[], config: string, expected: RegExp): Side {
   return () =>
     new Promise((resolve, reject) => {
       const env = { ...process.env, DOCKER_CONFIG: config, DOCKER_CLI_HINTS: "false" };
       const started = performance.now();
-      const child = spawn("docker", args, { env, stdio: ["ignore", "pipe", "pipe"], timeout: RUN_LIMIT_MS });
+      const child = spawn(program, args, { env, stdio: ["ignore", "pipe", "pipe"], timeout: RUN_LIMIT_MS });
       let said = "";
       child.stdout.on("data", (chunk) => (said += chunk));
       child.stderr.on("data", (chunk) => (said += chunk));
       child.on("error", reject);
       child.on("close", (code) => {
         const took = performance.now() - started;
-        if (code === 0 && /^\d+\s*$/.test(said)) resolve(took);
-        else reject(new Error(`docker ${args.join(" ")}: exit ${code}: ${said.slice(-500)}`));
+        if (code === 0 && expected.test(said)) resolve(took);
+        else reject(new Error(`${program} ${args.join(" ")}: exit ${code}: ${said.slice(-500)}`));
       });
     });
+}
+
+/** `docker run --rm` of a program that ends at once, client included. */
+function dockerRun(socket: string, image: string, config: string, runtime?: string): Side {
+  const options = runtime === undefined ? [] : ["--runtime", runtime];
+  const args = ["-H", `unix://${socket}`, "run", "--rm", ...options, image, "now"];
+  return command("docker", args, config, /^\d+\s*$/);
 }
 
 /** Milliseconds from the call that creates a container to the first instruction of its process, by the REST API. */
@@ -61,7 +67,7 @@ async function works(side: Side, tell: (why: string) => void): Promise<boolean> 
   );
 }
 
-/** How fast a container starts. */
+/** How fast a container starts, and the client. */
 export const start: Bench = {
   peers: ["docker", "dockerd", "containerd", "runc", "crun"],
   needs: ["docker"],
@@ -91,6 +97,9 @@ export const start: Bench = {
       { creel: toFirstInstruction(own, tag), runc: peer && toFirstInstruction(peer.rest, tag) },
       2,
     );
+    const ps = (program: string) =>
+      command(program, ["-H", `unix://${lab.socket("node1")}`, "ps"], dir, /^CONTAINER ID/);
+    const client = await interleave(rounds, { creel: ps(join(root, "bin/creel")), docker: ps("docker") }, 2);
     const ms = { unit: "ms", better: "less" } as const;
     const dockerd = (samples?: number[], how = "") => samples && { name: `dockerd${how}`, samples };
     const measures = [
@@ -99,6 +108,12 @@ export const start: Bench = {
         atMost: 0.25,
       }),
       measure({ name: "create + start to the first instruction", ...ms }, first.creel, dockerd(first.runc)),
+      measure(
+        { name: "creel ps, from a checkout", ...ms },
+        client.creel,
+        { name: "docker ps", samples: client.docker },
+        { of: "value", atMost: 60 },
+      ),
     ];
     if (run.crun)
       measures.push(measure({ name: "docker run --rm", ...ms }, run.creel, dockerd(run.crun, " with crun")));
