@@ -1,13 +1,18 @@
 import { spawn } from "node:child_process";
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { type Clock, CreelError, type Logger, messageOf, sleep } from "@creel/shared";
+import { type Clock, CreelError, isCreelError, type Logger, messageOf, sleep } from "@creel/shared";
 import type { EngineClient } from "@creel/worker";
 import { livePid } from "./pidfile.ts";
 
 const PROGRAM = "creel-engine";
 const READY_MS = 30_000;
 const LOOK_MS = 1000;
+/** The engine is asked for an answer so often, and stands still where it gives none within this time. */
+const ASK_MS = 3000;
+const PATIENCE_MS = 10_000;
+/** How long it is asked at a time while it stands still. */
+const WAKE_MS = 2000;
 const LEVEL_MS = 5_000;
 const FIRST_WAIT_MS = 100;
 const LONGEST_WAIT_MS = 10_000;
@@ -40,6 +45,8 @@ export class EngineKeeper {
   readonly #logger: Logger;
   readonly #stop = new AbortController();
   #logLevel: string;
+  #suspended = false;
+  #asked = 0;
   #watching: Promise<void> | undefined;
   #died = () => {};
 
@@ -58,7 +65,7 @@ export class EngineKeeper {
       await this.setLogLevel(this.#logLevel).catch((error) =>
         this.#logger.warn({ error: messageOf(error) }, "creel-engine keeps its log level"),
       );
-    } else await this.#launch();
+    } else await this.#launchOrAwaken();
     this.#watching = this.#watch();
   }
 
@@ -90,6 +97,22 @@ export class EngineKeeper {
       () => true,
       () => false,
     );
+  }
+
+  /** One that runs but does not answer may only just have been started. */
+  async #launchOrAwaken(): Promise<void> {
+    const end = this.#clock.now() + PATIENCE_MS;
+    while (livePid(this.#pidfile, PROGRAM) !== undefined) {
+      if (await this.#answers()) return;
+      if (this.#clock.now() > end) throw this.#unresponsive();
+      await sleep(this.#clock, 100);
+    }
+    await this.#launch();
+  }
+
+  #unresponsive(): CreelError {
+    const pid = livePid(this.#pidfile, PROGRAM) ?? "unknown";
+    return new CreelError("engine_unresponsive", { pid, seconds: PATIENCE_MS / 1000 });
   }
 
   async #launch(): Promise<void> {
@@ -133,6 +156,7 @@ export class EngineKeeper {
         throw new CreelError("timeout", { what: `creel-engine (see ${logFile})`, ms: READY_MS });
       await sleep(this.#clock, 10);
     }
+    this.#suspend(false);
     this.#logger.info({ pid: child.pid, socket }, "creel-engine runs");
   }
 
@@ -142,7 +166,10 @@ export class EngineKeeper {
     while (!this.#stop.signal.aborted) {
       await this.#pause(LOOK_MS);
       if (this.#stop.signal.aborted) return;
-      if (livePid(this.#pidfile, PROGRAM) !== undefined) continue;
+      if (livePid(this.#pidfile, PROGRAM) !== undefined) {
+        await this.#look();
+        continue;
+      }
       if (this.#clock.now() - since > 3 * LONGEST_WAIT_MS) wait = FIRST_WAIT_MS;
       this.#logger.error({ wait }, "creel-engine is gone; starting it again");
       await sleep(this.#clock, wait, this.#stop.signal);
@@ -152,6 +179,31 @@ export class EngineKeeper {
       await this.#launch().catch((error) =>
         this.#logger.error({ error: messageOf(error) }, "creel-engine did not start"),
       );
+    }
+  }
+
+  /** Whether it still answers. A creel-engine that stands still is not killed: nobody knows what it is at. */
+  async #look(): Promise<void> {
+    if (!this.#suspended && this.#clock.now() - this.#asked < ASK_MS) return;
+    try {
+      await this.#client.ready(this.#suspended ? WAKE_MS : PATIENCE_MS, this.#stop.signal);
+      this.#suspend(false);
+    } catch (error) {
+      if (isCreelError(error, "timeout") && !this.#stop.signal.aborted) this.#suspend(true);
+    }
+    this.#asked = this.#clock.now();
+  }
+
+  #suspend(suspended: boolean): void {
+    if (suspended === this.#suspended) return;
+    this.#suspended = suspended;
+    if (suspended) {
+      const error = this.#unresponsive();
+      this.#logger.error({ error: error.message }, "creel-engine stands still");
+      this.#client.suspend(error);
+    } else {
+      this.#logger.info({}, "creel-engine answers again");
+      this.#client.resume();
     }
   }
 

@@ -25,8 +25,11 @@ export interface Engine {
   createNetwork(network: Network): Promise<void>;
   removeNetwork(id: string): Promise<void>;
   applyEndpoints(request: ApplyRequest): Promise<void>;
-  /** Calls back with the id of each container whose state or health may have changed; ends with the signal. */
-  watchContainers(onChange: (id: string) => void, signal: AbortSignal): void;
+  /**
+   * Calls back with the id of each container whose state or health may have changed, and when the engine stands still;
+   * ends with the signal.
+   */
+  watchContainers(onChange: (id: string) => void, signal: AbortSignal, onSilent: () => void): void;
 }
 
 /** One stream to a dispatcher, over mutual TLS. */

@@ -101,7 +101,12 @@ export function startWorker(options: WorkerOptions): Worker {
     },
   });
 
-  engine.watchContainers((id) => tasks.poke(id), stop.signal);
+  // a node whose engine stands still runs nothing: without heartbeats its tasks go elsewhere
+  engine.watchContainers(
+    (id) => tasks.poke(id),
+    stop.signal,
+    () => session.drop(),
+  );
   session.start();
   return {
     connected: () => session.connected,

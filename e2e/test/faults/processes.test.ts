@@ -100,6 +100,35 @@ describe("a program of a node is killed", function () {
     assert.deepEqual(ids(await runningTasks(lab, "node1")), tasks);
   });
 
+  it("creel-engine of a worker stands still: its node says so and is down, and when it goes on all is right", async () => {
+    const { lab } = fixture;
+    const engine = String(pidOf(lab, "node2", "engine"));
+    const begun = performance.now();
+    const since = () => seconds(performance.now() - begun);
+    lab.exec("node2", ["kill", "-STOP", engine]);
+    try {
+      const waiting = await docker(lab, "node2").fails("ps");
+      assert.match(
+        waiting.stderr,
+        /creel-engine \(process \d+\) has not answered for 10 s .*containers go on/,
+      );
+      note(`a request that waited is answered after ${since()}`);
+      await docker(lab, "node2").fails("ps");
+      await nodeState(lab, "node1", "node2", "down");
+      await until("four tasks elsewhere", async () => (await runningTasks(lab, "node1", "web")).length === 4);
+      note(`its tasks run elsewhere after ${since()}`);
+    } finally {
+      lab.exec("node2", ["kill", "-CONT", engine]);
+    }
+    await nodeState(lab, "node1", "node2", "ready");
+    await until("surplus tasks are gone", async () => {
+      const wanted = ids(await runningTasks(lab, "node1"));
+      return [...(await processIds(lab, "node2")).keys()].every((name) =>
+        wanted.includes(name.split(".").at(-1)!),
+      );
+    });
+  });
+
   it("leaves nothing on its hosts when the service is gone", async () => {
     await docker(fixture.lab).ok("service", "rm", "web");
     await until("all are gone", async () => {

@@ -26,6 +26,8 @@ export function fromGrpc(error: unknown, what: string): CreelError {
   if (code !== undefined && code in registry) return CreelError.withText(code as ErrorCode, text, error);
   if (grpc.code === status.DEADLINE_EXCEEDED)
     return CreelError.withText("timeout", `${what}: ${text}`, error);
+  if (grpc.code === status.UNIMPLEMENTED)
+    return new CreelError("peer_outdated", { addr: what, message: text }, { cause: error });
   if (grpc.code === status.UNAVAILABLE) {
     const [, why = text] = /Last error: (?:Error: )?(.*?)\.? Resolution note:/s.exec(text) ?? [];
     return new CreelError("remote_unreachable", { addr: what, message: why }, { cause: error });

@@ -97,6 +97,12 @@ export const registry = {
     text: "creel-engine does not answer on {socket}",
     hint: "it is started again by creeld; see its log in the data root",
   },
+  engine_unresponsive: {
+    status: 503,
+    grpc: UNAVAILABLE,
+    text: "creel-engine (process {pid}) has not answered for {seconds} s",
+    hint: "it stands still or has too much to do: see its log in the data root; when it is killed creeld starts it again, and containers go on",
+  },
 
   // cluster
   not_a_manager: {
@@ -226,6 +232,12 @@ export const registry = {
     grpc: PRECONDITION,
     text: "the other side speaks version {found} of the protocol; this one speaks {known}",
     hint: "bring both to the same release",
+  },
+  peer_outdated: {
+    status: 501,
+    grpc: UNIMPLEMENTED,
+    text: "{addr} is of an older version and does not know this call: {message}",
+    hint: "bring both to the same release; creel-engine may be restarted at any time, containers go on",
   },
   no_such_service: { status: 404, grpc: NOT_FOUND, text: "service {id} not found" },
   no_such_task: { status: 404, grpc: NOT_FOUND, text: "task {id} not found" },

@@ -13,6 +13,7 @@ import {
   VolumesService,
 } from "@creel/shared/gen/engine/v1/engine.ts";
 import { credentials } from "@grpc/grpc-js";
+import { Suspension } from "./suspension.ts";
 
 /** The services of one creel-engine. */
 export interface EngineClient {
@@ -22,10 +23,15 @@ export interface EngineClient {
   containers: Calls<ContainersServer>;
   networks: Calls<NetworksServer>;
   volumes: Calls<VolumesServer>;
-  /** Resolves when the engine answers, rejects with `timeout` or the transport's error after `ms`. */
-  ready(ms: number): Promise<void>;
+  /** Resolves when the engine answers, also while it is suspended; rejects with `timeout` or the transport's error after `ms`. */
+  ready(ms: number, signal?: AbortSignal): Promise<void>;
+  /** The engine stands still: calls fail with `error`, those under way too, until it is resumed. */
+  suspend(error: CreelError): void;
+  resume(): void;
   close(): void;
 }
+
+type Service = Record<string, { responseStream: boolean }>;
 
 /** Longer than any answer the engine owes: it stops containers with their own grace period. */
 const DEFAULT_TIMEOUT = 10 * 60_000;
@@ -45,17 +51,20 @@ export function connectEngine(socket: string): EngineClient {
       ? new CreelError("engine_unavailable", { socket }, { cause: error })
       : own;
   };
-  const calls = <S>(service: Record<string, unknown>) =>
-    callsOf<S>(channel, service, what, DEFAULT_TIMEOUT, translate);
-  const engine = calls<EngineServer>(EngineService);
+  const suspension = new Suspension();
+  const direct = <S>(service: Service) => callsOf<S>(channel, service, what, DEFAULT_TIMEOUT, translate);
+  const calls = <S>(service: Service) => suspension.guard(direct<S>(service), service);
+  const { info } = direct<EngineServer>(EngineService);
   return {
     socket,
-    engine,
+    engine: calls<EngineServer>(EngineService),
     images: calls<ImagesServer>(ImagesService),
     containers: calls<ContainersServer>(ContainersService),
     networks: calls<NetworksServer>(NetworksService),
     volumes: calls<VolumesServer>(VolumesService),
-    ready: async (ms) => void (await engine.info({}, { timeoutMs: ms })),
+    ready: async (ms, signal) => void (await info({}, { timeoutMs: ms, ...(signal && { signal }) })),
+    suspend: (error) => suspension.begin(error),
+    resume: () => suspension.end(),
     close: () => channel.close(),
   };
 }

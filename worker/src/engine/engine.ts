@@ -76,8 +76,8 @@ export function workerEngine(client: EngineClient, facts: NodeFacts, clock: Cloc
     },
     removeNetwork: async (id) => void (await networks.remove({ id })),
     applyEndpoints: async (request) => void (await networks.apply(request)),
-    watchContainers(onChange, signal) {
-      void watch(client, onChange, signal, clock, logger);
+    watchContainers(onChange, signal, onSilent) {
+      void watch(client, onChange, signal, onSilent, clock, logger);
     },
   };
 }
@@ -92,6 +92,7 @@ async function watch(
   client: EngineClient,
   onChange: (id: string) => void,
   signal: AbortSignal,
+  onSilent: () => void,
   clock: Clock,
   logger: Logger,
 ): Promise<void> {
@@ -106,6 +107,7 @@ async function watch(
         if (event.type === "container") onChange(event.id);
       }
     } catch (error) {
+      if (isCreelError(error, "engine_unresponsive")) onSilent();
       if (!signal.aborted)
         logger.debug({ err: messageOf(error) }, "the engine's events ended; following again");
     }

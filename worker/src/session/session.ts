@@ -71,6 +71,11 @@ export class Session {
     await this.#done;
   }
 
+  /** Ends the present stream; the next is opened as soon as the engine describes the node. */
+  drop(): void {
+    this.#stream?.close();
+  }
+
   /** Whether a manager has taken this node's session. */
   get connected(): boolean {
     return this.#welcomed;

@@ -11,6 +11,8 @@ const DRAIN_MS = 500;
 const SIGKILLED = 137;
 /** So much of what a health check printed is told to the managers. */
 const MAX_HEALTH_OUTPUT = 200;
+/** What calls fail with while the engine is restarted or stands still. */
+const AWAY = ["engine_unavailable", "engine_unresponsive", "remote_unreachable"] as const;
 
 /** What a task runner needs of its surroundings. */
 export interface TaskEnvironment {
@@ -276,7 +278,7 @@ export class TaskRunner {
       try {
         return await call();
       } catch (error) {
-        const away = isCreelError(error, "engine_unavailable") || isCreelError(error, "remote_unreachable");
+        const away = AWAY.some((code) => isCreelError(error, code));
         if (!away || (limit > 0 && this.#env.clock.now() - since > limit)) throw error;
         await sleep(this.#env.clock, 200);
       }

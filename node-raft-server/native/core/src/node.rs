@@ -168,6 +168,8 @@ impl Node {
         for helper in self.helpers.drain(..) {
             let _ = helper.join();
         }
+        // Where the disk has no room for it, it is learnt again.
+        let _ = self.raw.mut_store().close();
     }
 
     /// The node's state at the end of the last run.

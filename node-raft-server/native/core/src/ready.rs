@@ -64,12 +64,14 @@ impl Node {
                 self.raw.mut_store().install(head, data, &state)?;
             }
         }
-        if ready.entries().is_empty() && ready.hs().is_none() {
-            return Ok(());
+        let store = self.raw.mut_store();
+        if !ready.entries().is_empty() || ready.must_sync() {
+            return store.append(ready.entries(), ready.hs(), ready.must_sync());
         }
-        self.raw
-            .mut_store()
-            .append(ready.entries(), ready.hs(), ready.must_sync())
+        if let Some(state) = ready.hs() {
+            store.set_commit(state.commit);
+        }
+        Ok(())
     }
 
     fn finish(&mut self, mut ready: Ready) {
@@ -85,10 +87,7 @@ impl Node {
         let messages = light.take_messages();
         self.send(messages);
         if let Some(commit) = light.commit_index() {
-            let mut state = self.raw.store().hard_state().clone();
-            state.commit = commit;
-            // Not synced: a commit index that is lost is learnt again.
-            let _ = self.raw.mut_store().append(&[], Some(&state), false);
+            self.raw.mut_store().set_commit(commit);
         }
         committed.append(&mut light.take_committed_entries());
         for entry in &committed {

@@ -223,6 +223,17 @@ impl LogStorage {
         Ok(())
     }
 
+    /// Notes how far entries are committed. It is written with whatever is written next: what is lost is learnt again.
+    pub fn set_commit(&mut self, index: u64) {
+        self.hard_state.commit = index;
+    }
+
+    /// Writes the state as it is, so that the next start knows all that is committed without asking.
+    pub fn close(&mut self) -> Result<()> {
+        let state = self.hard_state.clone();
+        self.append(&[], Some(&state), false)
+    }
+
     /// Takes over a leader's snapshot: the file first, then, in one write, the log begins anew behind it.
     pub fn install(&mut self, head: SnapshotHead, data: &[u8], hard_state: &HardState) -> Result<()> {
         let index = head.metadata.index;
