@@ -10,6 +10,7 @@ import Fastify, {
 } from "fastify";
 import type { ApiContext } from "./context.ts";
 import { parseJsonBodies } from "./http/body.ts";
+import { OpenAnswers } from "./http/closing.ts";
 import { findDockerRoute } from "./http/docker-routes.ts";
 import { refuseClient } from "./http/refuse.ts";
 import { attachUpgrades, mayUpgrade } from "./http/upgrade.ts";
@@ -33,8 +34,8 @@ const MAX_TEXT = 2_000;
 export interface Api {
   /** A server for one listener, not yet listening; with `tls` it speaks HTTPS. */
   server(tls?: TlsOptions): Server;
-  /** Ends all answers that are under way and all servers made here. */
-  close(): Promise<void>;
+  /** Takes no more requests, lets those under way be answered for a bounded time (`graceMs`), and ends all streams. */
+  close(graceMs?: number): Promise<void>;
 }
 
 /** Builds the Docker Engine REST API over a node's engine and its place in the cluster. */
@@ -57,9 +58,13 @@ export async function createApi(context: ApiContext): Promise<Api> {
   await app.ready();
 
   const servers = new Set<Server>();
+  const answers = new OpenAnswers();
   return {
     server(tls) {
-      const listener: RequestListener = (request, response) => app.routing(request, response);
+      const listener: RequestListener = (request, response) => {
+        answers.add(response);
+        app.routing(request, response);
+      };
       const limits = {
         headersTimeout: HEADERS_TIME,
         connectionsCheckingInterval: LOOK_TIME,
@@ -77,11 +82,10 @@ export async function createApi(context: ApiContext): Promise<Api> {
       servers.add(server);
       return server;
     },
-    async close() {
-      for (const server of servers) {
-        server.close();
-        server.closeAllConnections();
-      }
+    async close(graceMs) {
+      for (const server of servers) server.close();
+      await answers.settle(graceMs);
+      for (const server of servers) server.closeAllConnections();
       await app.close();
     },
   };

@@ -62,18 +62,18 @@ export interface TestApi {
   socket: string;
   events: EventHub;
   call(method: string, path: string, body?: string | Buffer): Promise<Answer>;
-  close(): Promise<void>;
+  close(graceMs?: number): Promise<void>;
 }
 
 /** The API on a socket of its own, of a node outside of any cluster whose engine is away. */
-export async function startApi(): Promise<TestApi> {
+export async function startApi(engine: EnginePort = awayEngine): Promise<TestApi> {
   const dir = mkdtempSync(join(tmpdir(), "creel-api-"));
   const socket = join(dir, "api.sock");
   const logger = createLogger("fatal");
-  const events = new EventHub(awayEngine, outside, systemClock, logger);
+  const events = new EventHub(engine, outside, systemClock, logger);
   const facts = { version: "0.0.0-test", commit: "", id: "test", labels: [], debug: false };
   const api = await createApi({
-    engine: awayEngine,
+    engine,
     cluster: outside,
     events,
     facts,
@@ -88,9 +88,9 @@ export async function startApi(): Promise<TestApi> {
     socket,
     events,
     call: (method, path, body) => call(socket, method, path, body),
-    async close() {
+    async close(graceMs) {
+      await api.close(graceMs);
       await events.close();
-      await api.close();
       rmSync(dir, { recursive: true, force: true });
     },
   };

@@ -1,6 +1,6 @@
 import { hostname } from "node:os";
 import { createApi, EventHub } from "@creel/api";
-import { type Logger, messageOf, systemClock, systemRandom } from "@creel/shared";
+import { type CreelError, type Logger, messageOf, systemClock, systemRandom } from "@creel/shared";
 import { connectEngine } from "@creel/worker";
 import { ClusterNode } from "./cluster/node.ts";
 import type { DaemonConfig } from "./config.ts";
@@ -14,6 +14,8 @@ import { writePidfile } from "./pidfile.ts";
 
 /** A daemon that serves. */
 export interface Daemon {
+  /** Resolves with what makes it pointless to go on, if it comes to that. */
+  readonly fatal: Promise<CreelError>;
   /** Stops serving; containers and creel-engine go on. */
   stop(): Promise<void>;
   /** Has creel-engine log at `level` too; where it cannot be told, the log says so. */
@@ -56,7 +58,11 @@ export async function startDaemon(config: DaemonConfig, logger: Logger): Promise
       logger,
     );
     const onProposed = (ms: number) => metrics.proposed(ms);
-    const parts = { engine, engineKeeper, facts, hostname, clock, random, logger, onProposed };
+    let onFatal = (_: CreelError) => {};
+    const fatal = new Promise<CreelError>((resolve) => {
+      onFatal = resolve;
+    });
+    const parts = { engine, engineKeeper, facts, hostname, clock, random, logger, onProposed, onFatal };
     const cluster = new ClusterNode(parts, config.dataRoot);
     const metrics = new Metrics({
       engine,
@@ -81,7 +87,7 @@ export async function startDaemon(config: DaemonConfig, logger: Logger): Promise
       engineKeeper
         .setLogLevel(level)
         .catch((error) => logger.warn({ error: messageOf(error) }, "creel-engine keeps its log level"));
-    return { stop: unwind, setEngineLogLevel };
+    return { fatal, stop: unwind, setEngineLogLevel };
   } catch (error) {
     await unwind();
     throw error;

@@ -72,6 +72,13 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
       );
   });
 }
-starting.catch((error) => {
-  if (!stopping) fail(error);
-});
+starting.then(
+  async (daemon) => {
+    const error = await daemon.fatal;
+    await daemon.stop();
+    fail(error);
+  },
+  (error) => {
+    if (!stopping) fail(error);
+  },
+);

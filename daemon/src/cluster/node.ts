@@ -61,6 +61,7 @@ export class ClusterNode implements ClusterPort {
       } catch (error) {
         this.#state = "error";
         this.#error = messageOf(error);
+        if (isCreelError(error, "data_format_newer")) return this.#parts.onFatal(error);
         this.#parts.logger.error(
           { error: this.#error },
           "the node's part in the swarm did not start; trying again",

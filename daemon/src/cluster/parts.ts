@@ -1,5 +1,5 @@
 import type { NodeFacts } from "@creel/api";
-import type { Clock, Logger, Random } from "@creel/shared";
+import type { Clock, CreelError, Logger, Random } from "@creel/shared";
 import type { EngineClient } from "@creel/worker";
 import type { EngineKeeper } from "../engine.ts";
 
@@ -14,4 +14,6 @@ export interface NodeParts {
   logger: Logger;
   /** Told of each change that this node's manager had agreed on: the ms it took. */
   onProposed(ms: number): void;
+  /** Told of what makes it pointless to go on: data of a newer version. */
+  onFatal(error: CreelError): void;
 }

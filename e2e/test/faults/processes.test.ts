@@ -32,6 +32,7 @@ describe("a program of a node is killed", function () {
   before(async () => {
     await loadUsual(fixture.lab);
     const cli = docker(fixture.lab);
+    await cli.ok("swarm", "update", "--dispatcher-heartbeat", "1s");
     const options = ["--replicas", "4", "-p", `${PORT}:8080`, "--restart-delay", "500ms"];
     await cli.ok("service", "create", "-q", "--name", "web", ...options, "whoami");
   });

@@ -16,7 +16,7 @@ use crate::members::{Members, Peer};
 use crate::snapshot_file::SnapshotHead;
 
 const FORMAT: u32 = 1;
-const KEY_IDENTITY: &[u8] = b"identity";
+pub(crate) const KEY_IDENTITY: &[u8] = b"identity";
 const KEY_HARD_STATE: &[u8] = b"hard_state";
 const KEY_SNAPSHOT: &[u8] = b"snapshot";
 const KEY_TRUNCATED: &[u8] = b"truncated";

@@ -3,12 +3,13 @@ use std::path::PathBuf;
 
 use raft::eraftpb::{Entry, HardState};
 use raft::{GetEntriesContext, Storage};
+use raft_engine::LogBatch;
 
 use crate::cipher::Cipher;
 use crate::error::Code;
 use crate::members::{Members, Peer};
 use crate::snapshot_file::{self, SnapshotHead};
-use crate::storage::{LogStorage, Start};
+use crate::storage::{GROUP, KEY_IDENTITY, LogStorage, Start};
 use crate::testing::TempDir;
 
 fn peer(id: u64) -> Peer {
@@ -220,4 +221,47 @@ fn a_cut_snapshot_is_named() {
         assert_eq!(error.code, Code::StorageDamaged);
         assert!(error.text.contains(path.to_str().unwrap()));
     }
+}
+
+#[test]
+fn a_log_of_a_newer_version_is_refused() {
+    let dir = TempDir::new();
+    let storage = open(&dir);
+    let mut identity = storage.engine.get(GROUP, KEY_IDENTITY).unwrap();
+    identity[0] += 1;
+    let mut batch = LogBatch::default();
+    batch.put(GROUP, KEY_IDENTITY.to_vec(), identity).unwrap();
+    storage.engine.write(&mut batch, true).unwrap();
+    drop(storage);
+    let error = LogStorage::open(dir.path(), 1, &Start::Existing, None)
+        .err()
+        .unwrap();
+    assert_eq!(error.code, Code::DataFormatNewer);
+    assert!(
+        error
+            .text
+            .contains("written by a newer Creel (format 2; this one knows 1)")
+    );
+}
+
+#[test]
+fn how_far_it_is_committed_is_kept_with_the_next_write_or_at_the_end() {
+    let dir = TempDir::new();
+    let mut storage = open(&dir);
+    storage
+        .append(&[entry(2, 1, "a")], Some(&state(1, 1)), true)
+        .unwrap();
+    storage.set_commit(2);
+    assert_eq!(storage.initial_state().unwrap().hard_state.commit, 2);
+    drop(storage);
+    let mut storage = open(&dir);
+    assert_eq!(
+        storage.hard_state(),
+        &state(1, 1),
+        "nothing was written for it alone"
+    );
+    storage.set_commit(2);
+    storage.close().unwrap();
+    drop(storage);
+    assert_eq!(open(&dir).hard_state(), &state(1, 2));
 }
