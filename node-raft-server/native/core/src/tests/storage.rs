@@ -1,15 +1,17 @@
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use raft::eraftpb::{Entry, HardState};
 use raft::{GetEntriesContext, Storage};
-use raft_engine::LogBatch;
 
 use crate::cipher::Cipher;
+use crate::disk::{Batch, Disk};
+use crate::engine_disk::EngineDisk;
 use crate::error::Code;
 use crate::members::{Members, Peer};
 use crate::snapshot_file::{self, SnapshotHead};
-use crate::storage::{GROUP, KEY_IDENTITY, LogStorage, Start};
+use crate::storage::{KEY_IDENTITY, LogStorage, Start};
 use crate::testing::TempDir;
 
 fn peer(id: u64) -> Peer {
@@ -226,13 +228,17 @@ fn a_cut_snapshot_is_named() {
 #[test]
 fn a_log_of_a_newer_version_is_refused() {
     let dir = TempDir::new();
-    let storage = open(&dir);
-    let mut identity = storage.engine.get(GROUP, KEY_IDENTITY).unwrap();
+    drop(open(&dir));
+    let disk = EngineDisk::open(dir.path(), Arc::new(Cipher::new(None))).unwrap();
+    let mut identity = disk.value(KEY_IDENTITY).unwrap();
     identity[0] += 1;
-    let mut batch = LogBatch::default();
-    batch.put(GROUP, KEY_IDENTITY.to_vec(), identity).unwrap();
-    storage.engine.write(&mut batch, true).unwrap();
-    drop(storage);
+    let batch = Batch {
+        drop_before: None,
+        entries: &[],
+        values: vec![(KEY_IDENTITY, identity)],
+    };
+    disk.write(batch, true).unwrap();
+    drop(disk);
     let error = LogStorage::open(dir.path(), 1, &Start::Existing, None)
         .err()
         .unwrap();
