@@ -134,11 +134,16 @@ export const shortcuts: Entry[] = [
 export const groups: Group[] = [
   {
     name: "cluster",
-    summary: "a lab of several nodes on this machine, to try things in",
+    summary: "the cluster's balance, and labs on this machine to try things in",
     commands: [
       entry("up", "make a lab", async () => (await cluster()).up),
       entry("ls", "list labs and their nodes", async () => (await cluster()).ls),
       entry("down", "end a lab, and leave nothing of it", async () => (await cluster()).down),
+      entry(
+        "rebalance",
+        "move tasks to emptier nodes",
+        async () => (await import("./commands/cluster/rebalance.ts")).rebalance,
+      ),
     ],
   },
   {

@@ -68,6 +68,7 @@ export async function newCluster(
       defaultAddrPool: pool,
       subnetSize,
       dataPathPort: options.dataPathPort || DEFAULT_DATA_PATH_PORT,
+      rebalance: undefined,
     },
   };
 }

@@ -12,6 +12,7 @@ import { imageRoutes } from "./images.ts";
 import { networkRoutes } from "./networks.ts";
 import { nodeRoutes } from "./nodes.ts";
 import { planRoutes } from "./plan.ts";
+import { rebalanceRoutes } from "./rebalance.ts";
 import { serviceLogRoutes } from "./service-logs.ts";
 import { serviceRoutes } from "./services.ts";
 import { swarmRoutes } from "./swarm.ts";
@@ -37,6 +38,7 @@ export function registerRoutes(app: FastifyInstance, context: ApiContext): void 
   serviceLogRoutes(app, context);
   taskRoutes(app, context);
   planRoutes(app, context);
+  rebalanceRoutes(app, context);
   dataRoutes(app, context);
   absentRoutes(app);
   whyRoutes(app, context);

@@ -1,5 +1,6 @@
 import type { Clock, Random } from "@creel/shared";
 import type { Action } from "@creel/shared/gen/cluster/v1/actions.ts";
+import type { Move } from "@creel/shared/gen/cluster/v1/objects.ts";
 import type { RaftStatus } from "node-raft-server";
 import type { StoreView } from "../store/mod.ts";
 
@@ -16,4 +17,6 @@ export interface Change {
   actions: Action[];
   id: string;
   warnings: string[];
+  /** Of a rebalance: what it moves. */
+  moves?: Move[];
 }

@@ -16,6 +16,7 @@ import { createData, removeData, rotateData, updateData } from "./data.ts";
 import { invalid } from "./names.ts";
 import { createNetwork, removeNetwork } from "./networks.ts";
 import { removeNode, updateNode } from "./nodes.ts";
+import { startRebalance } from "./rebalance.ts";
 import { createService, removeService, updateService } from "./services.ts";
 
 const FORWARD_TIMEOUT_MS = 25_000;
@@ -87,10 +88,11 @@ export class Control {
     const { replica, clock, random } = this.#options;
     replica.requireLeader();
     const context: ControlContext = { view: replica.view(), raft: replica.status(), clock, random };
-    const { actions, id, warnings } = changeFor(request, context);
+    const { actions, id, warnings, moves = [] } = changeFor(request, context);
+    if (actions.length === 0) return { id, index: context.view.index, warnings, moves };
     const { index, refusals } = await replica.propose(actions);
     if (refusals[0]) throw new CreelError(refusals[0].code, refusals[0].params);
-    return { id, index, warnings };
+    return { id, index, warnings, moves };
   }
 }
 
@@ -129,6 +131,8 @@ export function changeFor({ kind }: ControlRequest, context: ControlContext): Ch
       return removeData(CONFIGS, kind.value, context);
     case "rotateConfig":
       return rotateData(CONFIGS, kind.value, context);
+    case "rebalance":
+      return startRebalance(kind.value, context);
     case undefined:
       throw new CreelError("unsupported", { message: "a request of a newer version" });
   }

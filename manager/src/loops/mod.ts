@@ -5,6 +5,7 @@ import { jobs } from "./jobs/jobs.ts";
 import type { NamedLoop } from "./loop.ts";
 import { nodes } from "./nodes/nodes.ts";
 import { reaper } from "./reaper/reaper.ts";
+import { rebalance } from "./rebalance/rebalance.ts";
 import { replicated } from "./replicated/replicated.ts";
 import { restart } from "./restart/restart.ts";
 import { rotation } from "./rotation/rotation.ts";
@@ -18,6 +19,7 @@ export function createLoops(): NamedLoop[] {
     { name: "nodes", run: nodes },
     { name: "restart", run: restart },
     { name: "updater", run: updater },
+    { name: "rebalance", run: rebalance },
     { name: "replicated", run: replicated },
     { name: "global", run: global },
     { name: "jobs", run: jobs },

@@ -34,7 +34,7 @@ export class ChangePlan {
     const [refusal] = this.#rehearsal.apply(actions);
     if (refusal) throw new CreelError(refusal.code, refusal.params);
     this.#warnings.push(...warnings);
-    return { id, index: this.view().index, warnings };
+    return { id, index: this.view().index, warnings, moves: [] };
   }
 
   /** Lets the changes run to their end. */

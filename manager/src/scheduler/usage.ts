@@ -44,11 +44,7 @@ export class Usage {
     for (const [id, change] of changed.tasks) {
       if (tellsUsage(change) && !this.cameTrue(id, change)) moved.push(change);
     }
-    for (const { info, need, got } of this.claims.values()) {
-      info.unclaim(need, got);
-      this.note(info, need.serviceId);
-    }
-    this.claims.clear();
+    for (const id of [...this.claims.keys()]) this.unclaim(id);
     for (const { before, after } of moved) {
       // A failure is remembered when the task is forgotten.
       if (before && (after || !hasFailed(before))) this.count(before, -1);
@@ -104,6 +100,15 @@ export class Usage {
     return got;
   }
 
+  /** Takes a claim back. */
+  unclaim(taskId: string): void {
+    const claim = this.claims.get(taskId);
+    if (!claim) return;
+    this.claims.delete(taskId);
+    claim.info.unclaim(claim.need, claim.got);
+    this.note(claim.info, claim.need.serviceId);
+  }
+
   countWanted(info: NodeInfo, serviceId: string, sign: 1 | -1): void {
     info.countWanted(serviceId, sign);
     this.note(info, serviceId);
@@ -120,7 +125,8 @@ export class Usage {
     return true;
   }
 
-  private count(task: TaskRecord, sign: 1 | -1) {
+  /** Counts a task in on its node, or (`sign` -1) out again. */
+  count(task: TaskRecord, sign: 1 | -1): void {
     const info = this.infos.get(task.nodeId);
     if (!info) return;
     info.count(task, sign);

@@ -7,6 +7,7 @@ import type {
   PutNode,
   PutService,
   SetNodeStatus,
+  SetRebalance,
   SetUpdateStatus,
 } from "@creel/shared/gen/cluster/v1/actions.ts";
 import {
@@ -25,9 +26,18 @@ import { isFinished } from "./states.ts";
 import type { Table } from "./table.ts";
 import { taskPorts } from "./task-ports.ts";
 
-/** The whole cluster object is the proposer's; only `meta` is written here. */
+/** The cluster object is the proposer's but for `meta` and what has an action of its own. */
 export function putCluster(draft: Draft, cluster: Cluster): void {
-  draft.setCluster(freeze({ ...cluster, meta: metaOf(draft, draft.tables.cluster) }));
+  const known = draft.tables.cluster;
+  const rebalance = known ? known.rebalance : cluster.rebalance;
+  draft.setCluster(freeze({ ...cluster, rebalance, meta: metaOf(draft, known) }));
+}
+
+/** Tells nothing to whoever waits for a new version of the cluster object: `meta` stays. */
+export function setRebalance(draft: Draft, { rebalance }: SetRebalance): Outcome {
+  const known = draft.tables.cluster;
+  if (!known) return deny("no_leader");
+  draft.setCluster(freeze({ ...known, rebalance }));
 }
 
 /** A new node is taken whole; of a known one `spec` and `manager` are. */

@@ -63,6 +63,8 @@ function carryOut(draft: Draft, { kind }: Action): Outcome {
     case "putCluster":
       objects.putCluster(draft, kind.value);
       return undefined;
+    case "setRebalance":
+      return objects.setRebalance(draft, kind.value);
     case "putNode":
       return objects.putNode(draft, kind.value);
     case "removeNode":

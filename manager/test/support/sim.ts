@@ -2,6 +2,7 @@ import { newId, seededRandom } from "@creel/shared";
 import { type Action, Entry } from "@creel/shared/gen/cluster/v1/actions.ts";
 import {
   type Availability,
+  Cluster,
   type Node,
   NodeState,
   type Service,
@@ -70,6 +71,13 @@ export class Sim {
     this.pending = mergeChanges(this.pending, changed);
     this.onApply(this.view, changed);
     return changed;
+  }
+
+  /** The cluster's own object, which most rules do without. */
+  cluster(): void {
+    this.apply({
+      kind: { $case: "putCluster", value: Cluster.fromPartial({ id: "c", spec: { taskHistoryLimit: 5 } }) },
+    });
   }
 
   nodes(...ids: string[]): void {

@@ -278,6 +278,12 @@ export const registry = {
     grpc: INVALID,
     text: "rpc error: code = InvalidArgument desc = config not found: {name}",
   },
+  rebalance_under_way: {
+    status: 409,
+    grpc: PRECONDITION,
+    text: "the cluster is being rebalanced already: {moves} tasks are still to move",
+    hint: "wait until they have moved, and ask again",
+  },
   rotation_under_way: {
     status: 409,
     grpc: PRECONDITION,

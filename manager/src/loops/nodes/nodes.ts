@@ -1,17 +1,15 @@
 import type { Millis } from "@creel/shared";
 import type { Action, NewTask } from "@creel/shared/gen/cluster/v1/actions.ts";
 import { type Cause, CauseKind, type Node, TaskState } from "@creel/shared/gen/cluster/v1/objects.ts";
-import { type ChangeSet, isFinished, isWanted, type StoreView, type TaskRecord } from "../../store/mod.ts";
+import { type ChangeSet, isFinished, isWanted, type StoreView } from "../../store/mod.ts";
 import { cause, createTasks, inBatches, setDesiredState } from "../actions.ts";
+import { handoverOf, successorState } from "../handover.ts";
 import type { Loop, LoopContext } from "../loop.ts";
-import { isDown, isDrained, isUnfit } from "../node-fitness.ts";
-import { byAge, isReplicated, SlotFinder } from "../slots.ts";
+import { isDown, isDrained } from "../node-fitness.ts";
+import { SlotFinder } from "../slots.ts";
 
 /** A node that is down for so long will not tell of its tasks any more. */
 const ORPHAN_AFTER = 24 * 3_600_000;
-/** A drained node's task runs on for at most this long while its replacement comes up elsewhere. */
-const DRAIN_PATIENCE = 120_000;
-
 /** Takes tasks off nodes that are down, gone or drained. From a drained node a task goes when its successor runs. */
 export const nodes: Loop = (view, changed, context) => {
   const actions: Action[] = [];
@@ -97,41 +95,22 @@ function drain(
   const why = cause(CauseKind.CAUSE_NODE_DRAINED, { subject: node.id });
   for (const task of view.recordsOnNode(node.id)) {
     if (!isWanted(task) || isFinished(task)) continue;
-    const successors = successorsOf(view, finder, task);
-    if (successors === undefined || task.state < TaskState.TASK_STATE_RUNNING) {
+    const handover = handoverOf(view, finder, task, context.now);
+    if (!handover || task.state < TaskState.TASK_STATE_RUNNING) {
       stop.push(task.id);
-    } else if (successors.length === 0) {
+    } else if (handover.state === "none") {
       const next: NewTask = {
         id: context.newId(),
         slot: task.slot,
         nodeId: "",
-        desiredState: TaskState.TASK_STATE_RUNNING,
+        desiredState: successorState(view.service(task.serviceId)!),
       };
       actions.push(...createTasks(task.serviceId, [next], why));
+    } else if (handover.state === "comes") {
+      wake(handover.until);
     } else {
-      const until = successors[0]!.createdAt + DRAIN_PATIENCE;
-      if (context.now >= until || successors.some(standsOrFails)) stop.push(task.id);
-      else wake(until);
+      stop.push(task.id);
     }
   }
   return [...actions, ...setDesiredState(stop, TaskState.TASK_STATE_SHUTDOWN, why)];
-}
-
-/** Younger tasks of the task's slot; undefined where none can take its place. */
-function successorsOf(view: StoreView, finder: SlotFinder, task: TaskRecord): TaskRecord[] | undefined {
-  const service = view.service(task.serviceId);
-  if (!service || !isReplicated(service)) return undefined;
-  return finder.slotOf(service, task).filter((t) => byAge(t, task) > 0 && !isUnfitPlace(view, t));
-}
-
-function isUnfitPlace(view: StoreView, task: TaskRecord): boolean {
-  return task.nodeId !== "" && isUnfit(view.node(task.nodeId));
-}
-
-/** Nothing is won by waiting on: it runs, it cannot be placed, or it came to its end. */
-function standsOrFails(task: TaskRecord): boolean {
-  return (
-    task.state >= TaskState.TASK_STATE_RUNNING ||
-    (task.state <= TaskState.TASK_STATE_PENDING && task.err !== "")
-  );
 }

@@ -16,6 +16,7 @@ import {
   NodeDescription,
   NodeStatus,
   PortConfig,
+  Rebalance,
   Revision,
   Rotation,
   Secret,
@@ -71,6 +72,7 @@ export interface Action {
     | { $case: "putConfig"; value: PutConfig }
     | { $case: "removeConfig"; value: string }
     | { $case: "setRevision"; value: SetRevision }
+    | { $case: "setRebalance"; value: SetRebalance }
     | undefined;
 }
 
@@ -222,6 +224,11 @@ export interface SetNodeStatus {
     | undefined;
   /** empty: as it is */
   dataPathAddr: string;
+}
+
+/** Absent: none is under way any more. */
+export interface SetRebalance {
+  rebalance: Rebalance | undefined;
 }
 
 export interface SetUpdateStatus {
@@ -423,6 +430,9 @@ export const Action: MessageFns<Action> = {
         break;
       case "setRevision":
         SetRevision.encode(message.kind.value, writer.uint32(194).fork()).join();
+        break;
+      case "setRebalance":
+        SetRebalance.encode(message.kind.value, writer.uint32(202).fork()).join();
         break;
     }
     return writer;
@@ -633,6 +643,14 @@ export const Action: MessageFns<Action> = {
             message.kind = { $case: "setRevision", value: SetRevision.decode(reader, reader.uint32()) };
             continue;
           }
+          case 25: {
+            if (tag !== 202) {
+              break;
+            }
+
+            message.kind = { $case: "setRebalance", value: SetRebalance.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -743,6 +761,10 @@ export const Action: MessageFns<Action> = {
         ? { $case: "setRevision", value: SetRevision.fromJSON(object.setRevision) }
         : isSet(object.set_revision)
         ? { $case: "setRevision", value: SetRevision.fromJSON(object.set_revision) }
+        : isSet(object.setRebalance)
+        ? { $case: "setRebalance", value: SetRebalance.fromJSON(object.setRebalance) }
+        : isSet(object.set_rebalance)
+        ? { $case: "setRebalance", value: SetRebalance.fromJSON(object.set_rebalance) }
         : undefined,
     };
   },
@@ -797,6 +819,8 @@ export const Action: MessageFns<Action> = {
       obj.removeConfig = message.kind.value;
     } else if (message.kind?.$case === "setRevision") {
       obj.setRevision = SetRevision.toJSON(message.kind.value);
+    } else if (message.kind?.$case === "setRebalance") {
+      obj.setRebalance = SetRebalance.toJSON(message.kind.value);
     }
     return obj;
   },
@@ -948,6 +972,12 @@ export const Action: MessageFns<Action> = {
       case "setRevision": {
         if (object.kind?.value !== undefined && object.kind?.value !== null) {
           message.kind = { $case: "setRevision", value: SetRevision.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+      case "setRebalance": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "setRebalance", value: SetRebalance.fromPartial(object.kind.value) };
         }
         break;
       }
@@ -3178,6 +3208,75 @@ export const SetNodeStatus: MessageFns<SetNodeStatus> = {
       ? NodeDescription.fromPartial(object.description)
       : undefined;
     message.dataPathAddr = object.dataPathAddr ?? "";
+    return message;
+  },
+};
+
+function createBaseSetRebalance(): SetRebalance {
+  return { rebalance: undefined };
+}
+
+export const SetRebalance: MessageFns<SetRebalance> = {
+  encode(message: SetRebalance, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.rebalance !== undefined) {
+      Rebalance.encode(message.rebalance, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SetRebalance {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSetRebalance();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.rebalance = Rebalance.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SetRebalance {
+    return { rebalance: isSet(object.rebalance) ? Rebalance.fromJSON(object.rebalance) : undefined };
+  },
+
+  toJSON(message: SetRebalance): unknown {
+    const obj: any = {};
+    if (message.rebalance !== undefined) {
+      obj.rebalance = Rebalance.toJSON(message.rebalance);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SetRebalance>): SetRebalance {
+    return SetRebalance.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SetRebalance>): SetRebalance {
+    const message = createBaseSetRebalance();
+    message.rebalance = (object.rebalance !== undefined && object.rebalance !== null)
+      ? Rebalance.fromPartial(object.rebalance)
+      : undefined;
     return message;
   },
 };

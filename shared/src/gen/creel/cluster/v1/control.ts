@@ -21,7 +21,7 @@ import {
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import { LogsRequest } from "../../engine/v1/container.ts";
-import { ClusterSpec, ConfigSpec, NetworkSpec, NodeSpec, SecretSpec, ServiceSpec } from "./objects.ts";
+import { ClusterSpec, ConfigSpec, Move, NetworkSpec, NodeSpec, SecretSpec, ServiceSpec } from "./objects.ts";
 
 export const protobufPackage = "creel.cluster.v1";
 
@@ -55,6 +55,7 @@ export interface ControlRequest {
     /** id */
     { $case: "removeConfig"; value: string }
     | { $case: "rotateConfig"; value: Rotate }
+    | { $case: "rebalance"; value: StartRebalance }
     | undefined;
 }
 
@@ -128,12 +129,20 @@ export interface Rotate {
   data: Buffer;
 }
 
+export interface StartRebalance {
+  /** tasks that may move */
+  max: number;
+  dryRun: boolean;
+}
+
 export interface ControlReply {
   /** of what was made */
   id: string;
   /** log index: a follower answers its user when its own store has come so far */
   index: number;
   warnings: string[];
+  /** of a rebalance */
+  moves: Move[];
 }
 
 export interface TaskLogsRequest {
@@ -202,6 +211,9 @@ export const ControlRequest: MessageFns<ControlRequest> = {
         break;
       case "rotateConfig":
         Rotate.encode(message.kind.value, writer.uint32(130).fork()).join();
+        break;
+      case "rebalance":
+        StartRebalance.encode(message.kind.value, writer.uint32(138).fork()).join();
         break;
     }
     return writer;
@@ -348,6 +360,14 @@ export const ControlRequest: MessageFns<ControlRequest> = {
             message.kind = { $case: "rotateConfig", value: Rotate.decode(reader, reader.uint32()) };
             continue;
           }
+          case 17: {
+            if (tag !== 138) {
+              break;
+            }
+
+            message.kind = { $case: "rebalance", value: StartRebalance.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -426,6 +446,8 @@ export const ControlRequest: MessageFns<ControlRequest> = {
         ? { $case: "rotateConfig", value: Rotate.fromJSON(object.rotateConfig) }
         : isSet(object.rotate_config)
         ? { $case: "rotateConfig", value: Rotate.fromJSON(object.rotate_config) }
+        : isSet(object.rebalance)
+        ? { $case: "rebalance", value: StartRebalance.fromJSON(object.rebalance) }
         : undefined,
     };
   },
@@ -464,6 +486,8 @@ export const ControlRequest: MessageFns<ControlRequest> = {
       obj.removeConfig = message.kind.value;
     } else if (message.kind?.$case === "rotateConfig") {
       obj.rotateConfig = Rotate.toJSON(message.kind.value);
+    } else if (message.kind?.$case === "rebalance") {
+      obj.rebalance = StartRebalance.toJSON(message.kind.value);
     }
     return obj;
   },
@@ -567,6 +591,12 @@ export const ControlRequest: MessageFns<ControlRequest> = {
       case "rotateConfig": {
         if (object.kind?.value !== undefined && object.kind?.value !== null) {
           message.kind = { $case: "rotateConfig", value: Rotate.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+      case "rebalance": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "rebalance", value: StartRebalance.fromPartial(object.kind.value) };
         }
         break;
       }
@@ -1642,8 +1672,97 @@ export const Rotate: MessageFns<Rotate> = {
   },
 };
 
+function createBaseStartRebalance(): StartRebalance {
+  return { max: 0, dryRun: false };
+}
+
+export const StartRebalance: MessageFns<StartRebalance> = {
+  encode(message: StartRebalance, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.max !== 0) {
+      writer.uint32(8).uint64(message.max);
+    }
+    if (message.dryRun !== false) {
+      writer.uint32(16).bool(message.dryRun);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StartRebalance {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStartRebalance();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.max = longToNumber(reader.uint64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.dryRun = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): StartRebalance {
+    return {
+      max: isSet(object.max) ? globalThis.Number(object.max) : 0,
+      dryRun: isSet(object.dryRun)
+        ? globalThis.Boolean(object.dryRun)
+        : isSet(object.dry_run)
+        ? globalThis.Boolean(object.dry_run)
+        : false,
+    };
+  },
+
+  toJSON(message: StartRebalance): unknown {
+    const obj: any = {};
+    if (message.max !== 0) {
+      obj.max = Math.round(message.max);
+    }
+    if (message.dryRun !== false) {
+      obj.dryRun = message.dryRun;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<StartRebalance>): StartRebalance {
+    return StartRebalance.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<StartRebalance>): StartRebalance {
+    const message = createBaseStartRebalance();
+    message.max = object.max ?? 0;
+    message.dryRun = object.dryRun ?? false;
+    return message;
+  },
+};
+
 function createBaseControlReply(): ControlReply {
-  return { id: "", index: 0, warnings: [] };
+  return { id: "", index: 0, warnings: [], moves: [] };
 }
 
 export const ControlReply: MessageFns<ControlReply> = {
@@ -1656,6 +1775,9 @@ export const ControlReply: MessageFns<ControlReply> = {
     }
     for (const v of message.warnings) {
       writer.uint32(26).string(v!);
+    }
+    for (const v of message.moves) {
+      Move.encode(v!, writer.uint32(34).fork()).join();
     }
     return writer;
   },
@@ -1697,6 +1819,14 @@ export const ControlReply: MessageFns<ControlReply> = {
             message.warnings.push(reader.string());
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.moves.push(Move.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1714,6 +1844,7 @@ export const ControlReply: MessageFns<ControlReply> = {
       id: isSet(object.id) ? globalThis.String(object.id) : "",
       index: isSet(object.index) ? globalThis.Number(object.index) : 0,
       warnings: globalThis.Array.isArray(object?.warnings) ? object.warnings.map((e: any) => globalThis.String(e)) : [],
+      moves: globalThis.Array.isArray(object?.moves) ? object.moves.map((e: any) => Move.fromJSON(e)) : [],
     };
   },
 
@@ -1728,6 +1859,9 @@ export const ControlReply: MessageFns<ControlReply> = {
     if (message.warnings?.length) {
       obj.warnings = message.warnings;
     }
+    if (message.moves?.length) {
+      obj.moves = message.moves.map((e) => Move.toJSON(e));
+    }
     return obj;
   },
 
@@ -1739,6 +1873,7 @@ export const ControlReply: MessageFns<ControlReply> = {
     message.id = object.id ?? "";
     message.index = object.index ?? 0;
     message.warnings = object.warnings?.map((e) => e) || [];
+    message.moves = object.moves?.map((e) => Move.fromPartial(e)) || [];
     return message;
   },
 };

@@ -430,6 +430,22 @@ export interface Cluster {
   defaultAddrPool: string[];
   subnetSize: number;
   dataPathPort: number;
+  /** control begins it, loops/rebalance ends it */
+  rebalance: Rebalance | undefined;
+}
+
+/** Tasks that are to move to emptier nodes, at the user's word. */
+export interface Rebalance {
+  /** those that are neither done nor given up */
+  moves: Move[];
+  startedAt: number;
+}
+
+export interface Move {
+  taskId: string;
+  fromNodeId: string;
+  /** where it would go as things were then; the scheduler decides */
+  toNodeId: string;
 }
 
 export interface ClusterSpec {
@@ -1141,6 +1157,7 @@ function createBaseCluster(): Cluster {
     defaultAddrPool: [],
     subnetSize: 0,
     dataPathPort: 0,
+    rebalance: undefined,
   };
 }
 
@@ -1166,6 +1183,9 @@ export const Cluster: MessageFns<Cluster> = {
     }
     if (message.dataPathPort !== 0) {
       writer.uint32(56).uint32(message.dataPathPort);
+    }
+    if (message.rebalance !== undefined) {
+      Rebalance.encode(message.rebalance, writer.uint32(66).fork()).join();
     }
     return writer;
   },
@@ -1239,6 +1259,14 @@ export const Cluster: MessageFns<Cluster> = {
             message.dataPathPort = reader.uint32();
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.rebalance = Rebalance.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1276,6 +1304,7 @@ export const Cluster: MessageFns<Cluster> = {
         : isSet(object.data_path_port)
         ? globalThis.Number(object.data_path_port)
         : 0,
+      rebalance: isSet(object.rebalance) ? Rebalance.fromJSON(object.rebalance) : undefined,
     };
   },
 
@@ -1302,6 +1331,9 @@ export const Cluster: MessageFns<Cluster> = {
     if (message.dataPathPort !== 0) {
       obj.dataPathPort = Math.round(message.dataPathPort);
     }
+    if (message.rebalance !== undefined) {
+      obj.rebalance = Rebalance.toJSON(message.rebalance);
+    }
     return obj;
   },
 
@@ -1321,6 +1353,211 @@ export const Cluster: MessageFns<Cluster> = {
     message.defaultAddrPool = object.defaultAddrPool?.map((e) => e) || [];
     message.subnetSize = object.subnetSize ?? 0;
     message.dataPathPort = object.dataPathPort ?? 0;
+    message.rebalance = (object.rebalance !== undefined && object.rebalance !== null)
+      ? Rebalance.fromPartial(object.rebalance)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseRebalance(): Rebalance {
+  return { moves: [], startedAt: 0 };
+}
+
+export const Rebalance: MessageFns<Rebalance> = {
+  encode(message: Rebalance, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.moves) {
+      Move.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.startedAt !== 0) {
+      writer.uint32(16).int64(message.startedAt);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Rebalance {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRebalance();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.moves.push(Move.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.startedAt = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Rebalance {
+    return {
+      moves: globalThis.Array.isArray(object?.moves) ? object.moves.map((e: any) => Move.fromJSON(e)) : [],
+      startedAt: isSet(object.startedAt)
+        ? globalThis.Number(object.startedAt)
+        : isSet(object.started_at)
+        ? globalThis.Number(object.started_at)
+        : 0,
+    };
+  },
+
+  toJSON(message: Rebalance): unknown {
+    const obj: any = {};
+    if (message.moves?.length) {
+      obj.moves = message.moves.map((e) => Move.toJSON(e));
+    }
+    if (message.startedAt !== 0) {
+      obj.startedAt = Math.round(message.startedAt);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Rebalance>): Rebalance {
+    return Rebalance.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Rebalance>): Rebalance {
+    const message = createBaseRebalance();
+    message.moves = object.moves?.map((e) => Move.fromPartial(e)) || [];
+    message.startedAt = object.startedAt ?? 0;
+    return message;
+  },
+};
+
+function createBaseMove(): Move {
+  return { taskId: "", fromNodeId: "", toNodeId: "" };
+}
+
+export const Move: MessageFns<Move> = {
+  encode(message: Move, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.taskId !== "") {
+      writer.uint32(10).string(message.taskId);
+    }
+    if (message.fromNodeId !== "") {
+      writer.uint32(18).string(message.fromNodeId);
+    }
+    if (message.toNodeId !== "") {
+      writer.uint32(26).string(message.toNodeId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Move {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseMove();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.taskId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.fromNodeId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.toNodeId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Move {
+    return {
+      taskId: isSet(object.taskId)
+        ? globalThis.String(object.taskId)
+        : isSet(object.task_id)
+        ? globalThis.String(object.task_id)
+        : "",
+      fromNodeId: isSet(object.fromNodeId)
+        ? globalThis.String(object.fromNodeId)
+        : isSet(object.from_node_id)
+        ? globalThis.String(object.from_node_id)
+        : "",
+      toNodeId: isSet(object.toNodeId)
+        ? globalThis.String(object.toNodeId)
+        : isSet(object.to_node_id)
+        ? globalThis.String(object.to_node_id)
+        : "",
+    };
+  },
+
+  toJSON(message: Move): unknown {
+    const obj: any = {};
+    if (message.taskId !== "") {
+      obj.taskId = message.taskId;
+    }
+    if (message.fromNodeId !== "") {
+      obj.fromNodeId = message.fromNodeId;
+    }
+    if (message.toNodeId !== "") {
+      obj.toNodeId = message.toNodeId;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Move>): Move {
+    return Move.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Move>): Move {
+    const message = createBaseMove();
+    message.taskId = object.taskId ?? "";
+    message.fromNodeId = object.fromNodeId ?? "";
+    message.toNodeId = object.toNodeId ?? "";
     return message;
   },
 };
