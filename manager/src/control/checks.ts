@@ -29,9 +29,6 @@ export function checkServiceSpec(spec: ServiceSpec): void {
   if (isJobMode(spec)) {
     if (spec.update) throw invalid("Jobs may not have an update config");
     if (spec.rollback) throw invalid("Jobs may not have a rollback config");
-    if (spec.task.restart?.condition === "any") {
-      throw invalid("a job's tasks are done when they complete: use restart condition none or on-failure");
-    }
   }
   checkUpdate("update", spec.update);
   checkUpdate("rollback", spec.rollback);
