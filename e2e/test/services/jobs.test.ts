@@ -34,7 +34,7 @@ describe("jobs", function () {
     await cli().ok("service", "scale", "count=6");
     assert.equal(await listed("count"), "replicated job 0/2 (6/6 completed)");
     assert.equal((await tasks("count", "{{.ID}}")).filter((id) => first.includes(id)).length, 5);
-    await cli().ok("service", "update", "--force", "--max-concurrent", "6", "count");
+    await creel(fixture.lab).ok("service", "update", "--force", "--max-concurrent", "6", "count");
     assert.equal(await listed("count"), "replicated job 0/6 (6/6 completed)");
     const [service] = JSON.parse(await cli().ok("service", "inspect", "count"));
     assert.equal(service.JobStatus.JobIteration.Index, 2);
