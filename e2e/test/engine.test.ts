@@ -182,6 +182,33 @@ describe("docker drives one node as a container engine", function () {
     ]);
   });
 
+  it("lets a container use the devices that a rule of its cgroup names, and no others", async () => {
+    const rule = ["--device-cgroup-rule", "c 10:200 r"];
+    const open = (...options: string[]) =>
+      cli.run([
+        "run",
+        "--rm",
+        ...options,
+        "busybox",
+        "sh",
+        "-c",
+        "mknod /tun c 10 200 && exec 3</tun && echo open",
+      ]);
+    assert.match((await open()).stderr, /not permitted/);
+    assert.deepEqual(await open(...rule), { code: 0, stdout: "open\n", stderr: "" });
+    const { stderr } = await cli.fails(
+      "run",
+      "--rm",
+      "--device-cgroup-rule",
+      "d 10:200 r",
+      "busybox",
+      "true",
+    );
+    assert.match(stderr, /invalid device cgroup rule|invalid device cgroup format/);
+    const body = { Image: "busybox", HostConfig: { DeviceCgroupRules: ["c 1 r"] } };
+    await assert.rejects(fixture.lab.rest("node1").post("/containers/create", body), { status: 400 });
+  });
+
   it("ends a container that takes more memory than it may", async () => {
     await cli.run([
       "run",

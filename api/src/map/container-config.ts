@@ -101,7 +101,7 @@ export function toHostConfig(container: Container): Json {
     CpusetCpus: resources?.cpusetCpus ?? "",
     CpusetMems: resources?.cpusetMems ?? "",
     Devices: [],
-    DeviceCgroupRules: null,
+    DeviceCgroupRules: resources?.deviceCgroupRules.length ? resources.deviceCgroupRules : null,
     DeviceRequests: null,
     MemoryReservation: resources?.memoryReservation ?? 0,
     MemorySwap: resources?.memorySwap ?? 0,

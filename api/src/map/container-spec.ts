@@ -7,6 +7,7 @@ import { toHealthcheck, toResources } from "./resources.ts";
 
 /** Where the original body is kept, so that inspect can give back all that Docker would. */
 export const CONFIG_ANNOTATION = "creel.api.config";
+const DEVICE_RULE = /^[abc] (\d+|\*):(\d+|\*) [rwm]{1,3}$/;
 const MIN_MEMORY = 6 << 20;
 
 /** The engine's container for a body of POST /containers/create; `inherited` are mounts of `VolumesFrom`. */
@@ -102,6 +103,10 @@ function refuse(body: CreateContainer, host: HostConfig): void {
   if (host.Memory && host.Memory < MIN_MEMORY) throw no("Minimum memory limit allowed is 6MB");
   if (host.NanoCpus && (host.CpuQuota || host.CpuPeriod)) {
     throw no("Conflicting options: Nano CPUs and CPU Period/Quota cannot both be set");
+  }
+  for (const rule of host.DeviceCgroupRules ?? []) {
+    if (!DEVICE_RULE.test(rule))
+      throw no(`invalid device cgroup rule format: '${rule}': write it as 'c 10:229 rwm'`);
   }
   if (host.Links?.length) {
     throw new CreelError("unsupported", {

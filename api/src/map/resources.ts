@@ -19,6 +19,7 @@ export function toResources(from: Static<typeof ResourcesSchema>): Resources {
     oomKillDisable: from.OomKillDisable ?? false,
     oomScoreAdj: 0,
     ulimits: (from.Ulimits ?? []).map(toUlimit),
+    deviceCgroupRules: from.DeviceCgroupRules ?? [],
   };
 }
 

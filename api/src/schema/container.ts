@@ -73,6 +73,7 @@ export const ResourcesSchema = Type.Object({
       }),
     ),
   ),
+  DeviceCgroupRules: maybe(Strings),
   CgroupParent: maybe(Type.String()),
 });
 

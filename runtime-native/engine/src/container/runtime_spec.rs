@@ -169,7 +169,7 @@ fn limits(resources: &Resources) -> ResourcesInput {
         cpuset_cpus: resources.cpuset_cpus.clone(),
         cpuset_mems: resources.cpuset_mems.clone(),
         pids: resources.pids_limit,
-        device_rules: Vec::new(),
+        device_rules: resources.device_cgroup_rules.clone(),
     }
 }
 

@@ -183,6 +183,8 @@ export interface Resources {
   oomKillDisable: boolean;
   oomScoreAdj: number;
   ulimits: Ulimit[];
+  /** "c 10:229 rwm"; * for any number */
+  deviceCgroupRules: string[];
 }
 
 export interface Ulimit {
@@ -2776,6 +2778,7 @@ function createBaseResources(): Resources {
     oomKillDisable: false,
     oomScoreAdj: 0,
     ulimits: [],
+    deviceCgroupRules: [],
   };
 }
 
@@ -2822,6 +2825,9 @@ export const Resources: MessageFns<Resources> = {
     }
     for (const v of message.ulimits) {
       Ulimit.encode(v!, writer.uint32(114).fork()).join();
+    }
+    for (const v of message.deviceCgroupRules) {
+      writer.uint32(122).string(v!);
     }
     return writer;
   },
@@ -2951,6 +2957,14 @@ export const Resources: MessageFns<Resources> = {
             message.ulimits.push(Ulimit.decode(reader, reader.uint32()));
             continue;
           }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.deviceCgroupRules.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3029,6 +3043,11 @@ export const Resources: MessageFns<Resources> = {
       ulimits: globalThis.Array.isArray(object?.ulimits)
         ? object.ulimits.map((e: any) => Ulimit.fromJSON(e))
         : [],
+      deviceCgroupRules: globalThis.Array.isArray(object?.deviceCgroupRules)
+        ? object.deviceCgroupRules.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.device_cgroup_rules)
+        ? object.device_cgroup_rules.map((e: any) => globalThis.String(e))
+        : [],
     };
   },
 
@@ -3076,6 +3095,9 @@ export const Resources: MessageFns<Resources> = {
     if (message.ulimits?.length) {
       obj.ulimits = message.ulimits.map((e) => Ulimit.toJSON(e));
     }
+    if (message.deviceCgroupRules?.length) {
+      obj.deviceCgroupRules = message.deviceCgroupRules;
+    }
     return obj;
   },
 
@@ -3098,6 +3120,7 @@ export const Resources: MessageFns<Resources> = {
     message.oomKillDisable = object.oomKillDisable ?? false;
     message.oomScoreAdj = object.oomScoreAdj ?? 0;
     message.ulimits = object.ulimits?.map((e) => Ulimit.fromPartial(e)) || [];
+    message.deviceCgroupRules = object.deviceCgroupRules?.map((e) => e) || [];
     return message;
   },
 };
