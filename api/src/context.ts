@@ -1,4 +1,5 @@
 import type { Clock, Logger } from "@creel/shared";
+import type { NodeResources } from "./cluster.ts";
 import type { EventHub } from "./events.ts";
 import type { ClusterPort, EnginePort, MetricsPort } from "./ports.ts";
 
@@ -11,6 +12,7 @@ export interface NodeFacts {
   id: string;
   /** Engine labels, `name=value`. */
   labels: string[];
+  genericResources: Pick<NodeResources, "generic" | "named">;
   debug: boolean;
 }
 

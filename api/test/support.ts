@@ -71,7 +71,14 @@ export async function startApi(engine: EnginePort = awayEngine): Promise<TestApi
   const socket = join(dir, "api.sock");
   const logger = createLogger("fatal");
   const events = new EventHub(engine, outside, systemClock, logger);
-  const facts = { version: "0.0.0-test", commit: "", id: "test", labels: [], debug: false };
+  const facts = {
+    version: "0.0.0-test",
+    commit: "",
+    id: "test",
+    labels: [],
+    genericResources: { generic: {}, named: {} },
+    debug: false,
+  };
   const api = await createApi({
     engine,
     cluster: outside,

@@ -4,6 +4,7 @@ import { CreelError, LOG_LEVELS, messageOf } from "@creel/shared";
 import { Command, CommanderError, Option } from "commander";
 
 import { root } from "./facts.ts";
+import { type GenericResources, parseGenericResources } from "./generic-resources.ts";
 
 const CONFIG_FILE = "/etc/creel/daemon.json";
 
@@ -16,6 +17,7 @@ export interface DaemonConfig {
   group: string;
   logLevel: string;
   labels: string[];
+  genericResources: GenericResources;
   storageDriver: string;
   engineSocket: string;
   engineBinary: string;
@@ -41,6 +43,7 @@ const KEYS: Record<string, { option: string; kind: "string" | "boolean" | "strin
   "log-level": { option: "logLevel", kind: "string" },
   debug: { option: "debug", kind: "boolean" },
   labels: { option: "label", kind: "strings" },
+  "node-generic-resources": { option: "nodeGenericResource", kind: "strings" },
   "storage-driver": { option: "storageDriver", kind: "string" },
   "engine-socket": { option: "engineSocket", kind: "string" },
   "engine-binary": { option: "engineBinary", kind: "string" },
@@ -84,6 +87,11 @@ function command(version: string): Command {
     .option("--label <name=value>", "label of this node's engine (may be given several times)", collect)
     .addOption(new Option("-l, --log-level <level>", "what to log").choices([...LOG_LEVELS, "warning"]))
     .option("--metrics-addr <host:port>", "serve /metrics, and nothing else, to everybody there")
+    .option(
+      "--node-generic-resource <kind=value>",
+      "what services can reserve here: gpu=UUID for each, or ssd=3 (may be given several times)",
+      collect,
+    )
     .option("-p, --pidfile <file>", "where to write the process id (default: EXEC-ROOT/creeld.pid)")
     .option("-s, --storage-driver <name>", "how layers are stored (default: overlay2)")
     .option("--tls", "serve tcp:// with TLS; implied by --tlsverify")
@@ -197,6 +205,7 @@ function settle(given: Record<string, unknown>, configFile: string): DaemonConfi
     group: text("group", ""),
     logLevel: given.debug ? "debug" : level,
     labels: (given.label as string[] | undefined) ?? [],
+    genericResources: parseGenericResources((given.nodeGenericResource as string[] | undefined) ?? []),
     storageDriver: text("storageDriver", ""),
     engineSocket: text("engineSocket", `${execRoot}/engine.sock`),
     engineBinary: text("engineBinary", join(root, "runtime-native/target/release/creel-engine")),

@@ -39,6 +39,7 @@ export async function startDaemon(config: DaemonConfig, logger: Logger): Promise
       commit: creelCommit(),
       id: engineId(config.dataRoot, random),
       labels: config.labels,
+      genericResources: config.genericResources,
       debug: config.logLevel === "debug",
     };
     const engine = connectEngine(config.engineSocket);

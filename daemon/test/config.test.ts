@@ -30,6 +30,22 @@ describe("the daemon's configuration", () => {
     assert.equal(config.engineSocket, "/e/engine.sock");
   });
 
+  it("reads generic resources, counted or by name", () => {
+    const flags = ["gpu=a", "gpu=b", "ssd=3"].flatMap((entry) => ["--node-generic-resource", entry]);
+    const wanted = { generic: { ssd: 3 }, named: { gpu: { names: ["a", "b"] } } };
+    assert.deepEqual(read(...flags).genericResources, wanted);
+    const inFile = { "node-generic-resources": ["gpu=a", "gpu=b", "ssd=3"] };
+    assert.deepEqual(withFile(inFile).genericResources, wanted);
+    for (const [entries, word] of [
+      [["gpu"], /KIND=NUMBER/],
+      [["gpu=a", "gpu=2"], /a number and names/],
+      [["memory=2"], /counted by itself/],
+    ] as const) {
+      const bad = { "node-generic-resources": entries };
+      assert.throws(() => withFile(bad), { message: word });
+    }
+  });
+
   it("ends with a clear word on what it does not know", () => {
     assert.throws(
       () => read("--nope"),

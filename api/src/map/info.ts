@@ -2,6 +2,7 @@ import { arch } from "node:os";
 import type { Node } from "../cluster.ts";
 import { NodeRole } from "../cluster.ts";
 import type { ApiContext } from "../context.ts";
+import { toNodeGeneric } from "./generic-resources.ts";
 import { toCluster } from "./swarm.ts";
 
 /** The answer of GET /info. */
@@ -61,7 +62,7 @@ export async function toInfo(context: ApiContext): Promise<Record<string, unknow
     },
     NCPU: info.cpus,
     MemTotal: info.memoryBytes,
-    GenericResources: null,
+    GenericResources: toNodeGeneric(facts.genericResources) ?? null,
     DockerRootDir: info.dataRoot,
     HttpProxy: "",
     HttpsProxy: "",

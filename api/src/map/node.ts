@@ -2,6 +2,7 @@ import { CreelError } from "@creel/shared";
 import { Availability, type Node, NodeRole, type NodeSpec, NodeState } from "../cluster.ts";
 import { fromMillis } from "../http/time.ts";
 import type { ManagerStatus } from "../ports.ts";
+import { toNodeGeneric } from "./generic-resources.ts";
 import { toTlsInfo } from "./tls-info.ts";
 
 type Json = Record<string, unknown>;
@@ -36,6 +37,7 @@ export function toNode(node: Node, manager: ManagerStatus | undefined, rootPem: 
       Resources: {
         NanoCPUs: description?.resources?.nanoCpus ?? 0,
         MemoryBytes: description?.resources?.memoryBytes ?? 0,
+        GenericResources: description?.resources && toNodeGeneric(description.resources),
       },
       Engine: {
         EngineVersion: description?.engineVersion ?? "",

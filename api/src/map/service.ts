@@ -12,6 +12,7 @@ import type {
 import { TaskState } from "../cluster.ts";
 import { fromMillis } from "../http/time.ts";
 import { toConfigReference, toSecretReference } from "./data.ts";
+import { toDiscrete } from "./generic-resources.ts";
 import { toDockerMount } from "./mounts.ts";
 import { fromHealthcheck } from "./resources.ts";
 
@@ -167,9 +168,7 @@ export function toTemplate(task: TaskSpec, defaults: boolean): Json {
         NanoCPUs: reservations.nanoCpus || undefined,
         MemoryBytes: reservations.memoryBytes || undefined,
         GenericResources: some(
-          Object.entries(reservations.generic).map(([Kind, Value]) => ({
-            DiscreteResourceSpec: { Kind, Value },
-          })),
+          Object.entries(reservations.generic).map(([kind, count]) => toDiscrete(kind, count)),
         ),
       },
     },

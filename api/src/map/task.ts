@@ -1,5 +1,6 @@
 import { CauseKind, type Network, type Task, TaskState } from "../cluster.ts";
 import { fromMillis } from "../http/time.ts";
+import { toTaskGeneric } from "./generic-resources.ts";
 import { toOverlay } from "./network.ts";
 import { toPort, toTemplate, withPrefix } from "./service.ts";
 
@@ -57,6 +58,7 @@ export function toTask(task: Task, networkOf: (id: string) => Network | undefine
         Addresses: [withPrefix(address, network)],
       };
     }),
+    GenericResources: toTaskGeneric(task.genericResources),
     JobIteration: task.jobIteration ? { Index: task.jobIteration } : undefined,
   };
 }

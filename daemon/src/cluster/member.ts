@@ -106,6 +106,7 @@ export class Member {
         hostname: this.#parts.hostname,
         version: facts.version,
         labels: Object.fromEntries(facts.labels.map((label) => label.split(/=(.*)/s).slice(0, 2))),
+        genericResources: facts.genericResources,
         certificate: () => this.identity.current().certificate,
         port,
       },

@@ -67,6 +67,7 @@ function checkTask(task: TaskSpec): void {
   checkContainer(task.container);
   checkAmounts("limit", task.limits && { nanoCpus: task.limits.nanoCpus, memoryBytes: task.limits.memory });
   checkAmounts("reservation", task.reservations);
+  if (task.reservations) checkGeneric(task.reservations);
   checkLimitsFit(task.limits, task.reservations);
   const { restart, placement } = task;
   if (restart) {
@@ -123,6 +124,17 @@ function checkAmounts(what: string, amounts: { nanoCpus: number; memoryBytes: nu
   }
   if (amounts.memoryBytes !== 0 && !(amounts.memoryBytes >= MIN_MEMORY)) {
     throw invalid(`invalid memory ${what} ${amounts.memoryBytes}: Must be at least 4MiB`);
+  }
+}
+
+function checkGeneric({ generic }: Reservations): void {
+  for (const [kind, count] of Object.entries(generic)) {
+    if (!Number.isSafeInteger(count) || count < 1) {
+      throw invalid(`invalid generic-resource ${kind}=${count}: the number must be at least 1`);
+    }
+    if (kind === "cpu" || kind === "memory") {
+      throw invalid(`invalid generic-resource ${kind}: use --reserve-cpu and --reserve-memory`);
+    }
   }
 }
 

@@ -89,6 +89,41 @@ describe("scheduler", () => {
     assert.deepEqual(errors(empty, "s"), ["no suitable node"]);
   });
 
+  it("gives each task names of its own, and takes them back", () => {
+    const sim = new Sim();
+    const node = aNode("n1");
+    const resources = {
+      ...node.description!.resources!,
+      generic: { ssd: 3 },
+      named: { gpu: { names: ["a", "b", "c"] } },
+    };
+    sim.apply(putNode({ ...node, description: { ...node.description!, resources } }));
+    const task = aTaskSpec({ reservations: { generic: { gpu: 1, ssd: 1 } } });
+    const names = () => sim.live("s").map((t) => t.genericResources[0]!.names.join());
+    sim.service("s", aServiceSpec("s", 2, { task }));
+    sim.run(5_000);
+    assert.deepEqual(names().sort(), ["a", "b"]);
+    assert.deepEqual(sim.live("s")[0]!.genericResources[1], { kind: "ssd", count: 1, names: [] });
+    sim.service("s", aServiceSpec("s", 4, { task }));
+    sim.run(5_000);
+    assert.deepEqual(names().sort(), ["a", "b", "c"]);
+    assert.deepEqual(errors(sim, "s"), ["no suitable node (insufficient resources on 1 node)"]);
+    sim.service("s", aServiceSpec("s", 1, { task }));
+    sim.run(20_000);
+    sim.service("s", aServiceSpec("s", 3, { task }));
+    sim.run(20_000);
+    assert.deepEqual(names().sort(), ["a", "b", "c"]);
+  });
+
+  it("places more than fit into one round, in many services, as it places few", () => {
+    const sim = nodes("n1", "n2", "n3");
+    for (let i = 0; i < 30; i++) sim.service(`s${i}`, aServiceSpec(`s${i}`, i === 0 ? 12_000 : 4));
+    sim.settle();
+    assert.equal(sim.view.countInState(TaskState.TASK_STATE_PENDING), 0);
+    const perNode = ["n1", "n2", "n3"].map((id) => sim.view.recordsOnNode(id).length);
+    assert.ok(Math.max(...perNode) - Math.min(...perNode) <= 1, `${perNode}`);
+  });
+
   it("explains a pending task in numbers, each node by the first filter that refuses it", () => {
     const sim = nodes("n1", "n2", "n3");
     sim.availability("n3", Availability.AVAILABILITY_DRAIN);

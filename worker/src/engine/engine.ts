@@ -1,6 +1,6 @@
 import { X509Certificate } from "node:crypto";
 import { type Clock, CreelError, isCreelError, type Logger, messageOf, sleep } from "@creel/shared";
-import { NodeDescription } from "@creel/shared/gen/cluster/v1/objects.ts";
+import { NodeDescription, type NodeResources } from "@creel/shared/gen/cluster/v1/objects.ts";
 import type { Engine } from "../ports.ts";
 import type { EngineClient } from "./client.ts";
 
@@ -10,6 +10,8 @@ export interface NodeFacts {
   /** Creel's version. */
   version: string;
   labels: Record<string, string>;
+  /** Besides processor time and memory. */
+  genericResources: Pick<NodeResources, "generic" | "named">;
   /** The node's own certificate, PEM. */
   certificate(): string;
   /** TCP port at which this node serves other nodes. */
@@ -28,7 +30,7 @@ export function workerEngine(client: EngineClient, facts: NodeFacts, clock: Cloc
       const description = NodeDescription.fromPartial({
         hostname: facts.hostname(),
         platform: { os: info.osType || "linux", architecture: info.architecture },
-        resources: { nanoCpus: info.cpus * 1e9, memoryBytes: info.memoryBytes, generic: {} },
+        resources: { nanoCpus: info.cpus * 1e9, memoryBytes: info.memoryBytes, ...facts.genericResources },
         engineVersion: facts.version,
         engineLabels: facts.labels,
         plugins: [

@@ -7,6 +7,14 @@ export const TASK_LABEL = "com.docker.swarm.task.id";
 /** The bridge that gives tasks on overlay networks their way out. */
 export const GATEWAY_BRIDGE = "creel_gwbridge";
 
+/** What the task got of generic resources, as Docker tells it: `DOCKER_RESOURCE_GPU=uuid1,uuid2`. */
+function resourceEnv({ genericResources }: Task): string[] {
+  return genericResources.map(({ kind, count, names }) => {
+    const value = names.length > 0 ? names.join(",") : String(count);
+    return `DOCKER_RESOURCE_${kind.toUpperCase()}=${value}`;
+  });
+}
+
 /** Whether the task is reached over an overlay: others have to stop sending before it is stopped. */
 export function isBalanced(task: Task): boolean {
   return task.attachments.length > 0;
@@ -22,7 +30,7 @@ export function containerSpec(context: TemplateContext, ingress: ReadonlySet<str
     image: container.image,
     entrypoint: container.command,
     cmd: container.args,
-    env: container.env.map(text),
+    env: [...container.env.map(text), ...resourceEnv(task)],
     workingDir: container.dir,
     user: container.user,
     groups: container.groups,
