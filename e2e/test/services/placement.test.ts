@@ -96,7 +96,15 @@ describe("placement, drains and rebalance", function () {
       ["node.rle==manager", /at character 1: key 'node\.rle' is unknown; the keys are node\.id/],
       ["node.role=manager", /at character 18: constraint expected one operator from ==, !=/],
     ] as const) {
-      const { stderr } = await cli().fails("service", "create", "--constraint", constraint, "whoami");
+      const { stderr } = await cli().fails(
+        "service",
+        "create",
+        "--name",
+        "x",
+        "--constraint",
+        constraint,
+        "whoami",
+      );
       assert.match(stderr, word);
       const body = {
         Name: "x",
@@ -150,8 +158,8 @@ describe("placement, drains and rebalance", function () {
     assert.equal((await placed("still", 7)).filter((node) => node === "node3").length, 1);
     await cli().ok("node", "update", "--availability", "active", "node3");
 
-    const script = 'test "$NODE" != node3 && trap "exit 0" TERM && sleep 10000 & wait $!';
-    const options = ["--name", "picky", "--replicas", "1", "--restart-delay", "0s"];
+    const script = '[ "$NODE" = node3 ] && exit 1; trap "exit 0" TERM; sleep 10000 & wait';
+    const options = ["--name", "picky", "--replicas", "9", "--restart-delay", "0s"];
     const env = ["--env", "NODE={{.Node.Hostname}}"];
     await cli().ok(
       "service",
@@ -165,8 +173,15 @@ describe("placement, drains and rebalance", function () {
       "-c",
       script,
     );
-    const [where] = await placed("picky", 1);
-    assert.notEqual(where, "node3");
+    await until("all run where they do not fail", async () => {
+      const nodes = (await tasks("picky")).map(({ NodeID }) => names.get(NodeID));
+      return nodes.length === 9 && !nodes.includes("node3");
+    });
+    const filters = JSON.stringify({ service: ["picky"], "desired-state": ["shutdown"] });
+    const ended = await fixture.lab
+      .rest("node1")
+      .get<Placed[]>(`/tasks?filters=${encodeURIComponent(filters)}`);
+    assert.ok(ended.length >= 5 && ended.every(({ NodeID }) => names.get(NodeID) === "node3"));
   });
 
   it("a drain moves the one replica of a service that stops first in updates; not one request fails", async () => {
@@ -174,7 +189,7 @@ describe("placement, drains and rebalance", function () {
     const [first] = await placed("web", 1);
     const others = fixture.lab.nodes.filter(({ name }) => name !== first);
     await until("the port answers everywhere", async () => {
-      const probe = new Traffic(fixture.lab.nodes, PORT, 5);
+      const probe = new Traffic([...fixture.lab.nodes], PORT, 5);
       await new Promise((resolve) => setTimeout(resolve, 200));
       return (await probe.stop()).failures.length === 0;
     });
