@@ -97,6 +97,8 @@ export interface ClusterPort {
   init(request: InitRequest): Promise<string>;
   join(request: JoinRequest): Promise<void>;
   leave(force: boolean): Promise<void>;
+  /** Opens what autolock has sealed on this manager's disk, and resolves once the node serves. */
+  unlock(key: string): Promise<void>;
   /** Managers only. `linearizable`: not older than any change acknowledged before the call. */
   view(options?: { linearizable?: boolean }): Promise<ClusterView>;
   managerStatus(nodeId: string): ManagerStatus | undefined;

@@ -37,6 +37,7 @@ const outside: ClusterPort = {
   remoteManagers: () => [],
   init: () => Promise.reject(new CreelError("unsupported", { message: "not here" })),
   join: () => Promise.reject(new CreelError("invalid_token")),
+  unlock: () => Promise.reject(new CreelError("not_in_swarm")),
   leave: () => Promise.reject(new CreelError("not_in_swarm")),
   view: () => Promise.reject(new CreelError("not_a_manager")),
   managerStatus: () => undefined,

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { networkInterfaces, tmpdir } from "node:os";
 import { join } from "node:path";
 import { NodeRole } from "@creel/shared/gen/cluster/v1/objects.ts";
@@ -60,18 +60,47 @@ describe("the files of a membership", () => {
       root: "root",
     };
     const addresses = { listen: "0.0.0.0:2377", advertise: "10.0.0.1:2377", dataPath: "10.0.0.1" };
-    files.writeIdentity(identity);
-    files.writeRaftKey(new Uint8Array(32).fill(7));
+    const kept = { identity, raftKey: new Uint8Array(32).fill(7), unlockKey: "" };
+    files.writeIdentity(kept);
     assert.equal(files.read(), undefined, "half a membership is none");
     files.writeState({ addresses, dataPathPort: 4789, managers: ["10.0.0.1:2377"] });
-    const kept = files.read()!;
-    assert.deepEqual(kept.identity, identity);
-    assert.deepEqual(kept.state.addresses, addresses);
-    assert.deepEqual([...kept.raftKey], Array(32).fill(7));
-    assert.equal(statSync(join(files.dir, "certificates/node.key")).mode & 0o777, 0o600);
+    const found = files.read()!;
+    assert.deepEqual(found.state.addresses, addresses);
+    assert.ok(!found.sealed);
+    const opened = found.open("");
+    assert.deepEqual(opened.identity, identity);
+    assert.deepEqual([...opened.raftKey], Array(32).fill(7));
+    assert.equal(statSync(join(files.dir, "identity.json")).mode & 0o777, 0o600);
     writeFileSync(join(files.dir, "state.json"), "{");
     assert.throws(() => files.read(), { code: "storage_damaged", message: /state\.json/ });
     files.clear();
     assert.equal(files.read(), undefined);
+  });
+
+  it("are sealed with an unlock key, and opened by that one alone", () => {
+    const files = new MemberFiles(dir);
+    const identity = {
+      nodeId: "n",
+      role: NodeRole.NODE_ROLE_MANAGER,
+      clusterId: "c",
+      certificate: "cert",
+      key: "the TLS key",
+      root: "root",
+    };
+    const unlockKey = `SWMKEY-1-${"a".repeat(43)}`;
+    const kept = { identity, raftKey: new Uint8Array(32).fill(7), unlockKey };
+    files.writeIdentity(kept);
+    const addresses = { listen: "0.0.0.0:2377", advertise: "10.0.0.1:2377", dataPath: "10.0.0.1" };
+    files.writeState({ addresses, dataPathPort: 4789, managers: [] });
+    const text = readFileSync(join(files.dir, "identity.json"), "utf8");
+    assert.ok(!text.includes("the TLS key") && !text.includes("07070707") && !text.includes(unlockKey));
+    const found = files.read()!;
+    assert.ok(found.sealed);
+    assert.throws(() => found.open(""), { code: "swarm_locked" });
+    assert.throws(() => found.open("SWMKEY-1-no"), { code: "invalid_parameter" });
+    assert.throws(() => found.open(`SWMKEY-1-${"b".repeat(43)}`), { code: "wrong_unlock_key" });
+    const opened = found.open(unlockKey);
+    assert.deepEqual([opened.identity, opened.unlockKey], [identity, unlockKey]);
+    assert.deepEqual([...opened.raftKey], Array(32).fill(7));
   });
 });

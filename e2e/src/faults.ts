@@ -75,6 +75,7 @@ export async function runningTasks(lab: Lab, via: string, service?: string): Pro
 
 interface NodeView {
   ID: string;
+  Spec: { Role: string };
   Description: { Hostname: string };
   Status: { State: string };
   ManagerStatus?: { Leader?: boolean; Reachability: string };

@@ -221,8 +221,7 @@ describe("bad input", function () {
   });
 
   it("a node that speaks another version of the protocol", async () => {
-    const own = join(fixture.lab.dir, "node2/data/swarm/certificates");
-    const error = await hello(own, 99);
+    const error = await hello("node2", 99);
     assert.match(error.details, /the other side speaks version 99 of the protocol; this one speaks 1/);
   });
 
@@ -239,8 +238,7 @@ describe("bad input", function () {
     );
     await on("node2").ok("swarm", "init", "--advertise-addr", fixture.lab.node("node2").address);
     const foreign = await on("node2").ok("swarm", "join-token", "-q", "worker");
-    const certificates = join(fixture.lab.dir, "node2/data/swarm/certificates");
-    const refused = await hello(certificates, 1);
+    const refused = await hello("node2", 1);
     assert.match(refused.details, /a certificate of this cluster is needed|unable to verify|self-signed/);
     await on("node2").ok("swarm", "leave", "--force");
     const wrong = await on("node2").fails("swarm", "join", "--token", foreign, to);
@@ -248,11 +246,17 @@ describe("bad input", function () {
     assert.equal(await on("node2").ok("info", "--format", "{{.Swarm.LocalNodeState}}"), "inactive");
   });
 
-  /** Opens a dispatcher session with the certificate in `dir` and says which protocol it speaks; how it was refused. */
-  function hello(dir: string, protocol: number): Promise<ServiceError> {
-    const pem = (name: string) => readFileSync(join(dir, name));
-    const ca = readFileSync(join(fixture.lab.dir, "node1/data/swarm/certificates/root.crt"));
-    const ssl = credentials.createSsl(ca, pem("node.key"), pem("node.crt"), {
+  /** Opens a dispatcher session with that node's certificate and says which protocol it speaks; how it was refused. */
+  function hello(node: string, protocol: number): Promise<ServiceError> {
+    const identity = (of: string) =>
+      JSON.parse(readFileSync(join(fixture.lab.dir, of, "data/swarm/identity.json"), "utf8")) as {
+        root: string;
+        certificate: string;
+        keys: { tls: string };
+      };
+    const { certificate, keys } = identity(node);
+    const pem = (text: string) => Buffer.from(text);
+    const ssl = credentials.createSsl(pem(identity("node1").root), pem(keys.tls), pem(certificate), {
       checkServerIdentity: () => undefined,
     });
     const client = new Client(`${fixture.lab.node("node1").address}:2377`, ssl, {

@@ -214,10 +214,9 @@ describe("a cluster in operation", function () {
     const secrets = [swarm.JoinTokens.Worker, swarm.JoinTokens.Manager];
     for (const token of [...secrets]) secrets.push(token.split("-")[3]!);
     for (const node of names) {
-      const certificates = join(fixture.lab.dir, node, "data/swarm/certificates");
-      const raft = readFileSync(join(certificates, "raft.key"), "utf8").trim();
-      const key = readFileSync(join(certificates, "node.key"), "utf8").split("\n")[1]!;
-      secrets.push(raft, key);
+      const identity = readFileSync(join(fixture.lab.dir, node, "data/swarm/identity.json"), "utf8");
+      const { keys } = JSON.parse(identity) as { keys: { tls: string; raft: string } };
+      secrets.push(keys.raft, keys.tls.split("\n")[1]!);
     }
     await assert.rejects(
       rest.post("/swarm/join", { RemoteAddrs: ["127.0.0.1:1"], JoinToken: secrets[0], ListenAddr: "" }),

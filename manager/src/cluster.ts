@@ -8,6 +8,7 @@ import {
 import type { Identity } from "@creel/shared/tls";
 import { DEFAULT_CERT_LIFE_MS, issue, newRequest, newRoot } from "./ca/authority.ts";
 import { newToken } from "./ca/tokens.ts";
+import { newUnlockKey } from "./ca/unlock-key.ts";
 import { checkClusterSpec } from "./control/cluster.ts";
 import { invalid } from "./control/names.ts";
 import { parseCidr } from "./store/mod.ts";
@@ -64,7 +65,9 @@ export async function newCluster(
         key: Buffer.from(root.key),
         workerToken: newToken(rootPem, random),
         managerToken: newToken(rootPem, random),
+        rotation: undefined,
       },
+      unlockKey: spec.autolock ? newUnlockKey(random) : "",
       defaultAddrPool: pool,
       subnetSize,
       dataPathPort: options.dataPathPort || DEFAULT_DATA_PATH_PORT,
@@ -82,6 +85,8 @@ const DEFAULT_SPEC: ClusterSpec = {
   nodeCertExpiry: DEFAULT_CERT_LIFE_MS,
   autolock: false,
   logDriver: undefined,
+  oldSnapshots: 0,
+  forceRotate: 0,
 };
 
 function checkPool(pool: string[], subnetSize: number): void {

@@ -66,6 +66,8 @@ export interface ManagerOptions {
   /** host:port at which other nodes reach that port. */
   addr: string;
   create?: NewCluster;
+  /** The cluster's other managers are lost for good: it goes on with what this one knows. */
+  sole?: boolean;
   /** Addresses of managers of the cluster to join. */
   join?: string[];
   clock: Clock;
@@ -109,12 +111,13 @@ export async function startManager(options: ManagerOptions): Promise<Manager> {
     id: place.id,
     ...(place.bootstrap && { bootstrap: place.bootstrap }),
     ...(place.join && { join: place.join }),
+    ...(options.sole && { soleAddress: addr }),
     transport: portsOf(options).raftTransport?.(place.id) ?? transport.transport,
     clock,
   });
   const manager = new Manager(options, raft, transport, store);
   try {
-    await manager.begin(known !== undefined);
+    await manager.begin(known !== undefined && !options.sole);
     return manager;
   } catch (error) {
     await manager.stop();
@@ -427,7 +430,7 @@ export class Manager {
       gateway: "",
     });
     const { refusals } = await this.#replica.propose([
-      { kind: { $case: "putCluster", value: cluster } },
+      { kind: { $case: "putCluster", value: { cluster, ifVersion: 0 } } },
       { kind: { $case: "putNode", value: { node: { ...node, manager }, ifVersion: 0 } } },
       { kind: { $case: "putNetwork", value: { network } } },
     ]);

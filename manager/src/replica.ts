@@ -227,13 +227,14 @@ export class Replica {
   }
 
   #maybeSnapshot(): void {
-    const interval = this.view().cluster().spec?.snapshotInterval || DEFAULT_SNAPSHOT_INTERVAL;
+    const { snapshotInterval, oldSnapshots } = this.view().cluster().spec ?? {};
+    const interval = snapshotInterval || DEFAULT_SNAPSHOT_INTERVAL;
     if (this.#snapshotting || this.#applied - this.#snapshotAt < interval) return;
     this.#snapshotting = true;
     const index = this.#applied;
     const view = this.view();
     this.#encode(view)
-      .then((data) => this.#raft.snapshot(index, data))
+      .then((data) => this.#raft.snapshot(index, data, oldSnapshots))
       .then(
         () => {
           this.#snapshotAt = index;

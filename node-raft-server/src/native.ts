@@ -18,6 +18,7 @@ export interface NativeOptions {
   minFreeBytes: number;
   key?: Uint8Array;
   electionSeed?: number;
+  soleAddress?: string;
 }
 
 export type NativeEvent =
@@ -44,7 +45,7 @@ export interface NativeRaft {
   unreachable(peer: number): void;
   snapshotSent(peer: number, ok: boolean): void;
   consumed(bytes: number): void;
-  snapshot(id: number, index: number, data: Uint8Array): void;
+  snapshot(id: number, index: number, data: Uint8Array, keepOld: number): void;
   stop(): void;
   release(): void;
 }

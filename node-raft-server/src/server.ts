@@ -95,6 +95,7 @@ class Server implements RaftServer {
           ...(o.bootstrap && { bootstrap: o.bootstrap }),
           ...(o.join && { join: o.join }),
           ...(o.encryptionKey && { key: o.encryptionKey }),
+          ...(o.soleAddress !== undefined && { soleAddress: o.soleAddress }),
           ...(o.electionSeed !== undefined && { electionSeed: o.electionSeed }),
         },
         (events) => {
@@ -123,8 +124,8 @@ class Server implements RaftServer {
     this.#stream.applied(index);
   }
 
-  async snapshot(index: LogIndex, data: Uint8Array): Promise<void> {
-    await this.#ask((native, id) => native.snapshot(id, index, data));
+  async snapshot(index: LogIndex, data: Uint8Array, keepOld = 0): Promise<void> {
+    await this.#ask((native, id) => native.snapshot(id, index, data, keepOld));
   }
 
   async addLearner(peer: Peer): Promise<void> {

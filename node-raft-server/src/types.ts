@@ -68,8 +68,11 @@ export interface RaftServer {
   readonly committed: AsyncIterable<Committed>;
   /** The consumer has applied everything up to `index`; not needed for a consumer that applies before it asks for more. */
   applied(index: LogIndex): void;
-  /** Persists the state machine's state at `index`, which was handed out, and compacts the log, but for a tail. */
-  snapshot(index: LogIndex, data: Uint8Array): Promise<void>;
+  /**
+   * Persists the state machine's state at `index`, which was handed out, and compacts the log, but for a tail. Of the
+   * snapshots before it `keepOld` (default 0) stay on the disk.
+   */
+  snapshot(index: LogIndex, data: Uint8Array, keepOld?: number): Promise<void>;
   /** Takes a node in that receives the log but has no vote. */
   addLearner(peer: Peer): Promise<void>;
   /** Gives a learner its vote, once it has caught up; rejects with `timeout` if it does not. */
@@ -128,6 +131,11 @@ export interface RaftOptions {
   heartbeatTicks?: number;
   /** 32 bytes: log and snapshots are encrypted at rest with it. */
   encryptionKey?: Uint8Array;
+  /**
+   * The other members are lost for good: this node, reached at this address, becomes the whole group. What its log holds
+   * beyond what it knew to be committed counts as committed. Never for a group that still has a majority somewhere.
+   */
+  soleAddress?: string;
   /** Makes election timeouts repeatable. */
   electionSeed?: number;
   /** What runs the node; by default a thread of its own, on the files of `dir`. */

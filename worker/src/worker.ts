@@ -24,6 +24,8 @@ export interface WorkerOptions {
   onManagers?: (addrs: string[]) => void;
   /** The managers want another role of this node. */
   onRole?: (role: NodeRole) => void;
+  /** Whom the managers want this node to trust (PEM). */
+  onTrust?: (roots: string) => void;
 }
 
 /** A node's agent: takes assignments from the leader, carries them out through the engine, reports what became of them. */
@@ -32,6 +34,8 @@ export interface Worker {
   connected(): boolean;
   /** The container that runs a task here, or undefined. */
   containerOf(taskId: string): string | undefined;
+  /** The node has another certificate: the managers are told. */
+  describe(): void;
   /** Ends the session; containers go on running. */
   stop(): Promise<void>;
 }
@@ -98,6 +102,7 @@ export function startWorker(options: WorkerOptions): Worker {
       assign,
       managers: (addrs) => options.onManagers?.(addrs),
       role: (role) => options.onRole?.(role),
+      trust: (roots) => options.onTrust?.(roots),
     },
   });
 
@@ -111,6 +116,7 @@ export function startWorker(options: WorkerOptions): Worker {
   return {
     connected: () => session.connected,
     containerOf: (taskId) => tasks.containerOf(taskId),
+    describe: () => session.describe(),
     async stop() {
       stop.abort();
       networks.stop();

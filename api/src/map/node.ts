@@ -3,7 +3,7 @@ import { Availability, type Node, NodeRole, type NodeSpec, NodeState } from "../
 import { fromMillis } from "../http/time.ts";
 import type { ManagerStatus } from "../ports.ts";
 import { toNodeGeneric } from "./generic-resources.ts";
-import { toTlsInfo } from "./tls-info.ts";
+import { nodeTls } from "./tls-info.ts";
 
 type Json = Record<string, unknown>;
 const AVAILABILITY = ["active", "pause", "drain"];
@@ -15,7 +15,7 @@ export const availabilityWord = (value: number) => AVAILABILITY[value] ?? "activ
 export const roleWord = (role: number) => (role === NodeRole.NODE_ROLE_MANAGER ? "manager" : "worker");
 
 /** A node as Docker writes it. */
-export function toNode(node: Node, manager: ManagerStatus | undefined, rootPem: Uint8Array): Json {
+export function toNode(node: Node, manager: ManagerStatus | undefined): Json {
   const { spec, description, status } = node;
   return {
     ID: node.id,
@@ -47,7 +47,7 @@ export function toNode(node: Node, manager: ManagerStatus | undefined, rootPem: 
           return { Type, Name };
         }),
       },
-      TLSInfo: toTlsInfo(rootPem),
+      TLSInfo: nodeTls(node),
     },
     Status: {
       State: STATE[status?.state ?? NodeState.NODE_STATE_UNKNOWN] ?? "unknown",

@@ -2,7 +2,7 @@ import { CreelError } from "@creel/shared";
 import type { Cluster, ClusterSpec } from "../cluster.ts";
 import { fromMillis } from "../http/time.ts";
 import type { SwarmSpec } from "../schema/swarm.ts";
-import { toTlsInfo } from "./tls-info.ts";
+import { clusterTls } from "./tls-info.ts";
 
 type Json = Record<string, unknown>;
 const DEFAULT_HISTORY = 5;
@@ -18,8 +18,8 @@ export function toCluster(cluster: Cluster): Json {
     CreatedAt: fromMillis(cluster.meta?.createdAt ?? 0),
     UpdatedAt: fromMillis(cluster.meta?.updatedAt ?? 0),
     Spec: toSwarmSpec(cluster.spec),
-    TLSInfo: toTlsInfo(cluster.rootCa?.certificate ?? new Uint8Array()),
-    RootRotationInProgress: false,
+    TLSInfo: clusterTls(cluster),
+    RootRotationInProgress: cluster.rootCa?.rotation !== undefined,
     DefaultAddrPool: cluster.defaultAddrPool.length > 0 ? cluster.defaultAddrPool : ["10.0.0.0/8"],
     SubnetSize: cluster.subnetSize || 24,
     DataPathPort: cluster.dataPathPort || 4789,
@@ -38,16 +38,19 @@ function toSwarmSpec(spec: ClusterSpec | undefined): Json {
   return {
     Name: spec?.name || "default",
     Labels: spec?.labels ?? {},
-    Orchestration: { TaskHistoryRetentionLimit: spec?.taskHistoryLimit || DEFAULT_HISTORY },
+    Orchestration: { TaskHistoryRetentionLimit: spec?.taskHistoryLimit ?? DEFAULT_HISTORY },
     Raft: {
       SnapshotInterval: spec?.snapshotInterval || DEFAULT_SNAPSHOT,
-      KeepOldSnapshots: 0,
+      KeepOldSnapshots: spec?.oldSnapshots ?? 0,
       LogEntriesForSlowFollowers: 500,
       ElectionTick: 10,
       HeartbeatTick: 1,
     },
     Dispatcher: { HeartbeatPeriod: (spec?.heartbeatPeriod || DEFAULT_HEARTBEAT) * 1e6 },
-    CAConfig: { NodeCertExpiry: (spec?.nodeCertExpiry || DEFAULT_EXPIRY) * 1e6 },
+    CAConfig: {
+      NodeCertExpiry: (spec?.nodeCertExpiry || DEFAULT_EXPIRY) * 1e6,
+      ForceRotate: spec?.forceRotate || undefined,
+    },
     TaskDefaults: spec?.logDriver
       ? { LogDriver: { Name: spec.logDriver.name, Options: spec.logDriver.options } }
       : {},
@@ -57,13 +60,11 @@ function toSwarmSpec(spec: ClusterSpec | undefined): Json {
 
 /** The cluster's specification for Docker's; what the body leaves out stays as in `before`. */
 export function fromSwarmSpec(body: SwarmSpec, before?: ClusterSpec): ClusterSpec {
-  if (body.EncryptionConfig?.AutoLockManagers) {
-    throw new CreelError("unsupported", {
-      message: "autolock is not supported yet: managers cannot be locked with a key of yours",
-    });
-  }
   if (body.CAConfig?.ExternalCAs?.length) {
-    throw new CreelError("unsupported", { message: "external certificate authorities are not supported" });
+    throw new CreelError("unsupported", {
+      message:
+        "external certificate authorities are not supported: leave --external-ca out, the managers are the authority",
+    });
   }
   const millis = (nanos: number | null | undefined, absent: number) =>
     nanos ? Math.round(nanos / 1e6) : absent;
@@ -76,7 +77,9 @@ export function fromSwarmSpec(body: SwarmSpec, before?: ClusterSpec): ClusterSpe
     snapshotInterval: body.Raft?.SnapshotInterval || before?.snapshotInterval || DEFAULT_SNAPSHOT,
     heartbeatPeriod: millis(body.Dispatcher?.HeartbeatPeriod, before?.heartbeatPeriod || DEFAULT_HEARTBEAT),
     nodeCertExpiry: millis(body.CAConfig?.NodeCertExpiry, before?.nodeCertExpiry || DEFAULT_EXPIRY),
-    autolock: false,
+    autolock: body.EncryptionConfig?.AutoLockManagers ?? before?.autolock ?? false,
     logDriver: driver?.Name ? { name: driver.Name, options: driver.Options ?? {} } : before?.logDriver,
+    oldSnapshots: body.Raft?.KeepOldSnapshots ?? before?.oldSnapshots ?? 0,
+    forceRotate: body.CAConfig?.ForceRotate ?? before?.forceRotate ?? 0,
   };
 }

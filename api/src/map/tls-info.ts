@@ -1,30 +1,28 @@
 import { X509Certificate } from "node:crypto";
+import { keyOf, subjectOf } from "@creel/shared/tls";
+import type { Cluster, Node } from "../cluster.ts";
 
-/** Docker's `TLSInfo` of the cluster's root certificate. */
-export function toTlsInfo(rootPem: Uint8Array): Record<string, string> | undefined {
-  if (rootPem.length === 0) return undefined;
-  const pem = Buffer.from(rootPem).toString();
+type TlsInfo = Record<"TrustRoot" | "CertIssuerSubject" | "CertIssuerPublicKey", string>;
+
+/** Docker's `TLSInfo` of the cluster: the root that all nodes are to have. */
+export function clusterTls({ rootCa }: Cluster): TlsInfo | undefined {
+  const pem = Buffer.from((rootCa?.rotation ?? rootCa)?.certificate ?? "").toString();
+  if (pem === "") return undefined;
   const root = new X509Certificate(pem);
   return {
     TrustRoot: pem,
-    CertIssuerSubject: subjectOf(root.raw).toString("base64"),
-    CertIssuerPublicKey: root.publicKey.export({ type: "spki", format: "der" }).toString("base64"),
+    CertIssuerSubject: subjectOf(root).toString("base64"),
+    CertIssuerPublicKey: keyOf(root).toString("base64"),
   };
 }
 
-/** The subject's DER within a certificate's: the sixth part of its body, after version, serial, algorithm, issuer, dates. */
-function subjectOf(der: Buffer): Buffer {
-  const body = element(der, element(der, 0).start);
-  let at = body.start;
-  if (der[at] === 0xa0) at = element(der, at).end;
-  for (let i = 0; i < 4; i++) at = element(der, at).end;
-  return der.subarray(at, element(der, at).end);
-}
-
-function element(der: Buffer, at: number): { start: number; end: number } {
-  const first = der[at + 1]!;
-  if (first < 0x80) return { start: at + 2, end: at + 2 + first };
-  const size = first & 0x7f;
-  const start = at + 2 + size;
-  return { start, end: start + der.readUIntBE(at + 2, size) };
+/** Docker's `TLSInfo` of a node: the root it has, as it said itself. */
+export function nodeTls({ description }: Node): TlsInfo | undefined {
+  if (!description?.tls) return undefined;
+  const { root, issuerSubject, issuerKey } = description.tls;
+  return {
+    TrustRoot: Buffer.from(root).toString(),
+    CertIssuerSubject: Buffer.from(issuerSubject).toString("base64"),
+    CertIssuerPublicKey: Buffer.from(issuerKey).toString("base64"),
+  };
 }

@@ -19,7 +19,6 @@ export function nodeRoutes(app: FastifyInstance, context: ApiContext): void {
   app.get<{ Querystring: Query }>("/nodes", async (request) => {
     const filters = parseFilters(text(request.query, "filters"), FILTERS);
     const view = await fresh();
-    const root = view.cluster().rootCa?.certificate ?? new Uint8Array();
     return view
       .nodes()
       .filter(
@@ -37,17 +36,13 @@ export function nodeRoutes(app: FastifyInstance, context: ApiContext): void {
             (word) => word === availabilityWord(node.spec?.availability ?? Availability.AVAILABILITY_ACTIVE),
           ),
       )
-      .map((node) => toNode(node, cluster.managerStatus(node.id), root));
+      .map((node) => toNode(node, cluster.managerStatus(node.id)));
   });
 
   app.get<WithId>("/nodes/:id", async (request) => {
     const view = await fresh();
     const node = findNode(view, request.params.id, cluster.nodeId());
-    return toNode(
-      node,
-      cluster.managerStatus(node.id),
-      view.cluster().rootCa?.certificate ?? new Uint8Array(),
-    );
+    return toNode(node, cluster.managerStatus(node.id));
   });
 
   app.post<WithId>("/nodes/:id/update", async (request, reply) => {

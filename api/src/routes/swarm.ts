@@ -5,10 +5,11 @@ import type { ApiContext } from "../context.ts";
 import { bodyOf } from "../http/body.ts";
 import { flag, integer, type Query } from "../http/query.ts";
 import { fromSwarmSpec, toSwarm } from "../map/swarm.ts";
-import { SwarmInitSchema, SwarmJoinSchema, SwarmSpecSchema } from "../schema/swarm.ts";
+import { SwarmInitSchema, SwarmJoinSchema, SwarmSpecSchema, SwarmUnlockSchema } from "../schema/swarm.ts";
 
 const readInit = bodyOf(SwarmInitSchema);
 const readJoin = bodyOf(SwarmJoinSchema);
+const readUnlock = bodyOf(SwarmUnlockSchema);
 const readSpec = bodyOf(SwarmSpecSchema);
 
 export function swarmRoutes(app: FastifyInstance, context: ApiContext): void {
@@ -61,11 +62,6 @@ export function swarmRoutes(app: FastifyInstance, context: ApiContext): void {
 
   app.post<{ Querystring: Query }>("/swarm/update", async (request, reply) => {
     const { query } = request;
-    if (flag(query, "rotateManagerUnlockKey")) {
-      throw new CreelError("unsupported", {
-        message: "autolock is not supported yet, so there is no unlock key to rotate",
-      });
-    }
     const body = readSpec(request.body);
     const before = (await cluster.view({ linearizable: true })).cluster();
     await cluster.control(
@@ -77,6 +73,9 @@ export function swarmRoutes(app: FastifyInstance, context: ApiContext): void {
             spec: fromSwarmSpec(body, before.spec),
             rotateWorkerToken: flag(query, "rotateWorkerToken"),
             rotateManagerToken: flag(query, "rotateManagerToken"),
+            rotateUnlockKey: flag(query, "rotateManagerUnlockKey"),
+            signingCaCert: Buffer.from(body.CAConfig?.SigningCACert ?? ""),
+            signingCaKey: Buffer.from(body.CAConfig?.SigningCAKey ?? ""),
           },
         },
       }),
@@ -84,14 +83,13 @@ export function swarmRoutes(app: FastifyInstance, context: ApiContext): void {
     return reply.code(200).send();
   });
 
-  app.get("/swarm/unlockkey", async () => {
-    await cluster.view();
-    return { UnlockKey: "" };
-  });
+  app.get("/swarm/unlockkey", async () => ({
+    UnlockKey: (await cluster.view({ linearizable: true })).cluster().unlockKey,
+  }));
 
-  app.post("/swarm/unlock", async () => {
-    if (cluster.localState() === "inactive") throw new CreelError("not_in_swarm");
-    throw new CreelError("conflict", { message: "swarm is not locked" });
+  app.post("/swarm/unlock", async (request, reply) => {
+    await cluster.unlock(readUnlock(request.body).UnlockKey ?? "");
+    return reply.code(200).send();
   });
 }
 

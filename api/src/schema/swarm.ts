@@ -7,13 +7,15 @@ export const SwarmSpecSchema = Type.Object({
   Name: maybe(Type.String()),
   Labels: maybe(StringMap),
   Orchestration: maybe(Type.Object({ TaskHistoryRetentionLimit: maybe(Type.Integer()) })),
-  Raft: maybe(Type.Object({ SnapshotInterval: Count })),
+  Raft: maybe(Type.Object({ SnapshotInterval: Count, KeepOldSnapshots: Count })),
   Dispatcher: maybe(Type.Object({ HeartbeatPeriod: Count })),
   CAConfig: maybe(
     Type.Object({
       NodeCertExpiry: Count,
       ExternalCAs: maybe(Type.Array(Type.Unknown())),
       ForceRotate: Count,
+      SigningCACert: maybe(Type.String()),
+      SigningCAKey: maybe(Type.String()),
     }),
   ),
   TaskDefaults: maybe(
@@ -40,6 +42,8 @@ export const SwarmInitSchema = Type.Object({
   Availability,
   Spec: maybe(SwarmSpecSchema),
 });
+
+export const SwarmUnlockSchema = Type.Object({ UnlockKey: maybe(Type.String()) });
 
 export const SwarmJoinSchema = Type.Object({
   ListenAddr: maybe(Type.String()),

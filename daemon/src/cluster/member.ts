@@ -2,10 +2,10 @@ import { type Manager, type NewCluster, renewalDelay, renewIdentity, startManage
 import { CreelError, messageOf, sleep, type Timer } from "@creel/shared";
 import { NodeStreamsService } from "@creel/shared/gen/cluster/v1/control.ts";
 import { NodeRole } from "@creel/shared/gen/cluster/v1/objects.ts";
-import { ClusterServer, type Identity, LiveIdentity } from "@creel/shared/tls";
+import { ClusterServer, LiveIdentity } from "@creel/shared/tls";
 import { dispatcherConnector, nodeStreams, startWorker, type Worker, workerEngine } from "@creel/worker";
 import type { NodeParts } from "./parts.ts";
-import type { MemberFiles, MemberState } from "./state.ts";
+import type { KeptIdentity, MemberFiles, MemberState } from "./state.ts";
 
 const RETRY_MS = 1000;
 const LONGEST_RETRY_MS = 30_000;
@@ -17,6 +17,8 @@ const LONGEST_TIMER_MS = 2 ** 31 - 1;
 export interface Beginning {
   create?: NewCluster;
   join?: string[];
+  /** The other managers are lost for good: this one goes on without them. */
+  sole?: boolean;
 }
 
 /** This node's part in a cluster while the daemon runs: its TLS port, its worker and, on a manager, its manager. */
@@ -26,6 +28,8 @@ export class Member {
   readonly #parts: NodeParts;
   readonly #files: MemberFiles;
   readonly #raftKey: Uint8Array;
+  /** What the keys on the disk are sealed with. */
+  #unlockKey: string;
   readonly #server: ClusterServer;
   readonly #stopping = new AbortController();
   #manager: Manager | undefined;
@@ -37,14 +41,11 @@ export class Member {
   /** Called when another manager than before may be asked. */
   onManager: (manager: Manager | undefined) => void = () => {};
 
-  constructor(
-    parts: NodeParts,
-    files: MemberFiles,
-    kept: { state: MemberState; identity: Identity; raftKey: Uint8Array },
-  ) {
+  constructor(parts: NodeParts, files: MemberFiles, kept: KeptIdentity & { state: MemberState }) {
     this.#parts = parts;
     this.#files = files;
     this.#raftKey = kept.raftKey;
+    this.#unlockKey = kept.unlockKey;
     this.state = kept.state;
     this.identity = new LiveIdentity(kept.identity);
     this.#server = new ClusterServer({ identity: this.identity, clock: parts.clock });
@@ -52,6 +53,12 @@ export class Member {
 
   get manager(): Manager | undefined {
     return this.#manager;
+  }
+
+  /** What this membership can be taken up with again. */
+  kept(): KeptIdentity & { state: MemberState } {
+    const identity = this.identity.current();
+    return { state: this.state, identity, raftKey: this.#raftKey, unlockKey: this.#unlockKey };
   }
 
   /** What went wrong lately; empty when all is well. */
@@ -70,8 +77,22 @@ export class Member {
     await this.#parts.engineKeeper.setDataPath({ addr: addresses.dataPath, port: dataPathPort });
     const port = await this.#server.listen(addresses.listen);
     this.#startWorker(port);
-    if (this.identity.current().role === NodeRole.NODE_ROLE_MANAGER) await this.#startManager(beginning);
+    if (this.#isManager()) await this.#startAsManager(beginning);
     this.#scheduleRenewal();
+  }
+
+  /** While it starts, the node may hear that it is no manager any more: then that is no failure, and soon over. */
+  async #startAsManager(beginning: Beginning): Promise<void> {
+    try {
+      await this.#startManager(beginning);
+    } catch (error) {
+      if (this.#isManager()) throw error;
+    }
+    if (!this.#isManager()) this.#setRole(NodeRole.NODE_ROLE_WORKER);
+  }
+
+  #isManager(): boolean {
+    return this.identity.current().role === NodeRole.NODE_ROLE_MANAGER;
   }
 
   /** Resolves when a manager has taken this node's session; rejects with `timeout` after `ms`. */
@@ -107,7 +128,7 @@ export class Member {
         version: facts.version,
         labels: Object.fromEntries(facts.labels.map((label) => label.split(/=(.*)/s).slice(0, 2))),
         genericResources: facts.genericResources,
-        certificate: () => this.identity.current().certificate,
+        identity: () => this.identity.current(),
         port,
       },
       clock,
@@ -124,6 +145,7 @@ export class Member {
       logger: logger.child({ part: "worker" }),
       onManagers: (addrs) => this.#setManagers(addrs),
       onRole: (role) => this.#setRole(role),
+      onTrust: (roots) => this.#setTrust(roots),
     });
     this.#worker = worker;
     this.#server.add(
@@ -146,6 +168,7 @@ export class Member {
       addr: this.state.addresses.advertise,
       ...(create && { create }),
       ...(join && { join }),
+      ...(beginning.sole && { sole: true }),
       clock,
       random,
       logger: logger.child({ part: "manager" }),
@@ -154,6 +177,8 @@ export class Member {
     });
     this.#manager = manager;
     this.onManager(manager);
+    manager.onChange((changes) => (changes.cluster || changes.full) && this.#sealAgain());
+    this.#sealAgain();
     void manager.closed.then((error) => {
       if (this.#manager !== manager || this.#stopping.signal.aborted) return;
       if (error) {
@@ -173,33 +198,53 @@ export class Member {
   #setManagers(addrs: string[]): void {
     if (addrs.join() === this.state.managers.join()) return;
     this.state.managers = addrs;
-    this.#keepState();
+    this.#keep();
   }
 
-  /** A disk that takes no more is no reason to end: it is tried again. */
-  #keepState(): void {
+  /** The keys on the disk are sealed with the key that the cluster has now. */
+  #sealAgain(): void {
+    const cluster = this.#manager?.view().cluster();
+    if (!cluster?.id || cluster.unlockKey === this.#unlockKey) return;
+    this.#unlockKey = cluster.unlockKey;
+    this.#keep();
+  }
+
+  /** Writes down who this node is and whom it knows. A disk that takes no more is no reason to end: it is tried again. */
+  #keep(): void {
     this.#keeping?.cancel();
     if (this.#stopping.signal.aborted) return;
     try {
+      this.#files.writeIdentity(this.kept());
       this.#files.writeState(this.state);
     } catch (error) {
       const { clock, logger } = this.#parts;
-      logger.warn({ error: messageOf(error) }, "the managers' addresses were not written down; trying again");
-      this.#keeping = clock.after(LONGEST_RETRY_MS, () => this.#keepState());
+      logger.warn({ error: messageOf(error) }, "the node's membership was not written down; trying again");
+      this.#keeping = clock.after(LONGEST_RETRY_MS, () => this.#keep());
     }
   }
 
-  /** Changes of role come one after another; each is tried until it is done or the daemon ends. */
   #setRole(role: NodeRole): void {
+    this.#settle("role", () => this.#become(role));
+  }
+
+  /** Whom to trust is said along with a certificate of the root that is to be trusted. */
+  #setTrust(roots: string): void {
+    this.#settle("trust", async () => {
+      if (this.identity.current().root !== roots) await this.#renew();
+    });
+  }
+
+  /** Changes of the node's place come one after another; each is tried until it is done or the daemon ends. */
+  #settle(what: string, change: () => Promise<void>): void {
     this.#roles = this.#roles.then(async () => {
       for (let wait = RETRY_MS; !this.#stopping.signal.aborted; wait = Math.min(wait * 2, LONGEST_RETRY_MS)) {
         try {
-          await this.#become(role);
+          await change();
           this.#error = "";
           return;
         } catch (error) {
           this.#error = messageOf(error);
-          this.#parts.logger.warn({ error: this.#error, wait }, "the change of role is tried again");
+          this.#parts.logger.warn({ what, error: this.#error, wait }, "the change is tried again");
           await sleep(this.#parts.clock, wait, this.#stopping.signal);
         }
       }
@@ -208,11 +253,10 @@ export class Member {
 
   async #become(role: NodeRole): Promise<void> {
     const manages = this.#manager !== undefined;
-    if (role === NodeRole.NODE_ROLE_WORKER && manages) {
-      await this.#stopManager();
-      this.#files.clearManager();
-    }
+    if (role === NodeRole.NODE_ROLE_WORKER) await this.#endManager();
     if (this.identity.current().role !== role) await this.#renew(role);
+    // one that was just starting has come up meanwhile
+    if (role === NodeRole.NODE_ROLE_WORKER) await this.#endManager();
     if (role === NodeRole.NODE_ROLE_MANAGER && !this.#manager) {
       await this.#startManager({ join: this.state.managers });
     }
@@ -221,13 +265,24 @@ export class Member {
     }
   }
 
+  async #endManager(): Promise<void> {
+    if (this.#manager) {
+      await this.#stopManager();
+      this.#files.clearManager();
+    }
+    if (this.#unlockKey === "") return;
+    this.#unlockKey = "";
+    this.#keep();
+  }
+
   async #renew(role?: NodeRole): Promise<void> {
     const own = this.#manager?.leaderAddr() ?? "";
     const managers = [...new Set([own, ...this.state.managers])].filter((addr) => addr !== "");
     const identity = await renewIdentity(this.identity, managers);
     if (role !== undefined && identity.role !== role) throw new CreelError("no_leader");
-    this.#files.writeIdentity(identity);
+    this.#files.writeIdentity({ ...this.kept(), identity });
     this.identity.replace(identity);
+    this.#worker?.describe();
     this.#scheduleRenewal();
   }
 

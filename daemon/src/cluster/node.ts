@@ -17,7 +17,7 @@ import { managerAddress, type NodeAddresses, settleAddresses } from "./addresses
 import { cleanNode } from "./clean.ts";
 import { type Beginning, Member } from "./member.ts";
 import type { NodeParts } from "./parts.ts";
-import { MemberFiles, type MemberState } from "./state.ts";
+import { type KeptIdentity, MemberFiles, type MemberState } from "./state.ts";
 
 const DATA_PATH_PORT = 4789;
 const CONNECT_MS = 20_000;
@@ -55,21 +55,35 @@ export class ClusterNode implements ClusterPort {
     void this.#change(async () => {
       const kept = this.#files.read();
       if (!kept || this.#ended) return;
-      try {
-        await this.#begin(kept, {});
-        this.#state = "active";
-      } catch (error) {
-        this.#state = "error";
-        this.#error = messageOf(error);
-        if (isCreelError(error, "data_format_newer")) return this.#parts.onFatal(error);
-        this.#parts.logger.error(
-          { error: this.#error },
-          "the node's part in the swarm did not start; trying again",
-        );
-        await this.#member?.stop().catch(() => {});
-        this.#retry = this.#parts.clock.after(RESUME_MS, () => this.#state === "error" && this.resume());
+      if (kept.sealed) {
+        this.#state = "locked";
+        this.#parts.logger.warn("this manager is locked: docker swarm unlock opens it");
+        return;
       }
+      await this.#takeUp({ state: kept.state, ...kept.open("") }, {});
     });
+  }
+
+  /** Takes up a membership; where that fails it is tried again after a while. */
+  async #takeUp(kept: KeptIdentity & { state: MemberState }, beginning: Beginning): Promise<void> {
+    try {
+      await this.#begin(kept, beginning);
+      this.#state = "active";
+    } catch (error) {
+      this.#state = "error";
+      this.#error = messageOf(error);
+      if (isCreelError(error, "data_format_newer")) return this.#parts.onFatal(error);
+      this.#parts.logger.error(
+        { error: this.#error },
+        "the node's part in the swarm did not start; trying again",
+      );
+      await this.#member?.stop().catch(() => {});
+      this.#retry = this.#parts.clock.after(RESUME_MS, () => {
+        if (this.#state !== "error") return;
+        this.#state = "pending";
+        void this.#change(() => this.#takeUp(this.#member?.kept() ?? kept, beginning));
+      });
+    }
   }
 
   /** Ends what runs; the membership stays. */
@@ -107,12 +121,8 @@ export class ClusterNode implements ClusterPort {
 
   init(request: InitRequest): Promise<string> {
     return this.#change(async () => {
+      if (request.forceNewCluster && this.#state !== "inactive") return await this.#goOnAlone(request);
       this.#mustBeOutside();
-      if (request.forceNewCluster) {
-        throw new CreelError("unsupported", {
-          message: "--force-new-cluster is not supported by this version of Creel",
-        });
-      }
       const { clock, random } = this.#parts;
       const addresses = await this.#addresses(request);
       const create = await newCluster(
@@ -157,6 +167,7 @@ export class ClusterNode implements ClusterPort {
   leave(force: boolean): Promise<void> {
     return this.#change(async () => {
       if (this.#state === "inactive") throw new CreelError("not_in_swarm");
+      if (this.#state === "locked" && !force) throw new CreelError("locked_leave");
       const manager = this.#member?.manager;
       if (manager && !force) throw new CreelError("last_manager", { detail: whatIsLost(manager) });
       await this.#leaveGroup(manager);
@@ -164,6 +175,17 @@ export class ClusterNode implements ClusterPort {
       this.#drop();
       await cleanNode(this.#parts.engine, this.#parts.logger);
       this.#files.clear();
+    });
+  }
+
+  unlock(key: string): Promise<void> {
+    return this.#change(async () => {
+      if (this.#state === "inactive") throw new CreelError("not_in_swarm");
+      const kept = this.#state === "locked" ? this.#files.read() : undefined;
+      if (!kept) throw new CreelError("swarm_not_locked");
+      const opened = kept.open(key.trim());
+      this.#state = "pending";
+      await this.#takeUp({ state: kept.state, ...opened }, {});
     });
   }
 
@@ -217,11 +239,35 @@ export class ClusterNode implements ClusterPort {
     if (this.#state === "pending") await this.#changing;
     const manager = this.#member?.manager;
     if (manager) return manager;
+    if (this.#state === "locked") throw new CreelError("swarm_locked");
     if (this.#state === "error")
       throw new CreelError("internal", {
         message: `this node's part in the swarm does not run: ${this.#error}`,
       });
     throw new CreelError(this.#state === "inactive" ? "not_a_manager" : "worker_not_manager");
+  }
+
+  /** From a manager that has lost the others: a cluster of one, with all that this one knows. */
+  async #goOnAlone(request: InitRequest): Promise<string> {
+    if (this.#state === "locked") throw new CreelError("swarm_locked");
+    const member = this.#member;
+    if (!member) throw new CreelError("stopped", { what: "this node's part in the swarm" });
+    const kept = member.kept();
+    if (kept.identity.role !== NodeRole.NODE_ROLE_MANAGER) throw new CreelError("worker_not_manager");
+    const before = kept.state.addresses;
+    const addresses = await this.#addresses({
+      listenAddr: request.listenAddr || before.listen,
+      advertiseAddr: request.advertiseAddr || before.advertise,
+      dataPathAddr: request.dataPathAddr || before.dataPath,
+    });
+    const state = { ...kept.state, addresses, managers: [addresses.advertise] };
+    this.#retry?.cancel();
+    this.#state = "pending";
+    await member.stop().catch(() => {});
+    this.#files.writeState(state);
+    await this.#takeUp({ ...kept, state }, { sole: true });
+    if (this.#error !== "") throw new CreelError("internal", { message: this.#error });
+    return kept.identity.nodeId;
   }
 
   #mustBeOutside(): void {
@@ -251,12 +297,15 @@ export class ClusterNode implements ClusterPort {
 
   /** Becomes a member; nothing of it is left where that fails. */
   async #enter(state: MemberState, identity: Identity, beginning: Beginning): Promise<void> {
-    const raftKey = this.#parts.random.bytes(32);
+    const kept = {
+      identity,
+      raftKey: this.#parts.random.bytes(32),
+      unlockKey: beginning.create?.cluster.unlockKey ?? "",
+    };
     this.#state = "pending";
     try {
-      this.#files.writeIdentity(identity);
-      this.#files.writeRaftKey(raftKey);
-      await this.#begin({ state, identity, raftKey }, beginning);
+      this.#files.writeIdentity(kept);
+      await this.#begin({ state, ...kept }, beginning);
       await this.#member?.waitConnected(CONNECT_MS);
       // written last: a node that fails half-way is in no cluster when it starts again
       this.#files.writeState(state);
@@ -269,10 +318,7 @@ export class ClusterNode implements ClusterPort {
     }
   }
 
-  async #begin(
-    kept: { state: MemberState; identity: Identity; raftKey: Uint8Array },
-    beginning: Beginning,
-  ): Promise<void> {
+  async #begin(kept: KeptIdentity & { state: MemberState }, beginning: Beginning): Promise<void> {
     const member = new Member(this.#parts, this.#files, kept);
     member.onManager = (manager) => {
       this.#unsubscribe();
@@ -317,12 +363,15 @@ function whatIsLost(manager: Manager): string {
     .view()
     .nodes()
     .filter((node) => node.spec?.role === NodeRole.NODE_ROLE_MANAGER);
-  if (managers.length <= 1) return "Removing the last manager erases all current state of the swarm.";
+  if (managers.length <= 1) {
+    return "Removing the last manager erases all current state of the swarm. Use `--force` to ignore this message.";
+  }
   const left = managers.filter(
     (node) => node.id !== manager.nodeId && manager.managerStatus(node.id)?.reachable,
   ).length;
-  if (left < Math.floor(managers.length / 2) + 1) {
-    return `Removing this node leaves ${left} managers out of ${managers.length}. Without a Raft quorum your swarm will be inaccessible. The only way to restore a swarm that has lost consensus is to reinitialize it with \`--force-new-cluster\`.`;
-  }
-  return "The other managers go on without it.";
+  const loss =
+    left < Math.floor(managers.length / 2) + 1
+      ? `Removing this node leaves ${left} managers out of ${managers.length}. Without a Raft quorum your swarm will be inaccessible.`
+      : "Doing so may lose the consensus of your cluster.";
+  return `${loss} The only way to restore a swarm that has lost consensus is to reinitialize it with \`--force-new-cluster\`. Use \`--force\` to suppress this message.`;
 }

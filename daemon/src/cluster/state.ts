@@ -8,10 +8,13 @@ import {
   rmSync,
   writeFileSync,
 } from "node:fs";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
+import { parseUnlockKey } from "@creel/manager";
 import { CreelError, messageOf } from "@creel/shared";
+import type { NodeRole } from "@creel/shared/gen/cluster/v1/objects.ts";
 import type { Identity } from "@creel/shared/tls";
 import type { NodeAddresses } from "./addresses.ts";
+import { seal, unseal } from "./sealing.ts";
 
 const FORMAT = 1;
 
@@ -23,7 +26,30 @@ export interface MemberState {
   managers: string[];
 }
 
-/** The files of a node's membership, below DATA-ROOT/swarm: state.json, certificates/ and, on managers, manager/. */
+/** Who a node is in its cluster, with the keys that prove it and open its log, and what seals those on its disk. */
+export interface KeptIdentity {
+  identity: Identity;
+  /** The Raft log is encrypted with it. */
+  raftKey: Uint8Array;
+  /** Of a cluster whose managers lock themselves; empty: the keys are there to be read. */
+  unlockKey: string;
+}
+
+/** A membership as the disk has it; sealed, it can be taken up only with the unlock key. */
+export interface KeptMember {
+  state: MemberState;
+  role: NodeRole;
+  sealed: boolean;
+  /** Throws `swarm_locked` without the key, `wrong_unlock_key` with another. */
+  open(unlockKey: string): KeptIdentity;
+}
+
+interface Keys {
+  tls: string;
+  raft: string;
+}
+
+/** The files of a node's membership, below DATA-ROOT/swarm: state.json, identity.json and, on managers, manager/. */
 export class MemberFiles {
   readonly dir: string;
   /** What only a manager keeps. */
@@ -35,41 +61,46 @@ export class MemberFiles {
   }
 
   /** Undefined where the node is in no cluster. */
-  read(): { state: MemberState; identity: Identity; raftKey: Uint8Array } | undefined {
-    const state = this.#json(join(this.dir, "state.json"));
+  read(): KeptMember | undefined {
+    const state = this.#json("state.json");
     if (state === undefined) return undefined;
-    const path = join(this.dir, "state.json");
-    if (state.format > FORMAT)
-      throw new CreelError("data_format_newer", { path, found: state.format, known: FORMAT });
-    const names = join(this.dir, "certificates", "node.json");
-    const { nodeId, role, clusterId } = this.#json(names) ?? damaged(names, "it is missing");
+    const path = join(this.dir, "identity.json");
+    const {
+      format: _,
+      keys,
+      sealed,
+      ...known
+    } = this.#json("identity.json") ?? damaged(path, "it is missing");
+    const whole = (opened: Keys, unlockKey: string): KeptIdentity => ({
+      identity: { ...known, key: opened.tls },
+      raftKey: Buffer.from(opened.raft, "hex"),
+      unlockKey,
+    });
     return {
       state,
-      identity: {
-        nodeId,
-        role,
-        clusterId,
-        certificate: this.#text("certificates/node.crt"),
-        key: this.#text("certificates/node.key"),
-        root: this.#text("certificates/root.crt"),
+      role: known.role,
+      sealed: sealed !== undefined,
+      open: (unlockKey) => {
+        if (sealed === undefined) return whole(keys, "");
+        if (unlockKey === "") throw new CreelError("swarm_locked");
+        return whole(JSON.parse(unseal(sealed, parseUnlockKey(unlockKey), known.nodeId)), unlockKey);
       },
-      raftKey: Buffer.from(this.#text("certificates/raft.key").trim(), "hex"),
     };
   }
 
   writeState(state: MemberState): void {
-    this.#write("state.json", JSON.stringify({ format: FORMAT, ...state }, undefined, 2));
+    this.#write("state.json", { format: FORMAT, ...state });
   }
 
-  writeIdentity({ nodeId, role, clusterId, certificate, key, root }: Identity): void {
-    this.#write("certificates/root.crt", root);
-    this.#write("certificates/node.key", key);
-    this.#write("certificates/node.crt", certificate);
-    this.#write("certificates/node.json", JSON.stringify({ nodeId, role, clusterId }));
-  }
-
-  writeRaftKey(key: Uint8Array): void {
-    this.#write("certificates/raft.key", Buffer.from(key).toString("hex"));
+  /** All of it at once: a certificate without its key, or half of what is sealed, would be worth nothing. */
+  writeIdentity({ identity, raftKey, unlockKey }: KeptIdentity): void {
+    const { key, ...known } = identity;
+    const keys: Keys = { tls: key, raft: Buffer.from(raftKey).toString("hex") };
+    const secret =
+      unlockKey === ""
+        ? { keys }
+        : { sealed: seal(JSON.stringify(keys), parseUnlockKey(unlockKey), known.nodeId) };
+    this.#write("identity.json", { format: FORMAT, ...known, ...secret });
   }
 
   /** Everything that only a manager keeps. */
@@ -82,7 +113,8 @@ export class MemberFiles {
   }
 
   // biome-ignore lint/suspicious/noExplicitAny: what a file holds is checked by its reader
-  #json(path: string): any {
+  #json(name: string): any {
+    const path = join(this.dir, name);
     let text: string;
     try {
       text = readFileSync(path, "utf8");
@@ -90,28 +122,23 @@ export class MemberFiles {
       if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
       throw error;
     }
+    let found: { format: number };
     try {
-      return JSON.parse(text);
+      found = JSON.parse(text);
     } catch (error) {
       return damaged(path, messageOf(error));
     }
+    if (found.format > FORMAT)
+      throw new CreelError("data_format_newer", { path, found: found.format, known: FORMAT });
+    return found;
   }
 
-  #text(name: string): string {
+  #write(name: string, content: object): void {
     const path = join(this.dir, name);
-    try {
-      return readFileSync(path, "utf8");
-    } catch (error) {
-      return damaged(path, messageOf(error));
-    }
-  }
-
-  #write(name: string, content: string): void {
-    const path = join(this.dir, name);
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    mkdirSync(this.dir, { recursive: true, mode: 0o700 });
     const file = openSync(`${path}.tmp`, "w", 0o600);
     try {
-      writeFileSync(file, content);
+      writeFileSync(file, JSON.stringify(content, undefined, 2));
       fsyncSync(file);
     } finally {
       closeSync(file);

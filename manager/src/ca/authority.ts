@@ -25,23 +25,53 @@ function serialNumber(random: Random): string {
   return Buffer.from(bytes).toString("hex");
 }
 
-/** Makes the root of a new cluster. */
+/** Makes a root. No two of a cluster have the same name, and each may sign the one that comes after it. */
 export async function newRoot(clusterId: string, now: Millis, random: Random): Promise<RootKeys> {
   const keys = await newKeys();
+  const serial = serialNumber(random);
   const certificate = await x509.X509CertificateGenerator.createSelfSigned({
-    serialNumber: serialNumber(random),
-    name: `CN=creel-ca, O=${clusterId}`,
+    serialNumber: serial,
+    name: `CN=creel-ca-${serial.slice(0, 12)}, O=${clusterId}`,
     notBefore: new Date(now - BACKDATE_MS),
     notAfter: new Date(now + ROOT_LIFE_MS),
     signingAlgorithm: SIGNING_ALGORITHM,
     keys,
     extensions: [
-      new x509.BasicConstraintsExtension(true, 0, true),
+      new x509.BasicConstraintsExtension(true, 1, true),
       new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign, true),
       await x509.SubjectKeyIdentifierExtension.create(keys.publicKey),
     ],
   });
   return { certificate: `${certificate.toString("pem")}\n`, key: await exportKey(keys.privateKey) };
+}
+
+/** The next root's key under a certificate by the present root: who trusts only that one trusts what the next one signs. */
+export async function crossSign(
+  present: RootKeys,
+  next: string,
+  now: Millis,
+  random: Random,
+): Promise<string> {
+  const issuer = new x509.X509Certificate(present.certificate);
+  const subject = new x509.X509Certificate(next);
+  const { key, algorithm } = await importKey(present.key);
+  const certificate = await x509.X509CertificateGenerator.create({
+    serialNumber: serialNumber(random),
+    subject: subject.subjectName.toJSON(),
+    issuer: issuer.subjectName.toJSON(),
+    notBefore: new Date(now - BACKDATE_MS),
+    notAfter: issuer.notAfter,
+    publicKey: subject.publicKey,
+    signingKey: key,
+    signingAlgorithm: algorithm,
+    extensions: [
+      new x509.BasicConstraintsExtension(true, 0, true),
+      new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign, true),
+      await x509.SubjectKeyIdentifierExtension.create(subject.publicKey),
+      await x509.AuthorityKeyIdentifierExtension.create(issuer.publicKey),
+    ],
+  });
+  return `${certificate.toString("pem")}\n`;
 }
 
 /** A key of a node's own, with the request for its certificate (DER). The key never leaves the node. */
@@ -73,15 +103,16 @@ export async function issue(
 ): Promise<string> {
   const publicKey = await requestedKey(csr);
   const rootCertificate = new x509.X509Certificate(root.certificate);
+  const { key: signingKey, algorithm: signingAlgorithm } = await importKey(root.key);
   const certificate = await x509.X509CertificateGenerator.create({
     serialNumber: serialNumber(random),
     subject: `CN=${subject.nodeId}, OU=${roleUnit(subject.role)}, O=${subject.clusterId}`,
-    issuer: rootCertificate.subject,
+    issuer: rootCertificate.subjectName.toJSON(),
     notBefore: new Date(now - BACKDATE_MS),
     notAfter: new Date(now + lifeMs),
     publicKey,
-    signingKey: await importKey(root.key),
-    signingAlgorithm: SIGNING_ALGORITHM,
+    signingKey,
+    signingAlgorithm,
     extensions: [
       new x509.BasicConstraintsExtension(false, undefined, true),
       new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),

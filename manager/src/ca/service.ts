@@ -14,6 +14,7 @@ import { effectiveRole } from "../membership/roles.ts";
 import type { Replica } from "../replica.ts";
 import { DEFAULT_CERT_LIFE_MS, type issue } from "./authority.ts";
 import { sameToken } from "./tokens.ts";
+import { signerOf, trustedRoots } from "./trust.ts";
 
 export interface CaOptions {
   replica: Replica;
@@ -82,23 +83,19 @@ export class CertificateAuthority {
     const { replica, clock, random, certify } = this.#options;
     const { id: clusterId, spec, dataPathPort } = replica.view().cluster();
     const root = this.#root();
-    const keys = { certificate: text(root.certificate), key: text(root.key) };
+    const signer = signerOf(root);
     const life = spec?.nodeCertExpiry || DEFAULT_CERT_LIFE_MS;
     const subject = { nodeId, role, clusterId };
-    const certificate = await certify(keys, csr, subject, life, clock.now(), random);
+    const certificate = await certify(signer.root, csr, subject, life, clock.now(), random);
     return {
       nodeId,
       role,
       clusterId,
-      certificate: Buffer.from(certificate),
-      root: Buffer.from(root.certificate),
+      certificate: Buffer.from(certificate + signer.along),
+      root: trustedRoots(root),
       dataPathPort,
     };
   }
-}
-
-function text(bytes: Uint8Array): string {
-  return Buffer.from(bytes).toString();
 }
 
 /** A node as it is before its agent was ever heard of. */

@@ -88,7 +88,15 @@ export class Control {
     const { replica, clock, random } = this.#options;
     replica.requireLeader();
     const context: ControlContext = { view: replica.view(), raft: replica.status(), clock, random };
-    const { actions, id, warnings, moves = [] } = changeFor(request, context);
+    const { kind } = request;
+    const {
+      actions,
+      id,
+      warnings,
+      moves = [],
+    } = kind?.$case === "updateCluster"
+      ? await updateCluster(kind.value, context)
+      : changeFor(request, context);
     if (actions.length === 0) return { id, index: context.view.index, warnings, moves };
     const { index, refusals } = await replica.propose(actions);
     if (refusals[0]) throw new CreelError(refusals[0].code, refusals[0].params);
@@ -100,7 +108,7 @@ export class Control {
 export function changeFor({ kind }: ControlRequest, context: ControlContext): Change {
   switch (kind?.$case) {
     case "updateCluster":
-      return updateCluster(kind.value, context);
+      throw new CreelError("unsupported", { message: "changes of the swarm's own settings have no plan" });
     case "createService":
       return createService(required(kind.value.spec), context);
     case "updateService":

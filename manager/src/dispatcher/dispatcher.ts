@@ -8,10 +8,16 @@ import {
   type Timer,
 } from "@creel/shared";
 import type { DispatcherServer, Hello, StatusReport } from "@creel/shared/gen/cluster/v1/dispatcher.ts";
-import { NodeRole, NodeState, type NodeStatus } from "@creel/shared/gen/cluster/v1/objects.ts";
-import type { AuthenticatedCall, PeerIdentity } from "@creel/shared/tls";
+import {
+  type NodeDescription,
+  NodeRole,
+  NodeState,
+  type NodeStatus,
+} from "@creel/shared/gen/cluster/v1/objects.ts";
+import type { AuthenticatedCall, Caller } from "@creel/shared/tls";
 import { Metadata } from "@grpc/grpc-js";
 import { Batcher } from "../batcher.ts";
+import { trustedRoots } from "../ca/trust.ts";
 import { refusal } from "../handler.ts";
 import { effectiveRole } from "../membership/roles.ts";
 import { hostOf } from "../peers.ts";
@@ -30,7 +36,7 @@ const DRAIN_SLICE = 64;
 export interface DispatcherOptions {
   replica: Replica;
   /** The member behind a call. */
-  identityOf: (call: AuthenticatedCall) => PeerIdentity;
+  identityOf: (call: AuthenticatedCall) => Caller;
   clock: Clock;
   random: Random;
   logger: Logger;
@@ -158,6 +164,12 @@ export class Dispatcher implements SessionHost {
     });
   }
 
+  async described({ nodeId }: Session, description: NodeDescription): Promise<void> {
+    await this.#batcher.add({
+      kind: { $case: "setNodeStatus", value: { nodeId, status: undefined, description, dataPathAddr: "" } },
+    });
+  }
+
   async goodbye(session: Session): Promise<void> {
     this.#liveness.forget(session.nodeId);
     await this.#down(session.nodeId, "node left the cluster");
@@ -255,6 +267,8 @@ export class Dispatcher implements SessionHost {
     const view = this.#replica.view();
     const managers = managerAddrs(view, this.#replica.leaderAddr());
     const period = this.#heartbeatPeriod();
+    const { rootCa } = view.cluster();
+    const roots = rootCa && trustedRoots(rootCa);
     let served = 0;
     for (const session of this.#dirty) {
       if (served++ >= DRAIN_SLICE) break;
@@ -264,6 +278,7 @@ export class Dispatcher implements SessionHost {
         session.tellPeriod(period, view.cluster().id);
         if (node) session.tellRole(effectiveRole(node));
         session.tellManagers(managers);
+        if (roots) session.tellTrust(roots);
         session.flush(view, this.#endpoints);
       } catch (error) {
         this.#log.error({ node: session.nodeId, error: messageOf(error) }, "a session failed");

@@ -5,7 +5,7 @@ import type {
   Hello,
   StatusReport,
 } from "@creel/shared/gen/cluster/v1/dispatcher.ts";
-import type { NodeRole } from "@creel/shared/gen/cluster/v1/objects.ts";
+import type { NodeDescription, NodeRole } from "@creel/shared/gen/cluster/v1/objects.ts";
 import type { ServerDuplexStream } from "@grpc/grpc-js";
 import type { StoreView } from "../store/mod.ts";
 import { AssignmentTracker } from "./assignments.ts";
@@ -24,6 +24,8 @@ export interface SessionHost {
   welcome(session: Session, hello: Hello): Promise<void>;
   heard(session: Session): void;
   report(session: Session, report: StatusReport): Promise<void>;
+  /** The node is another than it said at first. */
+  described(session: Session, description: NodeDescription): Promise<void>;
   goodbye(session: Session): Promise<void>;
   /** The agent can be told more. */
   ready(session: Session): void;
@@ -47,16 +49,17 @@ export class Session {
   #toldPeriod = 0;
   #toldRole: NodeRole | undefined;
   #toldManagers = "";
+  #toldTrust: Buffer | undefined;
 
   constructor(
     stream: AgentStream,
-    peer: { nodeId: string; role: NodeRole },
+    peer: { nodeId: string; certifiedRole: NodeRole },
     addr: string,
     host: SessionHost,
     log: Logger,
   ) {
     this.nodeId = peer.nodeId;
-    this.role = peer.role;
+    this.role = peer.certifiedRole;
     this.addr = addr;
     this.tracker = new AssignmentTracker(peer.nodeId);
     this.#stream = stream;
@@ -110,6 +113,13 @@ export class Session {
     this.#send({ kind: { $case: "role", value: role } });
   }
 
+  /** Tells the roots that the node is to trust, if they are not those told last. */
+  tellTrust(roots: Buffer): void {
+    if (!this.open || this.#toldTrust?.equals(roots)) return;
+    this.#toldTrust = roots;
+    this.#send({ kind: { $case: "trust", value: roots } });
+  }
+
   /** Ends the stream; with an error, that is what the agent sees. */
   close(error?: unknown): void {
     if (this.#state === "closed") return;
@@ -134,6 +144,8 @@ export class Session {
       if (kind?.$case === "heartbeat" && this.open) this.#send({ kind: { $case: "heartbeat", value: {} } });
       else if (kind?.$case === "ack") this.#acknowledged(kind.value.sequence);
       else if (kind?.$case === "report") this.#report(kind.value);
+      else if (kind?.$case === "description")
+        this.#host.described(this, kind.value).catch((error) => this.close(error));
       else if (kind?.$case === "goodbye") this.#host.goodbye(this).catch((error) => this.close(error));
     }
   }

@@ -9,6 +9,7 @@ import { rebalance } from "./rebalance/rebalance.ts";
 import { replicated } from "./replicated/replicated.ts";
 import { restart } from "./restart/restart.ts";
 import { rotation } from "./rotation/rotation.ts";
+import { trust } from "./trust/trust.ts";
 import { updater } from "./updater/updater.ts";
 
 export { type Loop, type LoopContext, type LoopResult, type NamedLoop, runLoops } from "./loop.ts";
@@ -27,5 +28,6 @@ export function createLoops(): NamedLoop[] {
     { name: "scheduler", run: scheduler() },
     { name: "rotation", run: rotation },
     { name: "reaper", run: reaper },
+    { name: "trust", run: trust },
   ];
 }

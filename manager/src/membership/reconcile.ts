@@ -16,7 +16,7 @@ type Step =
 
 /**
  * The leader's care for the Raft group: learners that have caught up get their vote, demoted managers leave, members
- * without a node are dropped. One step at a time.
+ * without a node are dropped, and managers without a place in the group become workers. One step at a time.
  */
 export class GroupKeeper {
   readonly #replica: Replica;
@@ -96,6 +96,10 @@ export class GroupKeeper {
         (other) => other !== id && byRaftId.get(other)?.spec?.role === NodeRole.NODE_ROLE_MANAGER,
       );
       if (to !== undefined) return { kind: "hand-over", to };
+    }
+    for (const [raftId, node] of byRaftId) {
+      const known = voters.includes(raftId) || learners.includes(raftId);
+      if (!known && !this.#membership.rejoining.has(node.id)) return { kind: "dismiss", node };
     }
     for (const member of [...voters, ...learners]) {
       if (member !== id && !byRaftId.has(member) && !this.#membership.joining.has(member)) {

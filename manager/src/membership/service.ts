@@ -31,6 +31,8 @@ export class Membership {
   readonly #options: MembershipOptions;
   /** Raft ids of joins under way: not to be taken for remains. */
   readonly joining = new Set<number>();
+  /** Nodes that get another place in the group: for a moment they have none. */
+  readonly rejoining = new Set<string>();
 
   constructor(options: MembershipOptions) {
     this.#options = options;
@@ -77,15 +79,17 @@ export class Membership {
     }
     const address = reachable(request.addr, call.getPeer());
     if (request.raftId !== 0) return await this.#move(node, request.raftId, address);
-    // A manager that asks again has lost its log: its old place in the group can no longer be trusted.
-    if (isMember(raft, node.manager?.raftId ?? 0)) await raft.remove(node.manager!.raftId);
     const id = newRaftId(random, raft);
     this.joining.add(id);
+    this.rejoining.add(nodeId);
     try {
+      // A manager that asks again has lost its log: its old place in the group can no longer be trusted.
+      if (isMember(raft, node.manager?.raftId ?? 0)) await raft.remove(node.manager!.raftId);
       await raft.addLearner({ id, address });
       await this.#update(nodeId, (known) => ({ ...known, manager: { raftId: id, addr: address } }));
     } finally {
       this.joining.delete(id);
+      this.rejoining.delete(nodeId);
     }
     logger.info({ node: nodeId, raft: id, address }, "a manager joins the group");
     return this.#placeOf(id);

@@ -3,6 +3,7 @@ import type {
   AllocateNetwork,
   AllocateNode,
   AllocateService,
+  PutCluster,
   PutNetwork,
   PutNode,
   PutService,
@@ -12,7 +13,6 @@ import type {
 } from "@creel/shared/gen/cluster/v1/actions.ts";
 import {
   CauseKind,
-  type Cluster,
   type JobStatus,
   type PortConfig,
   type Service,
@@ -27,8 +27,10 @@ import type { Table } from "./table.ts";
 import { taskPorts } from "./task-ports.ts";
 
 /** The cluster object is the proposer's but for `meta` and what has an action of its own. */
-export function putCluster(draft: Draft, cluster: Cluster): void {
+export function putCluster(draft: Draft, { cluster, ifVersion }: PutCluster): Outcome {
   const known = draft.tables.cluster;
+  if (!cluster) return deny("invalid_parameter", { message: "no cluster was given" });
+  if (!versionFits(known, ifVersion)) return deny("out_of_sequence");
   const rebalance = known ? known.rebalance : cluster.rebalance;
   draft.setCluster(freeze({ ...cluster, rebalance, meta: metaOf(draft, known) }));
 }

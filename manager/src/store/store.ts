@@ -61,8 +61,7 @@ export class Store {
 function carryOut(draft: Draft, { kind }: Action): Outcome {
   switch (kind?.$case) {
     case "putCluster":
-      objects.putCluster(draft, kind.value);
-      return undefined;
+      return objects.putCluster(draft, kind.value);
     case "setRebalance":
       return objects.setRebalance(draft, kind.value);
     case "putNode":

@@ -1,7 +1,12 @@
 import assert from "node:assert/strict";
 import { callsOf, type ErrorCode, isCreelError, systemClock, systemRandom } from "@creel/shared";
 import { CaClient, type CaServer, CaService } from "@creel/shared/gen/cluster/v1/ca.ts";
-import { ControlClient, type ControlServer, ControlService } from "@creel/shared/gen/cluster/v1/control.ts";
+import {
+  ControlClient,
+  type ControlServer,
+  ControlService,
+  UpdateCluster,
+} from "@creel/shared/gen/cluster/v1/control.ts";
 import { NodeRole } from "@creel/shared/gen/cluster/v1/objects.ts";
 import { connect, type Identity, LiveIdentity, strangerCredentials } from "@creel/shared/tls";
 import { joinCluster, newCluster, renewalDelay, renewIdentity } from "../../src/mod.ts";
@@ -54,12 +59,7 @@ describe("joining and trust", function () {
     const old = tokens().workerToken;
     await refused(join(`${old.slice(0, -25)}${"0".repeat(25)}`), "wrong_token");
     const known = cluster.nodes[0]!.manager.view().cluster();
-    const value = {
-      version: known.meta!.version,
-      spec: undefined,
-      rotateWorkerToken: true,
-      rotateManagerToken: false,
-    };
+    const value = UpdateCluster.fromPartial({ version: known.meta!.version, rotateWorkerToken: true });
     await cluster.nodes[0]!.manager.control({ kind: { $case: "updateCluster", value } });
     await refused(join(old), "wrong_token");
     assert.equal((await join(tokens().workerToken)).identity.role, NodeRole.NODE_ROLE_WORKER);

@@ -8,7 +8,7 @@ import {
 } from "@creel/shared/gen/cluster/v1/dispatcher.ts";
 import { type NodeRole, type Task, TaskState } from "@creel/shared/gen/cluster/v1/objects.ts";
 import type { ApplyRequest, Balancer, Peer } from "@creel/shared/gen/engine/v1/network.ts";
-import { connect, type Identity, LiveIdentity, leaderOf } from "@creel/shared/tls";
+import { connect, type Identity, LiveIdentity, leaderOf, tlsOf } from "@creel/shared/tls";
 import type { ClientDuplexStream, ServiceError } from "@grpc/grpc-js";
 
 /** One network as an agent was told it. */
@@ -114,6 +114,7 @@ export class TestAgent {
           engineLabels: {},
           plugins: ["Log/json-file", "Network/overlay", "Volume/local"],
           certificate: Buffer.alloc(0),
+          tls: tlsOf(this.live.current()),
           port: this.#port,
         },
       },

@@ -76,7 +76,10 @@ export class Sim {
   /** The cluster's own object, which most rules do without. */
   cluster(): void {
     this.apply({
-      kind: { $case: "putCluster", value: Cluster.fromPartial({ id: "c", spec: { taskHistoryLimit: 5 } }) },
+      kind: {
+        $case: "putCluster",
+        value: { cluster: Cluster.fromPartial({ id: "c", spec: { taskHistoryLimit: 5 } }), ifVersion: 0 },
+      },
     });
   }
 

@@ -121,10 +121,27 @@ export const registry = {
     text: 'This node is already part of a swarm. Use "docker swarm leave" to leave this swarm and join another one.',
   },
   not_in_swarm: { status: 503, grpc: PRECONDITION, text: "This node is not part of a swarm" },
+  swarm_locked: {
+    status: 503,
+    grpc: PRECONDITION,
+    text: 'Swarm is encrypted and needs to be unlocked before it can be used. Please use "docker swarm unlock" to unlock it.',
+  },
+  locked_leave: {
+    status: 503,
+    grpc: PRECONDITION,
+    text: "Swarm is encrypted and locked. Please unlock it first or use `--force` to ignore this message.",
+  },
+  swarm_not_locked: { status: 409, grpc: PRECONDITION, text: "swarm is not locked" },
+  wrong_unlock_key: {
+    status: 401,
+    grpc: UNAUTHENTICATED,
+    text: "swarm could not be unlocked: invalid key provided",
+    hint: "a manager that was not running when the key was rotated has the key of before",
+  },
   last_manager: {
     status: 503,
     grpc: PRECONDITION,
-    text: "You are attempting to leave the swarm on a node that is participating as a manager. {detail} Use `--force` to suppress this message.",
+    text: "You are attempting to leave the swarm on a node that is participating as a manager. {detail}",
   },
   no_leader: {
     status: 503,

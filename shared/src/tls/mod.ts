@@ -1,3 +1,4 @@
+export { keyOf, subjectOf, tlsOf } from "./certificates.ts";
 export { type ClientConstructor, connect, LEADER_KEY, leaderOf, openClient } from "./client.ts";
 export {
   blindCredentials,
@@ -19,6 +20,7 @@ export { type Peer, type Peers, tlsPeers } from "./peers.ts";
 export { isReachable } from "./reach.ts";
 export {
   type AuthenticatedCall,
+  type Caller,
   CHANNEL_OPTIONS,
   ClusterServer,
   type ClusterServerOptions,

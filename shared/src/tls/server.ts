@@ -23,6 +23,12 @@ export interface AuthenticatedCall {
   getAuthContext(): AuthContext;
 }
 
+/** A caller: who it is, and what it may act as. */
+export interface Caller extends PeerIdentity {
+  /** What its certificate says; another role than `role` while the node changes its own. */
+  certifiedRole: NodeRole;
+}
+
 /** The role a member may act in at this moment; undefined for a node that was removed from the cluster. */
 export type RoleOf = (peer: PeerIdentity) => NodeRole | undefined;
 
@@ -103,7 +109,7 @@ export class ClusterServer {
   }
 
   /** The member behind a call; refuses strangers (`unauthenticated`). */
-  identityOf(call: AuthenticatedCall): PeerIdentity {
+  identityOf(call: AuthenticatedCall): Caller {
     const certificate = call.getAuthContext().sslPeerCertificate;
     const peer = certificate && identityOfCertificate(certificate, this.#options.clock.now());
     if (!peer || peer.clusterId !== this.#options.identity.current().clusterId) {
@@ -111,7 +117,7 @@ export class ClusterServer {
     }
     const role = this.#roleOf(peer);
     if (role === undefined) throw new CreelError("node_removed", { id: peer.nodeId });
-    return { ...peer, role };
+    return { ...peer, role, certifiedRole: peer.role };
   }
 
   /** Calls in flight get a moment, then everything is closed. */

@@ -1,6 +1,7 @@
 import { X509Certificate } from "node:crypto";
 import { type Clock, CreelError, isCreelError, type Logger, messageOf, sleep } from "@creel/shared";
 import { NodeDescription, type NodeResources } from "@creel/shared/gen/cluster/v1/objects.ts";
+import { tlsOf } from "@creel/shared/tls";
 import type { Engine } from "../ports.ts";
 import type { EngineClient } from "./client.ts";
 
@@ -12,8 +13,8 @@ export interface NodeFacts {
   labels: Record<string, string>;
   /** Besides processor time and memory. */
   genericResources: Pick<NodeResources, "generic" | "named">;
-  /** The node's own certificate, PEM. */
-  certificate(): string;
+  /** The node's own certificate and the roots it trusts, PEM. */
+  identity(): { certificate: string; root: string };
   /** TCP port at which this node serves other nodes. */
   port: number;
 }
@@ -41,7 +42,8 @@ export function workerEngine(client: EngineClient, facts: NodeFacts, clock: Cloc
           "Network/overlay",
           "Volume/local",
         ],
-        certificate: new X509Certificate(facts.certificate()).raw,
+        certificate: new X509Certificate(facts.identity().certificate).raw,
+        tls: tlsOf(facts.identity()),
         port: facts.port,
       });
       return { description, instance: info.instanceId };

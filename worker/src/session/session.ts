@@ -31,6 +31,7 @@ export interface SessionHandlers {
   assign(assignments: Assignments): Promise<void>;
   managers(addrs: string[]): void;
   role(role: NodeRole): void;
+  trust(roots: string): void;
 }
 
 export interface SessionOptions {
@@ -55,6 +56,8 @@ export class Session {
   #patience = FIRST_PATIENCE;
   #done: Promise<void> | undefined;
   #flush: Timer | undefined;
+  /** How often the node has become another. */
+  #changes = 0;
 
   constructor(options: SessionOptions) {
     this.#options = options;
@@ -88,6 +91,17 @@ export class Session {
       this.#flush = undefined;
       this.#sendReports();
     });
+  }
+
+  /** Tells the managers what the node is now, where it is another than at the session's start. */
+  describe(): void {
+    this.#changes++;
+    const stream = this.#stream;
+    if (!this.#welcomed || !stream) return;
+    this.#options.handlers.describe().then(
+      ({ description }) => stream.send({ kind: { $case: "description", value: description } }),
+      () => stream.close(),
+    );
   }
 
   async #run(): Promise<void> {
@@ -124,6 +138,7 @@ export class Session {
 
   async #session(addr: string): Promise<{ welcomed: boolean; error: unknown; leader: string | undefined }> {
     const { clock, random, connect, dataPathAddr, reporter, handlers, logger } = this.#options;
+    const changes = this.#changes;
     const { description, instance } = await handlers.describe();
     if (this.#stop.signal.aborted) return { welcomed: false, error: undefined, leader: undefined };
     const stream = await connect(addr);
@@ -166,6 +181,7 @@ export class Session {
           logger.info({ addr }, "dispatcher session open");
           reporter.resend();
           this.wake();
+          if (this.#changes !== changes) this.describe();
           break;
         case "assignments": {
           const assignments = kind.value;
@@ -189,6 +205,9 @@ export class Session {
           break;
         case "role":
           handlers.role(kind.value);
+          break;
+        case "trust":
+          handlers.trust(Buffer.from(kind.value).toString());
           break;
       }
     });

@@ -29,6 +29,7 @@ pub struct NativeOptions {
     pub min_free_bytes: i64,
     pub key: Option<Uint8Array>,
     pub election_seed: Option<i64>,
+    pub sole_address: Option<String>,
 }
 
 #[napi(object)]

@@ -225,11 +225,12 @@ impl NativeRaft {
 
     /// Persists a snapshot of the state machine at `index`.
     #[napi]
-    pub fn snapshot(&self, id: i64, index: i64, data: Uint8Array) {
+    pub fn snapshot(&self, id: i64, index: i64, data: Uint8Array, keep_old: u32) {
         self.push(Command::Snapshot {
             id: id as u64,
             index: index as u64,
             data: data.to_vec(),
+            keep_old: keep_old as usize,
         });
     }
 
@@ -274,6 +275,7 @@ impl TryFrom<NativeOptions> for Options {
             window_bytes: o.window_bytes as usize,
             min_free_bytes: o.min_free_bytes as u64,
             key,
+            sole_address: o.sole_address,
             election_seed: o.election_seed.map(|s| s as u64),
         })
     }

@@ -53,6 +53,8 @@ pub enum Command {
         id: u64,
         index: u64,
         data: Vec<u8>,
+        /// How many snapshots before it are kept.
+        keep_old: usize,
     },
     /// From the thread that writes a snapshot's file.
     SnapshotWritten {

@@ -32,8 +32,9 @@ pub trait Disk: Send + Sync {
     /// Returns when the snapshot would survive a power cut.
     fn write_snapshot(&self, head: &SnapshotHead, data: &[u8]) -> Result<()>;
     fn read_snapshot(&self, index: u64) -> Result<(SnapshotHead, Vec<u8>)>;
-    /// Drops the snapshots of other indexes, and what an interrupted write left.
-    fn sweep_snapshots(&self, keep: u64);
+    /// Drops the snapshots of other indexes, but for the newest `older` before that one, and what an interrupted write
+    /// left.
+    fn sweep_snapshots(&self, index: u64, older: usize);
     /// Frees the room of what was dropped.
     fn purge(&self);
     /// None where nobody knows.

@@ -109,8 +109,8 @@ impl Disk for EngineDisk {
         snapshot_file::read(&snapshot_file::path(&self.dir, index), index, &self.cipher)
     }
 
-    fn sweep_snapshots(&self, keep: u64) {
-        snapshot_file::sweep(&self.dir, keep);
+    fn sweep_snapshots(&self, index: u64, older: usize) {
+        snapshot_file::sweep(&self.dir, index, older);
     }
 
     fn purge(&self) {

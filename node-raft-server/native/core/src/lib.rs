@@ -22,6 +22,7 @@ mod ready;
 mod room;
 mod snapshot_file;
 mod snapshots;
+mod sole_member;
 mod status;
 mod stepped;
 mod storage;

@@ -26,7 +26,7 @@ enum Write {
         values: Vec<(&'static [u8], Vec<u8>)>,
     },
     Snapshot(SnapshotHead, Arc<[u8]>),
-    Sweep(u64),
+    Sweep(u64, usize),
 }
 
 impl Contents {
@@ -49,7 +49,12 @@ impl Contents {
             Write::Snapshot(head, data) => {
                 self.snapshots.insert(head.metadata.index, (head, data));
             }
-            Write::Sweep(keep) => self.snapshots.retain(|index, _| *index == keep),
+            Write::Sweep(newest, older) => {
+                let before = self.snapshots.range(..newest).rev().take(older);
+                let spared: Vec<u64> = before.map(|(index, _)| *index).collect();
+                self.snapshots
+                    .retain(|index, _| *index == newest || spared.contains(index));
+            }
         }
     }
 }
@@ -181,8 +186,8 @@ impl Disk for MemoryDisk {
         Ok((head.clone(), data.to_vec()))
     }
 
-    fn sweep_snapshots(&self, keep: u64) {
-        let _ = self.put(Write::Sweep(keep), 0, false);
+    fn sweep_snapshots(&self, index: u64, older: usize) {
+        let _ = self.put(Write::Sweep(index, older), 0, false);
     }
 
     fn purge(&self) {}

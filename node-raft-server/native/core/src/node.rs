@@ -20,6 +20,7 @@ use crate::memory_disk::MemoryDisk;
 use crate::pending::Pending;
 use crate::raft_storage::open_envelope;
 use crate::snapshot_file::SnapshotHead;
+use crate::sole_member;
 use crate::status::{Role, Status};
 use crate::storage::{FIRST_INDEX, LogStorage, Start};
 
@@ -50,6 +51,8 @@ pub struct Options {
     /// With less free space than this, nothing is proposed and nobody is led.
     pub min_free_bytes: u64,
     pub key: Option<[u8; 32]>,
+    /// The group's other members are lost for good: this node, at this address, is the whole group from now on.
+    pub sole_address: Option<String>,
     /// Makes election timeouts a function of this seed, the node, the term and the ticks.
     pub election_seed: Option<u64>,
 }
@@ -86,12 +89,15 @@ impl Node {
     /// Opens the node's log, or begins one.
     pub fn open(options: Options, mailbox: Option<Mailbox>) -> Result<Self> {
         let (id, start, key) = (options.id, &options.start, options.key.as_ref());
-        let storage = match &options.place {
+        let mut storage = match &options.place {
             Place::Dir(dir) => LogStorage::open(dir, id, start, key)?,
             Place::Memory(disk) => {
                 LogStorage::on(Arc::new(disk.clone()), Arc::new(Cipher::new(key)), id, start)?
             }
         };
+        if let Some(address) = &options.sole_address {
+            sole_member::force(&mut storage, options.id, address)?;
+        }
         let head = storage.head().clone();
         let data = storage.read_snapshot()?;
         let config = raft::Config {
@@ -248,7 +254,15 @@ impl Node {
                 };
                 self.raw.report_snapshot(peer, status);
             }
-            Command::Snapshot { id, index, data } => self.answer(id, |node| node.snapshot(id, index, data)),
+            Command::Snapshot {
+                id,
+                index,
+                data,
+                keep_old,
+            } => {
+                self.raw.mut_store().keep_old = keep_old;
+                self.answer(id, |node| node.snapshot(id, index, data));
+            }
             Command::SnapshotWritten { id, index, result } => {
                 self.answer(id, |node| node.snapshot_written(id, index, result));
             }

@@ -157,14 +157,19 @@ fn take_chunk(input: &mut impl Read, number: u64) -> Option<Vec<u8>> {
     (crc(number, &bytes) == sum).then_some(bytes)
 }
 
-/// Removes the snapshot files of other indexes, and what an interrupted write left.
-pub fn sweep(dir: &Path, keep: u64) {
+/// Removes the snapshot files of other indexes, but for the newest `older` before that one, and what an interrupted
+/// write left.
+pub fn sweep(dir: &Path, index: u64, older: usize) {
     let Ok(entries) = fs::read_dir(dir) else { return };
-    let kept = path(dir, keep);
-    for entry in entries.flatten() {
-        let file = entry.path();
-        let ours = file.extension().is_some_and(|e| e == "snapshot" || e == "tmp");
-        if ours && file != kept {
+    let kept = path(dir, index);
+    let ours = |file: &PathBuf| file.extension().is_some_and(|e| e == "snapshot" || e == "tmp");
+    let mut files: Vec<PathBuf> = entries.flatten().map(|e| e.path()).filter(ours).collect();
+    // Names sort as the indexes in them do.
+    files.sort_unstable_by(|a, b| b.cmp(a));
+    let before = |file: &PathBuf| file < &kept && file.extension().is_some_and(|e| e == "snapshot");
+    let spared: Vec<PathBuf> = files.iter().filter(|f| before(f)).take(older).cloned().collect();
+    for file in files {
+        if file != kept && !spared.contains(&file) {
             let _ = fs::remove_file(file);
         }
     }

@@ -35,6 +35,8 @@ pub struct LogStorage {
     pub(crate) truncated: (u64, u64),
     pub(crate) last_index: u64,
     pub(crate) cache: EntryCache,
+    /// How many snapshots before the newest are kept; at a start none is judged.
+    pub(crate) keep_old: usize,
 }
 
 /// How a directory without a log begins.
@@ -65,6 +67,7 @@ impl LogStorage {
             truncated: (0, 0),
             last_index: 0,
             cache: EntryCache::new(CACHE_BYTES),
+            keep_old: usize::MAX,
         };
         match storage.disk.value(KEY_IDENTITY) {
             Some(identity) => {
@@ -73,7 +76,9 @@ impl LogStorage {
             }
             None => storage.begin(id, start)?,
         }
-        storage.disk.sweep_snapshots(storage.snapshot.metadata.index);
+        storage
+            .disk
+            .sweep_snapshots(storage.snapshot.metadata.index, storage.keep_old);
         Ok(storage)
     }
 
@@ -255,7 +260,7 @@ impl LogStorage {
         }
         self.last_index = index;
         self.cache.clear();
-        self.disk.sweep_snapshots(index);
+        self.disk.sweep_snapshots(index, self.keep_old);
         Ok(())
     }
 
@@ -278,7 +283,7 @@ impl LogStorage {
             (self.truncated, self.snapshot) = before;
             return Err(e);
         }
-        self.disk.sweep_snapshots(index);
+        self.disk.sweep_snapshots(index, self.keep_old);
         Ok(())
     }
 

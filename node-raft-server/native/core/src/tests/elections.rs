@@ -34,6 +34,7 @@ fn group(seed: u64) -> Group {
         window_bytes: 1 << 20,
         min_free_bytes: 0,
         key: None,
+        sole_address: None,
         election_seed: Some(seed),
     };
     let nodes = (1..=3)
@@ -132,6 +133,7 @@ fn replicates_and_snapshots_without_threads() {
             id: 99,
             index,
             data: b"state".to_vec(),
+            keep_old: 0,
         },
     );
     assert_eq!(group.done.last(), Some(&99));

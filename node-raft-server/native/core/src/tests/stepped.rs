@@ -25,6 +25,7 @@ fn open(disk: &MemoryDisk) -> Stepped {
         min_free_bytes: 1,
         key: None,
         election_seed: Some(1),
+        sole_address: None,
     })
     .expect("opens")
 }
@@ -98,6 +99,7 @@ fn begins_with_its_snapshot_and_what_follows() {
             id: 9,
             index: 5,
             data,
+            keep_old: 0,
         }],
     );
     settled(&mut node, &disk, vec![propose(10, "d")]);

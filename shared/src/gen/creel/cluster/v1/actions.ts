@@ -48,7 +48,7 @@ export interface Entry {
 
 export interface Action {
   kind:
-    | { $case: "putCluster"; value: Cluster }
+    | { $case: "putCluster"; value: PutCluster }
     | { $case: "putNode"; value: PutNode }
     | { $case: "removeNode"; value: string }
     | { $case: "putService"; value: PutService }
@@ -77,6 +77,11 @@ export interface Action {
 }
 
 /** With `if_version` other than 0 the action is refused (out_of_sequence) unless the object has that version. */
+export interface PutCluster {
+  cluster: Cluster | undefined;
+  ifVersion: number;
+}
+
 export interface PutNode {
   node: Node | undefined;
   ifVersion: number;
@@ -360,7 +365,7 @@ export const Action: MessageFns<Action> = {
   encode(message: Action, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     switch (message.kind?.$case) {
       case "putCluster":
-        Cluster.encode(message.kind.value, writer.uint32(10).fork()).join();
+        PutCluster.encode(message.kind.value, writer.uint32(10).fork()).join();
         break;
       case "putNode":
         PutNode.encode(message.kind.value, writer.uint32(18).fork()).join();
@@ -456,7 +461,7 @@ export const Action: MessageFns<Action> = {
               break;
             }
 
-            message.kind = { $case: "putCluster", value: Cluster.decode(reader, reader.uint32()) };
+            message.kind = { $case: "putCluster", value: PutCluster.decode(reader, reader.uint32()) };
             continue;
           }
           case 2: {
@@ -666,9 +671,9 @@ export const Action: MessageFns<Action> = {
   fromJSON(object: any): Action {
     return {
       kind: isSet(object.putCluster)
-        ? { $case: "putCluster", value: Cluster.fromJSON(object.putCluster) }
+        ? { $case: "putCluster", value: PutCluster.fromJSON(object.putCluster) }
         : isSet(object.put_cluster)
-        ? { $case: "putCluster", value: Cluster.fromJSON(object.put_cluster) }
+        ? { $case: "putCluster", value: PutCluster.fromJSON(object.put_cluster) }
         : isSet(object.putNode)
         ? { $case: "putNode", value: PutNode.fromJSON(object.putNode) }
         : isSet(object.put_node)
@@ -772,7 +777,7 @@ export const Action: MessageFns<Action> = {
   toJSON(message: Action): unknown {
     const obj: any = {};
     if (message.kind?.$case === "putCluster") {
-      obj.putCluster = Cluster.toJSON(message.kind.value);
+      obj.putCluster = PutCluster.toJSON(message.kind.value);
     } else if (message.kind?.$case === "putNode") {
       obj.putNode = PutNode.toJSON(message.kind.value);
     } else if (message.kind?.$case === "removeNode") {
@@ -833,7 +838,7 @@ export const Action: MessageFns<Action> = {
     switch (object.kind?.$case) {
       case "putCluster": {
         if (object.kind?.value !== undefined && object.kind?.value !== null) {
-          message.kind = { $case: "putCluster", value: Cluster.fromPartial(object.kind.value) };
+          message.kind = { $case: "putCluster", value: PutCluster.fromPartial(object.kind.value) };
         }
         break;
       }
@@ -982,6 +987,97 @@ export const Action: MessageFns<Action> = {
         break;
       }
     }
+    return message;
+  },
+};
+
+function createBasePutCluster(): PutCluster {
+  return { cluster: undefined, ifVersion: 0 };
+}
+
+export const PutCluster: MessageFns<PutCluster> = {
+  encode(message: PutCluster, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.cluster !== undefined) {
+      Cluster.encode(message.cluster, writer.uint32(10).fork()).join();
+    }
+    if (message.ifVersion !== 0) {
+      writer.uint32(16).uint64(message.ifVersion);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PutCluster {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePutCluster();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.cluster = Cluster.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.ifVersion = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PutCluster {
+    return {
+      cluster: isSet(object.cluster) ? Cluster.fromJSON(object.cluster) : undefined,
+      ifVersion: isSet(object.ifVersion)
+        ? globalThis.Number(object.ifVersion)
+        : isSet(object.if_version)
+        ? globalThis.Number(object.if_version)
+        : 0,
+    };
+  },
+
+  toJSON(message: PutCluster): unknown {
+    const obj: any = {};
+    if (message.cluster !== undefined) {
+      obj.cluster = Cluster.toJSON(message.cluster);
+    }
+    if (message.ifVersion !== 0) {
+      obj.ifVersion = Math.round(message.ifVersion);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PutCluster>): PutCluster {
+    return PutCluster.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PutCluster>): PutCluster {
+    const message = createBasePutCluster();
+    message.cluster = (object.cluster !== undefined && object.cluster !== null)
+      ? Cluster.fromPartial(object.cluster)
+      : undefined;
+    message.ifVersion = object.ifVersion ?? 0;
     return message;
   },
 };

@@ -64,6 +64,11 @@ export interface UpdateCluster {
   spec: ClusterSpec | undefined;
   rotateWorkerToken: boolean;
   rotateManagerToken: boolean;
+  rotateUnlockKey: boolean;
+  /** PEM: the root to rotate to; empty: a new one where spec.force_rotate changed */
+  signingCaCert: Buffer;
+  /** PEM */
+  signingCaKey: Buffer;
 }
 
 export interface CreateService {
@@ -606,7 +611,15 @@ export const ControlRequest: MessageFns<ControlRequest> = {
 };
 
 function createBaseUpdateCluster(): UpdateCluster {
-  return { version: 0, spec: undefined, rotateWorkerToken: false, rotateManagerToken: false };
+  return {
+    version: 0,
+    spec: undefined,
+    rotateWorkerToken: false,
+    rotateManagerToken: false,
+    rotateUnlockKey: false,
+    signingCaCert: Buffer.alloc(0),
+    signingCaKey: Buffer.alloc(0),
+  };
 }
 
 export const UpdateCluster: MessageFns<UpdateCluster> = {
@@ -622,6 +635,15 @@ export const UpdateCluster: MessageFns<UpdateCluster> = {
     }
     if (message.rotateManagerToken !== false) {
       writer.uint32(32).bool(message.rotateManagerToken);
+    }
+    if (message.rotateUnlockKey !== false) {
+      writer.uint32(40).bool(message.rotateUnlockKey);
+    }
+    if (message.signingCaCert.length !== 0) {
+      writer.uint32(50).bytes(message.signingCaCert);
+    }
+    if (message.signingCaKey.length !== 0) {
+      writer.uint32(58).bytes(message.signingCaKey);
     }
     return writer;
   },
@@ -671,6 +693,30 @@ export const UpdateCluster: MessageFns<UpdateCluster> = {
             message.rotateManagerToken = reader.bool();
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.rotateUnlockKey = reader.bool();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.signingCaCert = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.signingCaKey = Buffer.from(reader.bytes());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -697,6 +743,21 @@ export const UpdateCluster: MessageFns<UpdateCluster> = {
         : isSet(object.rotate_manager_token)
         ? globalThis.Boolean(object.rotate_manager_token)
         : false,
+      rotateUnlockKey: isSet(object.rotateUnlockKey)
+        ? globalThis.Boolean(object.rotateUnlockKey)
+        : isSet(object.rotate_unlock_key)
+        ? globalThis.Boolean(object.rotate_unlock_key)
+        : false,
+      signingCaCert: isSet(object.signingCaCert)
+        ? Buffer.from(bytesFromBase64(object.signingCaCert))
+        : isSet(object.signing_ca_cert)
+        ? Buffer.from(bytesFromBase64(object.signing_ca_cert))
+        : Buffer.alloc(0),
+      signingCaKey: isSet(object.signingCaKey)
+        ? Buffer.from(bytesFromBase64(object.signingCaKey))
+        : isSet(object.signing_ca_key)
+        ? Buffer.from(bytesFromBase64(object.signing_ca_key))
+        : Buffer.alloc(0),
     };
   },
 
@@ -714,6 +775,15 @@ export const UpdateCluster: MessageFns<UpdateCluster> = {
     if (message.rotateManagerToken !== false) {
       obj.rotateManagerToken = message.rotateManagerToken;
     }
+    if (message.rotateUnlockKey !== false) {
+      obj.rotateUnlockKey = message.rotateUnlockKey;
+    }
+    if (message.signingCaCert.length !== 0) {
+      obj.signingCaCert = base64FromBytes(message.signingCaCert);
+    }
+    if (message.signingCaKey.length !== 0) {
+      obj.signingCaKey = base64FromBytes(message.signingCaKey);
+    }
     return obj;
   },
 
@@ -728,6 +798,9 @@ export const UpdateCluster: MessageFns<UpdateCluster> = {
       : undefined;
     message.rotateWorkerToken = object.rotateWorkerToken ?? false;
     message.rotateManagerToken = object.rotateManagerToken ?? false;
+    message.rotateUnlockKey = object.rotateUnlockKey ?? false;
+    message.signingCaCert = object.signingCaCert ?? Buffer.alloc(0);
+    message.signingCaKey = object.signingCaKey ?? Buffer.alloc(0);
     return message;
   },
 };

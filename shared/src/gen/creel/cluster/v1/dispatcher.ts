@@ -41,6 +41,9 @@ export interface AgentMessage {
     | //
     /** the node leaves the cluster: it is down at once, without the grace a lost stream has */
     { $case: "goodbye"; value: Goodbye }
+    | //
+    /** it is another than Hello had */
+    { $case: "description"; value: NodeDescription }
     | undefined;
 }
 
@@ -89,6 +92,9 @@ export interface DispatcherMessage {
     | //
     /** what the node is to be now; the agent asks for a new certificate */
     { $case: "role"; value: NodeRole }
+    | //
+    /** PEM: the roots the node is to trust; where it trusts others, it asks for a new certificate */
+    { $case: "trust"; value: Buffer }
     | undefined;
 }
 
@@ -167,6 +173,9 @@ export const AgentMessage: MessageFns<AgentMessage> = {
       case "goodbye":
         Goodbye.encode(message.kind.value, writer.uint32(42).fork()).join();
         break;
+      case "description":
+        NodeDescription.encode(message.kind.value, writer.uint32(50).fork()).join();
+        break;
     }
     return writer;
   },
@@ -224,6 +233,14 @@ export const AgentMessage: MessageFns<AgentMessage> = {
             message.kind = { $case: "goodbye", value: Goodbye.decode(reader, reader.uint32()) };
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.kind = { $case: "description", value: NodeDescription.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -248,6 +265,8 @@ export const AgentMessage: MessageFns<AgentMessage> = {
         ? { $case: "ack", value: Ack.fromJSON(object.ack) }
         : isSet(object.goodbye)
         ? { $case: "goodbye", value: Goodbye.fromJSON(object.goodbye) }
+        : isSet(object.description)
+        ? { $case: "description", value: NodeDescription.fromJSON(object.description) }
         : undefined,
     };
   },
@@ -264,6 +283,8 @@ export const AgentMessage: MessageFns<AgentMessage> = {
       obj.ack = Ack.toJSON(message.kind.value);
     } else if (message.kind?.$case === "goodbye") {
       obj.goodbye = Goodbye.toJSON(message.kind.value);
+    } else if (message.kind?.$case === "description") {
+      obj.description = NodeDescription.toJSON(message.kind.value);
     }
     return obj;
   },
@@ -301,6 +322,12 @@ export const AgentMessage: MessageFns<AgentMessage> = {
       case "goodbye": {
         if (object.kind?.value !== undefined && object.kind?.value !== null) {
           message.kind = { $case: "goodbye", value: Goodbye.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+      case "description": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "description", value: NodeDescription.fromPartial(object.kind.value) };
         }
         break;
       }
@@ -719,6 +746,9 @@ export const DispatcherMessage: MessageFns<DispatcherMessage> = {
       case "role":
         writer.uint32(40).int32(message.kind.value);
         break;
+      case "trust":
+        writer.uint32(58).bytes(message.kind.value);
+        break;
     }
     return writer;
   },
@@ -784,6 +814,14 @@ export const DispatcherMessage: MessageFns<DispatcherMessage> = {
             message.kind = { $case: "role", value: reader.int32() as any };
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.kind = { $case: "trust", value: Buffer.from(reader.bytes()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -812,6 +850,8 @@ export const DispatcherMessage: MessageFns<DispatcherMessage> = {
         ? { $case: "heartbeat", value: Heartbeat.fromJSON(object.heartbeat) }
         : isSet(object.role)
         ? { $case: "role", value: nodeRoleFromJSON(object.role) }
+        : isSet(object.trust)
+        ? { $case: "trust", value: Buffer.from(bytesFromBase64(object.trust)) }
         : undefined,
     };
   },
@@ -830,6 +870,8 @@ export const DispatcherMessage: MessageFns<DispatcherMessage> = {
       obj.heartbeat = Heartbeat.toJSON(message.kind.value);
     } else if (message.kind?.$case === "role") {
       obj.role = nodeRoleToJSON(message.kind.value);
+    } else if (message.kind?.$case === "trust") {
+      obj.trust = base64FromBytes(message.kind.value);
     }
     return obj;
   },
@@ -873,6 +915,12 @@ export const DispatcherMessage: MessageFns<DispatcherMessage> = {
       case "role": {
         if (object.kind?.value !== undefined && object.kind?.value !== null) {
           message.kind = { $case: "role", value: object.kind.value };
+        }
+        break;
+      }
+      case "trust": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "trust", value: object.kind.value };
         }
         break;
       }

@@ -431,7 +431,11 @@ export interface Cluster {
   subnetSize: number;
   dataPathPort: number;
   /** control begins it, loops/rebalance ends it */
-  rebalance: Rebalance | undefined;
+  rebalance:
+    | Rebalance
+    | undefined;
+  /** control: SWMKEY-1-..., seals the keys on managers' disks; empty: not sealed */
+  unlockKey: string;
 }
 
 /** Tasks that are to move to emptier nodes, at the user's word. */
@@ -460,7 +464,13 @@ export interface ClusterSpec {
   /** ms; default 90 days */
   nodeCertExpiry: number;
   autolock: boolean;
-  logDriver: DriverConfig | undefined;
+  logDriver:
+    | DriverConfig
+    | undefined;
+  /** snapshots of the store kept beside the newest; default 0 */
+  oldSnapshots: number;
+  /** another number than before: the root is rotated */
+  forceRotate: number;
 }
 
 export interface ClusterSpec_LabelsEntry {
@@ -486,6 +496,23 @@ export interface RootCa {
   /** SWMTKN-1-... */
   workerToken: string;
   managerToken: string;
+  /** control begins it, loops/trust ends it */
+  rotation: RootRotation | undefined;
+}
+
+/** The root that takes the present one's place once every node has a certificate of it. Until then both are trusted. */
+export interface RootRotation {
+  /** PEM */
+  certificate: Buffer;
+  /** PEM; leaves a manager in no API answer */
+  key: Buffer;
+  /** PEM: the new root's key signed by the present root, for who trusts only that one yet */
+  crossSigned: Buffer;
+  /** the tokens of the time after */
+  workerToken: string;
+  managerToken: string;
+  /** SubjectPublicKeyInfo, DER, of `certificate`: what nodes tell of once they have it */
+  issuerKey: Buffer;
 }
 
 export interface Node {
@@ -544,11 +571,21 @@ export interface NodeDescription {
   certificate: Buffer;
   /** TCP port at which it serves other nodes; 0: 2377 */
   port: number;
+  tls: NodeTls | undefined;
 }
 
 export interface NodeDescription_EngineLabelsEntry {
   key: string;
   value: string;
+}
+
+export interface NodeTls {
+  /** PEM: whom the node trusts */
+  root: Buffer;
+  /** DER, of its certificate */
+  issuerSubject: Buffer;
+  /** SubjectPublicKeyInfo, DER */
+  issuerKey: Buffer;
 }
 
 export interface Platform {
@@ -1158,6 +1195,7 @@ function createBaseCluster(): Cluster {
     subnetSize: 0,
     dataPathPort: 0,
     rebalance: undefined,
+    unlockKey: "",
   };
 }
 
@@ -1186,6 +1224,9 @@ export const Cluster: MessageFns<Cluster> = {
     }
     if (message.rebalance !== undefined) {
       Rebalance.encode(message.rebalance, writer.uint32(66).fork()).join();
+    }
+    if (message.unlockKey !== "") {
+      writer.uint32(74).string(message.unlockKey);
     }
     return writer;
   },
@@ -1267,6 +1308,14 @@ export const Cluster: MessageFns<Cluster> = {
             message.rebalance = Rebalance.decode(reader, reader.uint32());
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.unlockKey = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1305,6 +1354,11 @@ export const Cluster: MessageFns<Cluster> = {
         ? globalThis.Number(object.data_path_port)
         : 0,
       rebalance: isSet(object.rebalance) ? Rebalance.fromJSON(object.rebalance) : undefined,
+      unlockKey: isSet(object.unlockKey)
+        ? globalThis.String(object.unlockKey)
+        : isSet(object.unlock_key)
+        ? globalThis.String(object.unlock_key)
+        : "",
     };
   },
 
@@ -1334,6 +1388,9 @@ export const Cluster: MessageFns<Cluster> = {
     if (message.rebalance !== undefined) {
       obj.rebalance = Rebalance.toJSON(message.rebalance);
     }
+    if (message.unlockKey !== "") {
+      obj.unlockKey = message.unlockKey;
+    }
     return obj;
   },
 
@@ -1356,6 +1413,7 @@ export const Cluster: MessageFns<Cluster> = {
     message.rebalance = (object.rebalance !== undefined && object.rebalance !== null)
       ? Rebalance.fromPartial(object.rebalance)
       : undefined;
+    message.unlockKey = object.unlockKey ?? "";
     return message;
   },
 };
@@ -1572,6 +1630,8 @@ function createBaseClusterSpec(): ClusterSpec {
     nodeCertExpiry: 0,
     autolock: false,
     logDriver: undefined,
+    oldSnapshots: 0,
+    forceRotate: 0,
   };
 }
 
@@ -1600,6 +1660,12 @@ export const ClusterSpec: MessageFns<ClusterSpec> = {
     }
     if (message.logDriver !== undefined) {
       DriverConfig.encode(message.logDriver, writer.uint32(66).fork()).join();
+    }
+    if (message.oldSnapshots !== 0) {
+      writer.uint32(72).uint64(message.oldSnapshots);
+    }
+    if (message.forceRotate !== 0) {
+      writer.uint32(80).uint64(message.forceRotate);
     }
     return writer;
   },
@@ -1684,6 +1750,22 @@ export const ClusterSpec: MessageFns<ClusterSpec> = {
             message.logDriver = DriverConfig.decode(reader, reader.uint32());
             continue;
           }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.oldSnapshots = longToNumber(reader.uint64());
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.forceRotate = longToNumber(reader.uint64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1739,6 +1821,16 @@ export const ClusterSpec: MessageFns<ClusterSpec> = {
         : isSet(object.log_driver)
         ? DriverConfig.fromJSON(object.log_driver)
         : undefined,
+      oldSnapshots: isSet(object.oldSnapshots)
+        ? globalThis.Number(object.oldSnapshots)
+        : isSet(object.old_snapshots)
+        ? globalThis.Number(object.old_snapshots)
+        : 0,
+      forceRotate: isSet(object.forceRotate)
+        ? globalThis.Number(object.forceRotate)
+        : isSet(object.force_rotate)
+        ? globalThis.Number(object.force_rotate)
+        : 0,
     };
   },
 
@@ -1774,6 +1866,12 @@ export const ClusterSpec: MessageFns<ClusterSpec> = {
     if (message.logDriver !== undefined) {
       obj.logDriver = DriverConfig.toJSON(message.logDriver);
     }
+    if (message.oldSnapshots !== 0) {
+      obj.oldSnapshots = Math.round(message.oldSnapshots);
+    }
+    if (message.forceRotate !== 0) {
+      obj.forceRotate = Math.round(message.forceRotate);
+    }
     return obj;
   },
 
@@ -1800,6 +1898,8 @@ export const ClusterSpec: MessageFns<ClusterSpec> = {
     message.logDriver = (object.logDriver !== undefined && object.logDriver !== null)
       ? DriverConfig.fromPartial(object.logDriver)
       : undefined;
+    message.oldSnapshots = object.oldSnapshots ?? 0;
+    message.forceRotate = object.forceRotate ?? 0;
     return message;
   },
 };
@@ -2090,7 +2190,7 @@ export const DriverConfig_OptionsEntry: MessageFns<DriverConfig_OptionsEntry> = 
 };
 
 function createBaseRootCa(): RootCa {
-  return { certificate: Buffer.alloc(0), key: Buffer.alloc(0), workerToken: "", managerToken: "" };
+  return { certificate: Buffer.alloc(0), key: Buffer.alloc(0), workerToken: "", managerToken: "", rotation: undefined };
 }
 
 export const RootCa: MessageFns<RootCa> = {
@@ -2106,6 +2206,9 @@ export const RootCa: MessageFns<RootCa> = {
     }
     if (message.managerToken !== "") {
       writer.uint32(34).string(message.managerToken);
+    }
+    if (message.rotation !== undefined) {
+      RootRotation.encode(message.rotation, writer.uint32(42).fork()).join();
     }
     return writer;
   },
@@ -2155,6 +2258,14 @@ export const RootCa: MessageFns<RootCa> = {
             message.managerToken = reader.string();
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.rotation = RootRotation.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2181,6 +2292,7 @@ export const RootCa: MessageFns<RootCa> = {
         : isSet(object.manager_token)
         ? globalThis.String(object.manager_token)
         : "",
+      rotation: isSet(object.rotation) ? RootRotation.fromJSON(object.rotation) : undefined,
     };
   },
 
@@ -2198,6 +2310,9 @@ export const RootCa: MessageFns<RootCa> = {
     if (message.managerToken !== "") {
       obj.managerToken = message.managerToken;
     }
+    if (message.rotation !== undefined) {
+      obj.rotation = RootRotation.toJSON(message.rotation);
+    }
     return obj;
   },
 
@@ -2210,6 +2325,181 @@ export const RootCa: MessageFns<RootCa> = {
     message.key = object.key ?? Buffer.alloc(0);
     message.workerToken = object.workerToken ?? "";
     message.managerToken = object.managerToken ?? "";
+    message.rotation = (object.rotation !== undefined && object.rotation !== null)
+      ? RootRotation.fromPartial(object.rotation)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseRootRotation(): RootRotation {
+  return {
+    certificate: Buffer.alloc(0),
+    key: Buffer.alloc(0),
+    crossSigned: Buffer.alloc(0),
+    workerToken: "",
+    managerToken: "",
+    issuerKey: Buffer.alloc(0),
+  };
+}
+
+export const RootRotation: MessageFns<RootRotation> = {
+  encode(message: RootRotation, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.certificate.length !== 0) {
+      writer.uint32(10).bytes(message.certificate);
+    }
+    if (message.key.length !== 0) {
+      writer.uint32(18).bytes(message.key);
+    }
+    if (message.crossSigned.length !== 0) {
+      writer.uint32(26).bytes(message.crossSigned);
+    }
+    if (message.workerToken !== "") {
+      writer.uint32(34).string(message.workerToken);
+    }
+    if (message.managerToken !== "") {
+      writer.uint32(42).string(message.managerToken);
+    }
+    if (message.issuerKey.length !== 0) {
+      writer.uint32(50).bytes(message.issuerKey);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RootRotation {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRootRotation();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.certificate = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.key = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.crossSigned = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.workerToken = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.managerToken = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.issuerKey = Buffer.from(reader.bytes());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RootRotation {
+    return {
+      certificate: isSet(object.certificate) ? Buffer.from(bytesFromBase64(object.certificate)) : Buffer.alloc(0),
+      key: isSet(object.key) ? Buffer.from(bytesFromBase64(object.key)) : Buffer.alloc(0),
+      crossSigned: isSet(object.crossSigned)
+        ? Buffer.from(bytesFromBase64(object.crossSigned))
+        : isSet(object.cross_signed)
+        ? Buffer.from(bytesFromBase64(object.cross_signed))
+        : Buffer.alloc(0),
+      workerToken: isSet(object.workerToken)
+        ? globalThis.String(object.workerToken)
+        : isSet(object.worker_token)
+        ? globalThis.String(object.worker_token)
+        : "",
+      managerToken: isSet(object.managerToken)
+        ? globalThis.String(object.managerToken)
+        : isSet(object.manager_token)
+        ? globalThis.String(object.manager_token)
+        : "",
+      issuerKey: isSet(object.issuerKey)
+        ? Buffer.from(bytesFromBase64(object.issuerKey))
+        : isSet(object.issuer_key)
+        ? Buffer.from(bytesFromBase64(object.issuer_key))
+        : Buffer.alloc(0),
+    };
+  },
+
+  toJSON(message: RootRotation): unknown {
+    const obj: any = {};
+    if (message.certificate.length !== 0) {
+      obj.certificate = base64FromBytes(message.certificate);
+    }
+    if (message.key.length !== 0) {
+      obj.key = base64FromBytes(message.key);
+    }
+    if (message.crossSigned.length !== 0) {
+      obj.crossSigned = base64FromBytes(message.crossSigned);
+    }
+    if (message.workerToken !== "") {
+      obj.workerToken = message.workerToken;
+    }
+    if (message.managerToken !== "") {
+      obj.managerToken = message.managerToken;
+    }
+    if (message.issuerKey.length !== 0) {
+      obj.issuerKey = base64FromBytes(message.issuerKey);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RootRotation>): RootRotation {
+    return RootRotation.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RootRotation>): RootRotation {
+    const message = createBaseRootRotation();
+    message.certificate = object.certificate ?? Buffer.alloc(0);
+    message.key = object.key ?? Buffer.alloc(0);
+    message.crossSigned = object.crossSigned ?? Buffer.alloc(0);
+    message.workerToken = object.workerToken ?? "";
+    message.managerToken = object.managerToken ?? "";
+    message.issuerKey = object.issuerKey ?? Buffer.alloc(0);
     return message;
   },
 };
@@ -2771,6 +3061,7 @@ function createBaseNodeDescription(): NodeDescription {
     plugins: [],
     certificate: Buffer.alloc(0),
     port: 0,
+    tls: undefined,
   };
 }
 
@@ -2799,6 +3090,9 @@ export const NodeDescription: MessageFns<NodeDescription> = {
     }
     if (message.port !== 0) {
       writer.uint32(64).uint32(message.port);
+    }
+    if (message.tls !== undefined) {
+      NodeTls.encode(message.tls, writer.uint32(74).fork()).join();
     }
     return writer;
   },
@@ -2883,6 +3177,14 @@ export const NodeDescription: MessageFns<NodeDescription> = {
             message.port = reader.uint32();
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.tls = NodeTls.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2935,6 +3237,7 @@ export const NodeDescription: MessageFns<NodeDescription> = {
       plugins: globalThis.Array.isArray(object?.plugins) ? object.plugins.map((e: any) => globalThis.String(e)) : [],
       certificate: isSet(object.certificate) ? Buffer.from(bytesFromBase64(object.certificate)) : Buffer.alloc(0),
       port: isSet(object.port) ? globalThis.Number(object.port) : 0,
+      tls: isSet(object.tls) ? NodeTls.fromJSON(object.tls) : undefined,
     };
   },
 
@@ -2970,6 +3273,9 @@ export const NodeDescription: MessageFns<NodeDescription> = {
     if (message.port !== 0) {
       obj.port = Math.round(message.port);
     }
+    if (message.tls !== undefined) {
+      obj.tls = NodeTls.toJSON(message.tls);
+    }
     return obj;
   },
 
@@ -2998,6 +3304,7 @@ export const NodeDescription: MessageFns<NodeDescription> = {
     message.plugins = object.plugins?.map((e) => e) || [];
     message.certificate = object.certificate ?? Buffer.alloc(0);
     message.port = object.port ?? 0;
+    message.tls = (object.tls !== undefined && object.tls !== null) ? NodeTls.fromPartial(object.tls) : undefined;
     return message;
   },
 };
@@ -3083,6 +3390,115 @@ export const NodeDescription_EngineLabelsEntry: MessageFns<NodeDescription_Engin
     const message = createBaseNodeDescription_EngineLabelsEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseNodeTls(): NodeTls {
+  return { root: Buffer.alloc(0), issuerSubject: Buffer.alloc(0), issuerKey: Buffer.alloc(0) };
+}
+
+export const NodeTls: MessageFns<NodeTls> = {
+  encode(message: NodeTls, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.root.length !== 0) {
+      writer.uint32(10).bytes(message.root);
+    }
+    if (message.issuerSubject.length !== 0) {
+      writer.uint32(18).bytes(message.issuerSubject);
+    }
+    if (message.issuerKey.length !== 0) {
+      writer.uint32(26).bytes(message.issuerKey);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): NodeTls {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseNodeTls();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.root = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.issuerSubject = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.issuerKey = Buffer.from(reader.bytes());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): NodeTls {
+    return {
+      root: isSet(object.root) ? Buffer.from(bytesFromBase64(object.root)) : Buffer.alloc(0),
+      issuerSubject: isSet(object.issuerSubject)
+        ? Buffer.from(bytesFromBase64(object.issuerSubject))
+        : isSet(object.issuer_subject)
+        ? Buffer.from(bytesFromBase64(object.issuer_subject))
+        : Buffer.alloc(0),
+      issuerKey: isSet(object.issuerKey)
+        ? Buffer.from(bytesFromBase64(object.issuerKey))
+        : isSet(object.issuer_key)
+        ? Buffer.from(bytesFromBase64(object.issuer_key))
+        : Buffer.alloc(0),
+    };
+  },
+
+  toJSON(message: NodeTls): unknown {
+    const obj: any = {};
+    if (message.root.length !== 0) {
+      obj.root = base64FromBytes(message.root);
+    }
+    if (message.issuerSubject.length !== 0) {
+      obj.issuerSubject = base64FromBytes(message.issuerSubject);
+    }
+    if (message.issuerKey.length !== 0) {
+      obj.issuerKey = base64FromBytes(message.issuerKey);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<NodeTls>): NodeTls {
+    return NodeTls.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<NodeTls>): NodeTls {
+    const message = createBaseNodeTls();
+    message.root = object.root ?? Buffer.alloc(0);
+    message.issuerSubject = object.issuerSubject ?? Buffer.alloc(0);
+    message.issuerKey = object.issuerKey ?? Buffer.alloc(0);
     return message;
   },
 };
