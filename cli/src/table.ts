@@ -39,6 +39,7 @@ const networks = () => import("./commands/network/networks.ts");
 const volumes = () => import("./commands/volume/volumes.ts");
 const nodes = () => import("./commands/node/nodes.ts");
 const services = () => import("./commands/service/services.ts");
+const data = () => import("./commands/data/data.ts");
 const swarm = () => import("./commands/swarm/swarm.ts");
 const planning = () => import("./commands/plan/planned.ts");
 const whys = () => import("./commands/why/why.ts");
@@ -46,6 +47,22 @@ const contexts = () => import("./commands/context/contexts.ts");
 const stacks = () => import("./commands/stack/stacks.ts");
 const stackDeploy = () => import("./commands/stack/deploy.ts");
 const cluster = () => import("./commands/cluster/cluster.ts");
+
+/** The commands of secrets, and those of configs. */
+const dataGroup = (name: "secret" | "config", summary: string): Group => ({
+  name,
+  summary,
+  commands: [
+    entry("create", `make a ${name} of a file or of standard input`, async () => (await data()).create(name)),
+    entry("inspect", `show all that is known of ${name}s`, async () => (await data()).inspect(name)),
+    entry("ls", `list ${name}s`, async () => (await import("./commands/data/list.ts")).ls(name), "list"),
+    entry("rm", `remove ${name}s that no service names`, async () => (await data()).rm(name), "remove"),
+    entry("rotate", `give a ${name} a new value, and bring its services to it`, async () =>
+      (await import("./commands/data/rotate.ts")).rotate(name),
+    ),
+    entry("update", `change a ${name}'s labels`, async () => (await data()).update(name)),
+  ],
+});
 
 /** Those that Docker has both by themselves and below `container`. */
 const containerVerbs: Entry[] = [
@@ -146,6 +163,7 @@ export const groups: Group[] = [
       ),
     ],
   },
+  dataGroup("config", "files that services are given, without making an image for each"),
   {
     name: "container",
     summary: "containers on one node",
@@ -250,6 +268,7 @@ export const groups: Group[] = [
       },
     ],
   },
+  dataGroup("secret", "values that only the tasks which name them see"),
   {
     name: "service",
     summary: "services: replicas kept running over the cluster",

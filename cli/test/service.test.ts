@@ -12,7 +12,7 @@ const bare = (): ServiceSpec => ({
   Mode: { Replicated: { Replicas: 1 } },
 });
 const change = (spec: ServiceSpec, o: Partial<SpecOptions>) =>
-  apply(spec, { healthcheck: true, ...o }, async (name) => `id-of-${name}`);
+  apply(spec, { healthcheck: true, ...o }, async (_, name) => `id-of-${name}`);
 
 describe("a service's spec", () => {
   it("takes what was given, and nothing else", async () => {

@@ -7,6 +7,7 @@ import { Reporter } from "./reporter/reporter.ts";
 import { Session } from "./session/session.ts";
 import { Networks } from "./tasks/networks.ts";
 import { Tasks } from "./tasks/tasks.ts";
+import { Values } from "./tasks/values.ts";
 
 /** What a worker is made of. */
 export interface WorkerOptions {
@@ -47,12 +48,14 @@ export function startWorker(options: WorkerOptions): Worker {
   let description: NodeDescription | undefined;
   const reporter = new Reporter(() => session.wake());
   const networks = new Networks(engine, clock, logger);
+  const values = new Values();
   const tasks = new Tasks({
     engine,
     clock,
     logger,
     context: (task) => ({ task, nodeId, node: description! }),
     ingress: networks.ingress,
+    values,
     report: (taskId, status) => reporter.report(taskId, status),
   });
   let adopted: Promise<void> | undefined;
@@ -65,6 +68,7 @@ export function startWorker(options: WorkerOptions): Worker {
         throw error;
       });
     }
+    values.take(assignments);
     for (const task of assignments.setTasks) tasks.set(task);
     for (const id of assignments.removeTasks) {
       tasks.remove(id);

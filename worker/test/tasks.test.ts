@@ -10,6 +10,7 @@ import {
 import { containerSpec, GATEWAY_BRIDGE, TASK_LABEL } from "../src/tasks/spec.ts";
 import { Tasks } from "../src/tasks/tasks.ts";
 import { fill } from "../src/tasks/templates.ts";
+import { Values } from "../src/tasks/values.ts";
 import { SimulatedEngine } from "./simulated-engine.ts";
 
 const node = NodeDescription.fromPartial({ hostname: "node1", platform: { os: "linux" } });
@@ -27,7 +28,7 @@ function task(fields: DeepPartial<Task> = {}): Task {
   });
 }
 
-function setUp(engine = new SimulatedEngine()) {
+function setUp(engine = new SimulatedEngine(), values = new Values()) {
   const reports: TaskStatus[] = [];
   const tasks = new Tasks({
     engine,
@@ -35,6 +36,7 @@ function setUp(engine = new SimulatedEngine()) {
     logger: createLogger("fatal"),
     context: (each) => ({ task: each, nodeId: "n1", node }),
     ingress: new Set(["ing"]),
+    values,
     report: (_, status) => reports.push(status),
   });
   engine.watchContainers((id) => tasks.poke(id));
@@ -165,11 +167,14 @@ describe("a task's container", () => {
     );
   });
 
-  it("leaves a placeholder that does not exist as it stands", () => {
+  it("fills Go templates, and names what is wrong with one", () => {
     const context = { task: task({ serviceLabels: { zone: "a" } }), nodeId: "n1", node };
-    assert.equal(
-      fill('{{.Task.Name}} {{index .Service.Labels "zone"}} {{.No.Such}}', context),
-      "web.3.t1 a {{.No.Such}}",
-    );
+    const text =
+      '{{.Task.Name}} {{index .Service.Labels "zone"}}{{.Service.Labels.none}} {{upper .Node.Hostname}}';
+    assert.equal(fill(text, context, "env"), "web.3.t1 a NODE1");
+    assert.equal(fill("{{.Task.Slot}}", { ...context, task: task({ slot: 0 }) }, "env"), "n1");
+    assert.throws(() => fill("{{.No.Such}}", context, "env"), /^CreelError: expanding env failed: .*"No"/);
+    const endless = "{{range 1000}}{{range 1000}}x{{end}}{{end}}";
+    assert.throws(() => fill(endless, context, "env"), /goes on for too long/);
   });
 });

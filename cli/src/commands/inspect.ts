@@ -12,6 +12,8 @@ const KINDS: Record<string, string> = {
   network: "/networks/{}",
   node: "/nodes/{}",
   service: "/services/{}",
+  secret: "/secrets/{}",
+  config: "/configs/{}",
   task: "/tasks/{}",
 };
 

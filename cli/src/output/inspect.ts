@@ -18,7 +18,7 @@ export async function inspectEach(
   o: InspectOptions,
   find: (name: string) => Promise<unknown>,
 ): Promise<void> {
-  const { json, template } = await import("../template/mod.ts");
+  const { json, template } = await import("@creel/shared/template");
   const render = o.format === undefined || o.format === "json" ? undefined : template(o.format);
   const found: unknown[] = [];
   const errors: string[] = [];

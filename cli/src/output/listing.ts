@@ -39,7 +39,7 @@ export async function listing<T>(items: T[], view: View<T>, o: ListOptions): Pro
     return fitted([head, ...rows], view, o, (i) => view.columns[i]!);
   }
   const data = items.map((item) => fieldsOf(view, item));
-  const { json, template } = await import("../template/mod.ts");
+  const { json, template } = await import("@creel/shared/template");
   if (format === "json") return data.map((each) => json(each));
   const isTable = /^table\s/.test(format);
   const source = (isTable ? format.slice("table".length).trim() : format)
@@ -54,7 +54,7 @@ export async function listing<T>(items: T[], view: View<T>, o: ListOptions): Pro
 
 /** One thing by a template (or `json`), without a table: `info`, `version`. */
 export async function one(data: unknown, format: string): Promise<string> {
-  const { json, template } = await import("../template/mod.ts");
+  const { json, template } = await import("@creel/shared/template");
   return format === "json" ? json(data) : template(format)(data);
 }
 

@@ -11,6 +11,7 @@ import type { Resources } from "@creel/shared/gen/engine/v1/container.ts";
 import { parseConstraint } from "../scheduler/mod.ts";
 import { checkName, invalid } from "./names.ts";
 import { checkReferences } from "./references.ts";
+import { checkTemplate } from "./templates.ts";
 
 const MIN_MEMORY = 4 << 20;
 const MIN_NANO_CPUS = 1_000_000;
@@ -113,6 +114,10 @@ function checkContainer(container: ContainerSpec | undefined): void {
       `ContainerSpec: isolation ${container.isolation} is of Windows: on Linux only default is known`,
     );
   }
+  const { env, hostname, mounts } = container;
+  for (const text of env) checkTemplate("env", text);
+  checkTemplate("hostname", hostname);
+  for (const { source, target } of mounts) for (const text of [source, target]) checkTemplate("mount", text);
   checkReferences(container.secrets, container.configs);
   if (container.stopGracePeriod < 0) throw invalid("ContainerSpec: stop grace period cannot be negative");
 }

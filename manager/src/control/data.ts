@@ -4,6 +4,7 @@ import { type DataKind, servicesWith } from "../data.ts";
 import type { StoreView } from "../store/mod.ts";
 import type { Change, ControlContext } from "./change.ts";
 import { invalid } from "./names.ts";
+import { checkTemplate } from "./templates.ts";
 
 const NAME = /^[a-zA-Z0-9]+(?:[a-zA-Z0-9-_.]*[a-zA-Z0-9])?$/;
 const MAX_NAME = 64;
@@ -25,7 +26,7 @@ export function createData(
   if (driver !== "" && driver !== "golang") {
     throw invalid(`unknown template driver ${driver}: use golang, or none`);
   }
-  checkSize(kind, data);
+  checkValue(kind, spec, data);
   if (kind.byName(view, spec.name)) throw new CreelError(`${kind.word}_name_taken`, { name: spec.name });
   const object = {
     id: newId(random),
@@ -72,7 +73,7 @@ export function rotateData(
   { view, clock }: ControlContext,
 ): Change {
   const known = knownData(kind, id, view);
-  checkSize(kind, data);
+  checkValue(kind, known.spec!, data);
   if (known.rotation?.state === "rotating") {
     throw new CreelError("rotation_under_way", { kind: kind.word, name: known.spec!.name });
   }
@@ -105,7 +106,9 @@ function knownData(kind: DataKind, id: string, view: StoreView) {
   return known;
 }
 
-function checkSize({ word, limit }: DataKind, data: Buffer): void {
-  if (data.length > 0 && data.length < limit) return;
-  throw invalid(`${word} data must be larger than 0 and less than ${limit} bytes`);
+function checkValue({ word, limit }: DataKind, { name, templating }: SecretSpec, data: Buffer): void {
+  if (data.length === 0 || data.length >= limit) {
+    throw invalid(`${word} data must be larger than 0 and less than ${limit} bytes`);
+  }
+  if (templating?.name) checkTemplate(`${word} ${name}`, data.toString(), word === "config");
 }

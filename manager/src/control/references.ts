@@ -10,13 +10,29 @@ import type { StoreView } from "../store/mod.ts";
 import { invalid } from "./names.ts";
 
 const MAX_MODE = 0o7777;
+/** A node keeps a task's in memory, three times for a moment. */
+const MAX_BYTES = 32 << 20;
 
 /** The task's references, each pinned to a revision: to the one it has where that is there still, else to the present one. */
 export function resolveData(task: TaskSpec, view: StoreView): TaskSpec {
   const container = task.container!;
   const secrets = container.secrets.map((ref) => pin(SECRETS, ref, view));
   const configs = container.configs.map((ref) => pin(CONFIGS, ref, view));
+  const bytes = sizeOf(SECRETS, secrets, view) + sizeOf(CONFIGS, configs, view);
+  if (bytes > MAX_BYTES) {
+    throw invalid(
+      `the secrets and configs of a service may have ${MAX_BYTES} bytes in all; these have ${bytes}`,
+    );
+  }
   return { ...task, container: { ...container, secrets, configs } };
+}
+
+function sizeOf(kind: DataKind, refs: SecretReference[], view: StoreView): number {
+  let bytes = 0;
+  for (const { id, revision } of refs) {
+    bytes += kind.get(view, id)!.revisions.find(({ number }) => number === revision)!.data.length;
+  }
+  return bytes;
 }
 
 function pin<R extends SecretReference>(kind: DataKind, ref: R, view: StoreView): R {

@@ -74,6 +74,26 @@ describe("secrets and configs", () => {
     });
   }
 
+  it("takes no template that cannot be read, and repeats none of a secret's", () => {
+    const templated = (kind: DataKind, text: string) => () =>
+      createData(kind, spec("t", { templating: { name: "golang", options: {} } }), value(text), context());
+    refused("invalid_parameter", /expanding config t failed: .*unclosed action/, templated(CONFIGS, "{{.A"));
+    refused(
+      "invalid_parameter",
+      /^expanding secret t failed: its template is wrong$/,
+      templated(SECRETS, "{{.A"),
+    );
+    make(templated(SECRETS, '{{secret "other"}}')());
+    const jinja = { templating: { name: "jinja", options: {} } };
+    refused("invalid_parameter", /unknown template driver jinja/, () =>
+      createData(SECRETS, spec("j", jinja), value("x"), context()),
+    );
+    const env = aServiceSpec("web", 1, { task: aTaskSpec({ container: { image: "web", env: ["A={{.B"] } }) });
+    refused("invalid_parameter", /expanding env failed: .*unclosed action/, () =>
+      createService(env, context()),
+    );
+  });
+
   it("gives a name once in each kind", () => {
     create("key");
     refused("secret_name_taken", /secret key already exists/, () =>
@@ -131,6 +151,12 @@ describe("secrets and configs", () => {
     refused("invalid_parameter", /is no file's path/, attempt(at("keys/")));
     refused("invalid_parameter", /uid me is not a number/, attempt(at("key", { uid: "me" })));
     refused("invalid_parameter", /conflicting target/, attempt(at("a"), at("/run/secrets/a")));
+    const big = Array.from({ length: 66 }, (_, i) => {
+      const name = `big${i}`;
+      const made = make(createData(SECRETS, spec(name), Buffer.alloc(SECRETS.limit - 1), context()));
+      return aReference(made, name, 0);
+    });
+    refused("invalid_parameter", /may have 33554432 bytes in all; these have/, attempt(...big));
     make(attempt(at("a"), at("/etc/b"))());
   });
 });

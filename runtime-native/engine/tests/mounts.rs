@@ -101,6 +101,10 @@ async fn secrets_live_in_memory_alone() {
         ..spec(&["cat", "/run/secrets/key"])
     };
     let id = engine.create("keeper", with).await.unwrap();
+    let told = engine.inspect(&id).await.unwrap();
+    assert_eq!(told.spec.unwrap().files[0].data, b"");
+    let tmpfs = format!("exec/containers/{id}/files tmpfs ");
+    assert!(engine.mounts().contains(&tmpfs));
     engine.kill();
     engine.spawn().await;
     engine.start_container(&id).await.unwrap();
@@ -110,6 +114,8 @@ async fn secrets_live_in_memory_alone() {
         let text = std::fs::read(engine.dir.path().join("data/containers").join(&id).join(name)).unwrap();
         assert!(!String::from_utf8_lossy(&text).contains("hunter2"), "{name}");
     }
+    assert!(!engine.mounts().contains(&tmpfs), "it ends with the run");
+    common::assert_code(&engine.start_container(&id).await.unwrap_err(), "conflict");
     engine.remove(&id).await.unwrap();
     engine.settled().await;
     assert_eq!(engine.leftovers(), Vec::<String>::new());

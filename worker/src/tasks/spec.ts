@@ -1,5 +1,5 @@
 import type { Task } from "@creel/shared/gen/cluster/v1/objects.ts";
-import { ContainerSpec, type NetworkAttachment } from "@creel/shared/gen/engine/v1/container.ts";
+import { ContainerSpec, type File, type NetworkAttachment } from "@creel/shared/gen/engine/v1/container.ts";
 import { fill, type TemplateContext, taskName } from "./templates.ts";
 
 /** The label by which a task's container is found again. */
@@ -20,21 +20,28 @@ export function isBalanced(task: Task): boolean {
   return task.attachments.length > 0;
 }
 
-/** The container that runs a task. `ingress`: ids of ingress networks, which come first and give no default route. */
-export function containerSpec(context: TemplateContext, ingress: ReadonlySet<string>): ContainerSpec {
+/**
+ * The container that runs a task. `ingress`: ids of ingress networks, which come first and give no default route;
+ * `files`: its secrets and configs.
+ */
+export function containerSpec(
+  context: TemplateContext,
+  ingress: ReadonlySet<string>,
+  files: File[] = [],
+): ContainerSpec {
   const { task } = context;
   const container = task.spec!.container!;
-  const text = (value: string) => fill(value, context);
+  const text = (what: string) => (value: string) => fill(value, context, what);
   const limits = task.spec?.limits;
   return ContainerSpec.fromPartial({
     image: container.image,
     entrypoint: container.command,
     cmd: container.args,
-    env: [...container.env.map(text), ...resourceEnv(task)],
+    env: [...container.env.map(text("env")), ...resourceEnv(task)],
     workingDir: container.dir,
     user: container.user,
     groups: container.groups,
-    hostname: text(container.hostname),
+    hostname: text("hostname")(container.hostname),
     tty: container.tty,
     openStdin: container.openStdin,
     labels: {
@@ -51,9 +58,10 @@ export function containerSpec(context: TemplateContext, ingress: ReadonlySet<str
     healthcheck: container.healthcheck,
     mounts: container.mounts.map((mount) => ({
       ...mount,
-      source: text(mount.source),
-      target: text(mount.target),
+      source: text("mount")(mount.source),
+      target: text("mount")(mount.target),
     })),
+    files,
     readOnly: container.readOnly,
     resources: {
       nanoCpus: limits?.nanoCpus ?? 0,

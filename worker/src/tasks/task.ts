@@ -1,9 +1,16 @@
 import { type Clock, CreelError, isCreelError, type Logger, messageOf, sleep } from "@creel/shared";
-import { type Task, TaskState, TaskStatus } from "@creel/shared/gen/cluster/v1/objects.ts";
+import {
+  type ContainerSpec,
+  type Task,
+  TaskState,
+  TaskStatus,
+} from "@creel/shared/gen/cluster/v1/objects.ts";
 import type { Container, ContainerState } from "@creel/shared/gen/engine/v1/container.ts";
 import type { Engine } from "../ports.ts";
+import { filesOf, keysOf } from "./files.ts";
 import { containerSpec, graceSeconds, isBalanced } from "./spec.ts";
 import { type TemplateContext, taskName } from "./templates.ts";
+import type { Values } from "./values.ts";
 
 /** How long a task goes on serving after its endpoint was taken out of all balancers, before its stop signal. */
 const DRAIN_MS = 500;
@@ -14,6 +21,9 @@ const MAX_HEALTH_OUTPUT = 200;
 /** What calls fail with while the engine is restarted or stands still. */
 const AWAY = ["engine_unavailable", "engine_unresponsive", "remote_unreachable"] as const;
 
+/** For the values of secrets and configs to reach this node. */
+const VALUES_MS = 60_000;
+
 /** What a task runner needs of its surroundings. */
 export interface TaskEnvironment {
   engine: Engine;
@@ -21,6 +31,7 @@ export interface TaskEnvironment {
   logger: Logger;
   context(task: Task): TemplateContext;
   ingress: ReadonlySet<string>;
+  values: Values;
   report(taskId: string, status: TaskStatus): void;
 }
 
@@ -111,7 +122,9 @@ export class TaskRunner {
       if (container === undefined)
         throw new CreelError("invalid_parameter", { message: "the task has no container" });
       await this.#retry(() => engine.ensureImage(container.image));
-      const spec = containerSpec(this.#env.context(this.#task), this.#env.ingress);
+      if (!(await this.#awaitValues(container))) return false;
+      const context = this.#env.context(this.#task);
+      const spec = containerSpec(context, this.#env.ingress, filesOf(context, this.#env.values));
       this.#containerId = await this.#retry(() => engine.createContainer(taskName(this.#task), spec));
     } catch (error) {
       this.#report(TaskState.TASK_STATE_REJECTED, "preparing", messageOf(error));
@@ -121,12 +134,32 @@ export class TaskRunner {
     return true;
   }
 
+  /** Until the node has the task's secrets and configs, which may come after it; false when the task ended before. */
+  async #awaitValues(container: ContainerSpec): Promise<boolean> {
+    const { clock, values } = this.#env;
+    const end = clock.now() + VALUES_MS;
+    while (keysOf(container).some((key) => !values.get(key))) {
+      if (this.#wanted > TaskState.TASK_STATE_RUNNING) {
+        this.#report(TaskState.TASK_STATE_SHUTDOWN, "shutdown before it was prepared");
+        return false;
+      }
+      const left = end - clock.now();
+      if (left <= 0)
+        throw new CreelError("timeout", { what: "a manager, for its secrets and configs,", ms: VALUES_MS });
+      const waiting = new AbortController();
+      await Promise.race([this.#change(), values.arrival, sleep(clock, left, waiting.signal)]);
+      waiting.abort();
+    }
+    return true;
+  }
+
   /** To RUNNING (and healthy, where a health check says so); false when the task ended before. */
   async #start(found: Container | undefined): Promise<boolean> {
     const { engine } = this.#env;
     while (this.#wanted < TaskState.TASK_STATE_RUNNING) await this.#change();
     if (this.#wanted > TaskState.TASK_STATE_RUNNING) {
       if (found?.state?.status === "running") await this.#stop();
+      else await this.#dropUnstarted();
       this.#report(TaskState.TASK_STATE_SHUTDOWN, "shutdown before it was started");
       return false;
     }
@@ -137,6 +170,7 @@ export class TaskRunner {
         await this.#retry(() => engine.startContainer(this.#containerId));
       } catch (error) {
         if (!isCreelError(error, "not_modified")) {
+          await this.#dropUnstarted();
           this.#report(TaskState.TASK_STATE_FAILED, "starting", messageOf(error));
           return false;
         }
@@ -252,6 +286,11 @@ export class TaskRunner {
         hostPorts: this.#task.ports.filter((port) => port.publishMode === "host"),
       }),
     );
+  }
+
+  /** A container that never ran would keep its secrets; the engine forgets those of one that has ended. */
+  async #dropUnstarted(): Promise<void> {
+    if (keysOf(this.#task.spec!.container!).length > 0) await this.#removeContainer();
   }
 
   async #removeContainer(): Promise<void> {

@@ -1,4 +1,8 @@
+import { CreelError } from "@creel/shared";
 import type { NodeDescription, Task } from "@creel/shared/gen/cluster/v1/objects.ts";
+import { TemplateError, type TemplateOptions, template } from "@creel/shared/template";
+
+const MAX_STEPS = 100_000;
 
 /** What a template may speak of: the task and the node that runs it. */
 export interface TemplateContext {
@@ -13,26 +17,36 @@ export function taskName(task: Task): string {
 }
 
 /**
- * Fills Docker's placeholders (`{{.Service.Name}}`, `{{index .Service.Labels "key"}}`, …) in hostnames, environment
- * and mounts; one that does not exist is left as it stands.
+ * Fills Docker's placeholders (`{{.Service.Name}}`, `{{index .Service.Labels "key"}}`, …). `what` is named when the
+ * template is wrong, with the cause unless that is `hidden`: it may repeat some of the template, never what that was given.
  */
-export function fill(text: string, { task, nodeId, node }: TemplateContext): string {
+export function fill(
+  text: string,
+  context: TemplateContext,
+  what: string,
+  { functions = {}, hidden = false }: { functions?: TemplateOptions["functions"]; hidden?: boolean } = {},
+): string {
   if (!text.includes("{{")) return text;
-  const values: Record<string, string> = {
-    ".Service.ID": task.serviceId,
-    ".Service.Name": task.serviceName,
-    ".Node.ID": nodeId,
-    ".Node.Hostname": node.hostname,
-    ".Node.Platform.OS": node.platform?.os ?? "",
-    ".Node.Platform.Architecture": node.platform?.architecture ?? "",
-    ".Task.ID": task.id,
-    ".Task.Name": taskName(task),
-    ".Task.Slot": String(task.slot || ""),
+  try {
+    return template(text, { functions, maxSteps: MAX_STEPS })(dataOf(context));
+  } catch (error) {
+    const why = !hidden && error instanceof TemplateError ? error.message : "its template is wrong";
+    throw new CreelError("invalid_parameter", { message: `expanding ${what} failed: ${why}` });
+  }
+}
+
+function dataOf({ task, nodeId, node }: TemplateContext) {
+  return {
+    Service: {
+      ID: task.serviceId,
+      Name: task.serviceName,
+      Labels: new Map(Object.entries(task.serviceLabels)),
+    },
+    Node: {
+      ID: nodeId,
+      Hostname: node.hostname,
+      Platform: { OS: node.platform?.os ?? "", Architecture: node.platform?.architecture ?? "" },
+    },
+    Task: { ID: task.id, Name: taskName(task), Slot: String(task.slot || nodeId) },
   };
-  return text.replace(/\{\{-?\s*(.*?)\s*-?\}\}/g, (whole, inner: string) => {
-    const label =
-      /^index\s+\.Service\.Labels\s+"([^"]*)"$/.exec(inner) ?? /^\.Service\.Labels\.(\w+)$/.exec(inner);
-    if (label) return task.serviceLabels[label[1]!] ?? "";
-    return values[inner] ?? whole;
-  });
 }

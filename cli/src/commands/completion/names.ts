@@ -53,6 +53,10 @@ const services: Find = async ({ client }) =>
     Spec.Name,
     Spec.TaskTemplate.ContainerSpec.Image,
   ]);
+const data =
+  (kind: "secrets" | "configs"): Find =>
+  async ({ client }) =>
+    (await client.get<{ Spec: { Name: string } }[]>(`/${kind}`)).map(({ Spec }) => [Spec.Name, ""]);
 const scaled: Find = async ({ client }) =>
   (await client.get<ServiceName[]>("/services")).map(({ Spec }) => [`${Spec.Name}=`, ""]);
 const tasks: Find = async ({ client }) => {
@@ -90,6 +94,12 @@ const KINDS: Record<string, Find> = {
   task: tasks,
   "service|task": services,
   "service=replicas": scaled,
+  secret: data("secrets"),
+  "secret-add": data("secrets"),
+  "secret-rm": data("secrets"),
+  config: data("configs"),
+  "config-add": data("configs"),
+  "config-rm": data("configs"),
   context: contexts,
   name: async (context, command) => {
     const all = await Promise.allSettled(

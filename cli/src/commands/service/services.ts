@@ -5,7 +5,7 @@ import { type InspectOptions, inspectEach, inspectOptions } from "../../output/i
 import type { Bind } from "../../program.ts";
 import { whole } from "../options.ts";
 import { at, examples } from "../words.ts";
-import { apply } from "./spec.ts";
+import { apply, type FindId } from "./spec.ts";
 import { changeOptions, createOptions, type SpecOptions, specOptions } from "./spec-options.ts";
 import { printTasks, type TaskListOptions, taskListOptions } from "./tasks.ts";
 import type { Service, ServiceSpec } from "./types.ts";
@@ -34,7 +34,7 @@ async function make(context: Context, image: string, words: string[], o: Options
     Mode: newMode(o),
   };
   const given = o.mode === "replicated" || o.mode === undefined ? o : { ...o, replicas: undefined };
-  const spec = await apply(bare, given as SpecOptions, (name) => networkId(context, name));
+  const spec = await apply(bare, given as SpecOptions, finder(context));
   type Made = { ID: string; Warnings?: string[] | null };
   const { ID, Warnings } = await context.client.post<Made>("/services/create", undefined, spec);
   for (const warning of Warnings ?? []) context.warn(warning);
@@ -67,7 +67,7 @@ export function update(command: Command, bind: Bind): void {
 async function change(context: Context, name: string, o: Options): Promise<void> {
   const service = await find(context, name);
   if (o.rollback) return back(context, name, o, service);
-  const spec = await apply(service.Spec, o, (network) => networkId(context, network));
+  const spec = await apply(service.Spec, o, finder(context));
   await send(context, service, spec);
   context.print(name);
   await waitFor(context, [service.ID], o);
@@ -163,6 +163,9 @@ async function send(context: Context, service: Service, spec: ServiceSpec, more 
   for (const warning of reply?.Warnings ?? []) context.warn(warning);
 }
 
-async function networkId({ client }: Context, name: string): Promise<string> {
-  return (await client.get<{ Id: string }>(at("networks", name))).Id;
+function finder({ client }: Context): FindId {
+  return async (kind, name) => {
+    const found = await client.get<{ Id?: string; ID?: string }>(at(kind, name));
+    return (found.Id ?? found.ID)!;
+  };
 }

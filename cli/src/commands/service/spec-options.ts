@@ -31,6 +31,12 @@ export interface SpecOptions {
   mount?: string[];
   mountAdd?: string[];
   mountRm?: string[];
+  secret?: string[];
+  secretAdd?: string[];
+  secretRm?: string[];
+  config?: string[];
+  configAdd?: string[];
+  configRm?: string[];
   host?: string[];
   hostAdd?: string[];
   hostRm?: string[];
@@ -125,6 +131,12 @@ export function createOptions(command: Command): Command {
     .option("--placement-pref <preference>", "spread=node.labels.KEY", list)
     .option("--network <network>", "an overlay network, or name=NETWORK[,alias=NAME]", list)
     .option("--mount <mount>", "type=bind|volume|tmpfs,source=…,target=…[,readonly]", list)
+    .option(
+      "--secret <secret>",
+      "give its tasks a secret: NAME, or source=…[,target=…,uid=…,gid=…,mode=…]",
+      list,
+    )
+    .option("--config <config>", "give its tasks a config, as --secret", list)
     .option("--host <name:address>", "a line of /etc/hosts", list)
     .option("--dns <address>", "a name server", list)
     .option("--dns-option <option>", "an option of the resolver", list)
@@ -151,6 +163,8 @@ export function changeOptions(command: Command): Command {
     ["constraint", "expression", "constraint"],
     ["network", "network", "network"],
     ["mount", "mount", "mount"],
+    ["secret", "secret", "secret, as NAME or source=…,target=…"],
+    ["config", "config", "config, as NAME or source=…,target=…"],
     ["host", "name:address", "line of /etc/hosts"],
     ["dns", "address", "name server"],
     ["dns-option", "option", "option of the resolver"],

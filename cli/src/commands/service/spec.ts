@@ -2,19 +2,22 @@ import { invalid } from "../../invalid.ts";
 import type { Port } from "../options.ts";
 import { pairs } from "../words.ts";
 import { changedByKey, changedList, changedMap, merge, merged } from "./changes.ts";
+import { changedReferences } from "./references.ts";
 import { container } from "./spec-container.ts";
 import type { SpecOptions } from "./spec-options.ts";
 import type { Attachment, PortConfig, ServiceSpec } from "./types.ts";
 
-/** Writes what was asked for into a spec; what was not asked for stays. `networkId` finds a network by name. */
-export async function apply(
-  spec: ServiceSpec,
-  o: SpecOptions,
-  networkId: (name: string) => Promise<string>,
-): Promise<ServiceSpec> {
+/** Finds the id of an object by its name. */
+export type FindId = (kind: "networks" | "secrets" | "configs", name: string) => Promise<string>;
+
+/** Writes what was asked for into a spec; what was not asked for stays. */
+export async function apply(spec: ServiceSpec, o: SpecOptions, idOf: FindId): Promise<ServiceSpec> {
   const task: ServiceSpec["TaskTemplate"] = {
     ...spec.TaskTemplate,
-    ContainerSpec: container(spec.TaskTemplate.ContainerSpec, o),
+    ContainerSpec: {
+      ...container(spec.TaskTemplate.ContainerSpec, o),
+      ...(await referencesOf(spec.TaskTemplate.ContainerSpec, o, idOf)),
+    },
   };
   merge(task, "Resources", {
     Limits: merged(task.Resources, "Limits", {
@@ -45,7 +48,7 @@ export async function apply(
     MaxReplicas: o.replicasMaxPerNode,
   });
   merge(task, "LogDriver", { Name: o.logDriver, Options: o.logOpt && pairs(o.logOpt) });
-  const networks = await networksOf(task.Networks, o, networkId);
+  const networks = await networksOf(task.Networks, o, (name) => idOf("networks", name));
   if (networks !== undefined) task.Networks = networks;
   if (o.force) task.ForceUpdate = (task.ForceUpdate ?? 0) + 1;
 
@@ -69,6 +72,36 @@ export async function apply(
   }
   merge(result, "EndpointSpec", { Ports: portsOf(spec.EndpointSpec?.Ports, o), Mode: o.endpointMode });
   return result;
+}
+
+async function referencesOf(
+  { Secrets, Configs }: ServiceSpec["TaskTemplate"]["ContainerSpec"],
+  o: SpecOptions,
+  idOf: FindId,
+) {
+  const secrets = await changedReferences(
+    Secrets,
+    o.secret ?? o.secretAdd,
+    o.secretRm,
+    ({ SecretName }) => SecretName,
+    async ({ source, file }) => ({
+      File: file,
+      SecretID: await idOf("secrets", source),
+      SecretName: source,
+    }),
+  );
+  const configs = await changedReferences(
+    Configs,
+    o.config ?? o.configAdd,
+    o.configRm,
+    ({ ConfigName }) => ConfigName,
+    async ({ source, file }) => ({
+      File: file,
+      ConfigID: await idOf("configs", source),
+      ConfigName: source,
+    }),
+  );
+  return { ...(secrets && { Secrets: secrets }), ...(configs && { Configs: configs }) };
 }
 
 function replicated(mode: ServiceSpec["Mode"], replicas: number): ServiceSpec["Mode"] {

@@ -1,3 +1,5 @@
+import type { ConfigReference, SecretReference } from "./references.ts";
+
 /** A published port of a service. */
 export interface PortConfig {
   Protocol: string;
@@ -24,6 +26,8 @@ export interface ServiceSpec {
       Labels?: Record<string, string>;
       Mounts?: { Target: string }[];
       Hosts?: string[];
+      Secrets?: SecretReference[];
+      Configs?: ConfigReference[];
       [key: string]: unknown;
     };
     Placement?: { Constraints?: string[]; Preferences?: { Spread: { SpreadDescriptor: string } }[] };

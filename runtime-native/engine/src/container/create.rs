@@ -44,7 +44,7 @@ impl Engine {
         self: &Arc<Self>,
         id: String,
         name: String,
-        spec: ContainerSpec,
+        mut spec: ContainerSpec,
         networks: Vec<NetworkAttachment>,
     ) -> Result<Arc<Container>> {
         let engine = self.clone();
@@ -53,6 +53,12 @@ impl Engine {
             let merged = merge::merge(&id, &spec, &image.config)?;
             let resolved = mounts::resolve(&spec, &image.config, &engine.volumes)?;
             let dir = ContainerDir::new(&engine.config.data_root, &id);
+            // Nothing that is kept or told of the container holds what its files say.
+            let contents: Vec<_> = spec
+                .files
+                .iter_mut()
+                .map(|f| std::mem::take(&mut f.data))
+                .collect();
             let definition = Definition {
                 format: Definition::FORMAT,
                 log_path: dir.file(&format!("{id}-json.log")).to_string_lossy().into_owned(),
@@ -71,7 +77,7 @@ impl Engine {
                 ..State::default()
             };
             let container = Arc::new(Container::new(dir, definition, state));
-            let made = engine.make_parts(&container, &image);
+            let made = engine.make_parts(&container, &image, &contents);
             if let Err(error) = made {
                 let places = engine.places(&container);
                 files::drop_all(&places.files_dir);
@@ -86,7 +92,7 @@ impl Engine {
         .await
     }
 
-    fn make_parts(&self, container: &Container, image: &ResolvedImage) -> Result<()> {
+    fn make_parts(&self, container: &Container, image: &ResolvedImage, contents: &[Vec<u8>]) -> Result<()> {
         let definition = container.definition();
         log_options::read(&definition)?;
         let places = self.places(container);
@@ -94,7 +100,7 @@ impl Engine {
         fs::create_dir_all(container.dir.path()).map_err(failed)?;
         self.images.prepare_rootfs(&*self.storage, &container.id, image)?;
         if !definition.spec.files.is_empty() {
-            files::put(&places.files_dir, &definition.spec.files)?;
+            files::put(&places.files_dir, &definition.spec.files, contents)?;
         }
         if definition.mounts.iter().any(mounts::wants_copy) {
             let rootfs = self

@@ -6,7 +6,7 @@ use std::time::Duration;
 use creel_shim::client::{Shim, ShimError};
 use creel_shim::protocol::ExitStatus;
 
-use super::Container;
+use super::{Container, files};
 use super::record::{State, Status};
 use crate::clock::{now_nanos, parse_rfc3339, rfc3339_nano};
 use crate::engine::Engine;
@@ -70,6 +70,9 @@ impl Engine {
         if let Err(error) = saved {
             tracing::error!(container = container.id, %error, "its end could not be recorded");
         }
+        if !again {
+            self.forget_files(&container);
+        }
         if exit.oom_killed {
             self.emit_container(&container, "oom", []);
         }
@@ -86,7 +89,9 @@ impl Engine {
         if again {
             let delay = container.next_delay(lasted);
             self.restart_after(container, delay);
-        } else if definition.spec.auto_remove {
+            return;
+        }
+        if definition.spec.auto_remove {
             self.remove_later(container);
         }
     }
@@ -128,6 +133,13 @@ impl Engine {
             state.gateway_endpoint = None;
             state.ports.clear();
         });
+    }
+
+    /// Secrets and configs are not kept for a run that nobody plans.
+    pub(super) fn forget_files(&self, container: &Container) {
+        if !container.definition().spec.files.is_empty() {
+            files::drop_all(&self.places(container).files_dir);
+        }
     }
 
     /// Ends and removes what a container has left whose shim was killed.

@@ -10,11 +10,11 @@ use rustix::mount::{MountFlags, UnmountFlags};
 use crate::error::{EngineError, Result};
 use crate::proto::File;
 
-/// Puts the files into a tmpfs at `dir`. It stays until the container is removed, over restarts of the engine.
-pub fn put(dir: &Path, files: &[File]) -> Result<()> {
+/// Puts the files into a tmpfs at `dir`. It stays until the container has ended, over restarts of the engine.
+pub fn put(dir: &Path, files: &[File], contents: &[Vec<u8>]) -> Result<()> {
     let failed = |e: std::io::Error| EngineError::io(format_args!("put files into {}", dir.display()), e);
     fs::create_dir_all(dir).map_err(failed)?;
-    let bytes: usize = files.iter().map(|f| f.data.len().next_multiple_of(4096)).sum();
+    let bytes: usize = contents.iter().map(|c| c.len().next_multiple_of(4096)).sum();
     let options = format!(
         "mode=0700,size={},nr_inodes={}",
         bytes + (64 << 10),
@@ -24,7 +24,7 @@ pub fn put(dir: &Path, files: &[File]) -> Result<()> {
     let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
     rustix::mount::mount("tmpfs", dir, "tmpfs", flags, Some(options.as_c_str()))
         .map_err(|e| failed(e.into()))?;
-    for (index, file) in files.iter().enumerate() {
+    for (index, (file, content)) in files.iter().zip(contents).enumerate() {
         if !file.target.starts_with('/') {
             let text = format!(
                 "invalid target {:?} of a file: it needs to be an absolute path",
@@ -40,7 +40,7 @@ pub fn put(dir: &Path, files: &[File]) -> Result<()> {
             .mode(0o600)
             .open(&path)
             .map_err(failed)?;
-        std::io::Write::write_all(&mut open, &file.data).map_err(failed)?;
+        std::io::Write::write_all(&mut open, content).map_err(failed)?;
         chown(&path, Some(file.uid), Some(file.gid)).map_err(failed)?;
         fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(mode)).map_err(failed)?;
     }
@@ -53,10 +53,10 @@ pub fn inputs(dir: &Path, files: &[File]) -> Result<Vec<MountInput>> {
         let source: PathBuf = dir.join(index.to_string());
         if !source.exists() {
             let text = format!(
-                "the content of {} is gone: it lived in memory, and the machine was started since",
+                "the content of {} is gone: it lived in memory until the container had ended; a new task of its service has it again",
                 file.target
             );
-            return Err(EngineError::internal(text));
+            return Err(EngineError::conflict(text));
         }
         Ok(MountInput {
             destination: (&file.target).into(),

@@ -135,8 +135,11 @@ impl Engine {
                 if restarts_with_the_engine(&policy, &state) {
                     let _ = container.update(|s| s.status = Status::Restarting);
                     self.restart_after(container, Duration::ZERO);
-                } else if container.definition().spec.auto_remove && state.status == Status::Exited {
-                    self.remove_later(container);
+                } else if state.status == Status::Exited {
+                    self.forget_files(&container);
+                    if container.definition().spec.auto_remove {
+                        self.remove_later(container);
+                    }
                 }
             }
         }

@@ -25,7 +25,7 @@ struct Door(Arc<Engine>);
 
 /// All services of the contract.
 pub fn routes(engine: Arc<Engine>) -> Routes {
-    const LARGEST: usize = 16 << 20;
+    const LARGEST: usize = 64 << 20;
     let door = Door(engine);
     Routes::default()
         .add_service(proto::engine_server::EngineServer::new(door.clone()))
@@ -33,7 +33,7 @@ pub fn routes(engine: Arc<Engine>) -> Routes {
         .add_service(
             proto::containers_server::ContainersServer::new(door.clone())
                 .max_decoding_message_size(LARGEST)
-                .max_encoding_message_size(4 * LARGEST),
+                .max_encoding_message_size(LARGEST),
         )
         .add_service(
             proto::networks_server::NetworksServer::new(door.clone()).max_decoding_message_size(LARGEST),

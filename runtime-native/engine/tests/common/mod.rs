@@ -307,10 +307,15 @@ impl TestEngine {
             .unwrap()
     }
 
+    /// The mount table that the engine sees.
+    pub fn mounts(&self) -> String {
+        std::fs::read_to_string(format!("/proc/{}/mounts", self.keeper.id())).unwrap()
+    }
+
     /// What the engine's namespaces and folders still hold of containers.
     pub fn leftovers(&self) -> Vec<String> {
         let mut found = Vec::new();
-        let mounts = std::fs::read_to_string(format!("/proc/{}/mounts", self.keeper.id())).unwrap();
+        let mounts = self.mounts();
         let inside =
             |m: &str| m.contains("/containers/") || m.contains("/overlay2/") || m.contains("/netns/");
         let own = self.dir.path().to_string_lossy().into_owned();

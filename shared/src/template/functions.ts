@@ -1,12 +1,14 @@
 import { TemplateError } from "./error.ts";
-import { format, json, show } from "./print.ts";
+import { format, json, MAX_WIDTH, show } from "./print.ts";
 
-type Fn = (...args: unknown[]) => unknown;
+/** A function of templates. */
+export type Fn = (...args: unknown[]) => unknown;
 
 /** Whether `if`, `and` and `or` take a value for true: not zero, not empty. */
 export function truth(value: unknown): boolean {
   if (value === null || value === undefined || value === false || value === 0 || value === "") return false;
   if (Array.isArray(value)) return value.length > 0;
+  if (value instanceof Map) return value.size > 0;
   return typeof value !== "object" || Object.keys(value).length > 0;
 }
 
@@ -16,6 +18,7 @@ export const functions: Record<string, Fn> = {
   len: (value) => {
     if (typeof value === "string") return Buffer.byteLength(value);
     if (Array.isArray(value)) return value.length;
+    if (value instanceof Map) return value.size;
     if (typeof value === "object" && value !== null) return Object.keys(value).length;
     throw new TemplateError(`error calling len: len of ${value === null ? "nil pointer" : typeof value}`);
   },
@@ -66,9 +69,15 @@ export const functions: Record<string, Fn> = {
     ),
   lower: (value) => text("lower", value).toLowerCase(),
   upper: (value) => text("upper", value).toUpperCase(),
-  pad: (value, before, after) => " ".repeat(Number(before)) + text("pad", value) + " ".repeat(Number(after)),
+  pad: (value, before, after) => blanks(before) + text("pad", value) + blanks(after),
   truncate: (value, length) => text("truncate", value).slice(0, Number(length)),
 };
+
+function blanks(count: unknown): string {
+  const number = Number(count);
+  if (!(number >= 0 && number <= MAX_WIDTH)) throw new TemplateError("error calling pad: width out of range");
+  return " ".repeat(number);
+}
 
 function text(name: string, value: unknown): string {
   if (typeof value === "string") return value;
@@ -82,11 +91,12 @@ function at(value: unknown, key: unknown): unknown {
   if (Array.isArray(value) || typeof value === "string") {
     const index = Number(key);
     if (!Number.isInteger(index))
-      throw new TemplateError(`error calling index: cannot index with ${show(key)}`);
+      throw new TemplateError(`error calling index: cannot index with a ${typeof key}`);
     if (index < 0 || index >= value.length)
       throw new TemplateError(`error calling index: index out of range: ${index}`);
     return typeof value === "string" ? value.charCodeAt(index) : (value[index] as unknown);
   }
+  if (value instanceof Map) return value.get(String(key)) ?? "";
   if (typeof value === "object" && value !== null)
     return Object.hasOwn(value, String(key)) ? (value as Record<string, unknown>)[String(key)] : "";
   throw new TemplateError("error calling index: index of untyped nil");

@@ -1,5 +1,5 @@
 import { TemplateError } from "./error.ts";
-import { functions, truth } from "./functions.ts";
+import { type Fn, functions, truth } from "./functions.ts";
 import type { Node, Pipe, Term } from "./parse.ts";
 import { show } from "./print.ts";
 
@@ -7,8 +7,13 @@ import { show } from "./print.ts";
 class Scope {
   readonly #own = new Map<string, unknown>();
   readonly #outer: Scope | undefined;
-  constructor(outer?: Scope) {
+  readonly functions: Record<string, Fn>;
+  constructor(functions: Record<string, Fn>, outer?: Scope) {
+    this.functions = functions;
     this.#outer = outer;
+  }
+  inner(): Scope {
+    return new Scope(this.functions, this);
   }
   declare(name: string, value: unknown): void {
     this.#own.set(name, value);
@@ -28,12 +33,22 @@ class Scope {
 type Stop = "break" | "continue" | undefined;
 interface State {
   out: string[];
+  stepsLeft: number;
 }
 
+const MAX_RANGE = 1_000_000;
+
 /** Runs a template over `data`. A field that is a function is called with what follows it. */
-export function run(nodes: Node[], data: unknown): string {
-  const state: State = { out: [] };
-  const scope = new Scope();
+export function run(
+  nodes: Node[],
+  data: unknown,
+  {
+    functions: more = {},
+    maxSteps = Number.POSITIVE_INFINITY,
+  }: { functions?: Record<string, Fn>; maxSteps?: number },
+): string {
+  const state: State = { out: [], stepsLeft: maxSteps };
+  const scope = new Scope({ ...functions, ...more });
   scope.declare("$", data);
   walk(nodes, data, scope, state);
   return state.out.join("");
@@ -48,6 +63,7 @@ function walk(nodes: Node[], dot: unknown, scope: Scope, state: State): Stop {
 }
 
 function step(node: Node, dot: unknown, scope: Scope, state: State): Stop {
+  if (--state.stepsLeft < 0) throw new TemplateError("it goes on for too long");
   switch (node.kind) {
     case "text":
       state.out.push(node.text);
@@ -63,7 +79,7 @@ function step(node: Node, dot: unknown, scope: Scope, state: State): Stop {
     case "range":
       return range(node, dot, scope, state);
     default: {
-      const inner = new Scope(scope);
+      const inner = scope.inner();
       const value = evaluate(node.pipe, dot, inner);
       if (!truth(value)) return walk(node.otherwise, dot, inner, state);
       return walk(node.body, node.kind === "with" ? value : dot, inner, state);
@@ -81,7 +97,7 @@ function range(
   const entries = entriesOf(value);
   if (entries.length === 0) return walk(node.otherwise, dot, scope, state);
   for (const [key, each] of entries) {
-    const inner = new Scope(scope);
+    const inner = scope.inner();
     const names = node.pipe.variables;
     if (names.length > 0) inner.declare(names.at(-1)!, each);
     if (names.length > 1) inner.declare(names[0]!, key);
@@ -93,9 +109,14 @@ function range(
 function entriesOf(value: unknown): [unknown, unknown][] {
   if (value === null || value === undefined) return [];
   if (Array.isArray(value)) return [...value.entries()];
-  if (typeof value === "number") return Array.from({ length: value }, (_, i) => [i, i]);
-  if (typeof value !== "object") throw new TemplateError(`range can't iterate over ${show(value)}`);
-  return Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
+  if (typeof value === "number") {
+    if (!(value <= MAX_RANGE)) throw new TemplateError("range over too large a number");
+    return Array.from({ length: Math.max(0, value) }, (_, i) => [i, i]);
+  }
+  if (typeof value !== "object") throw new TemplateError(`range can't iterate over a ${typeof value}`);
+  return Object.entries(value instanceof Map ? Object.fromEntries(value) : value).sort(([a], [b]) =>
+    a < b ? -1 : 1,
+  );
 }
 
 function evaluate(pipe: Pipe, dot: unknown, scope: Scope): unknown {
@@ -114,7 +135,7 @@ function call(command: Term[], dot: unknown, scope: Scope, piped: unknown[]): un
   const [head, ...rest] = command as [Term, ...Term[]];
   if (head.kind === "function") {
     if (head.name === "and" || head.name === "or") return early(head.name, rest, dot, scope, piped);
-    const known = Object.hasOwn(functions, head.name) ? functions[head.name] : undefined;
+    const known = Object.hasOwn(scope.functions, head.name) ? scope.functions[head.name] : undefined;
     if (known === undefined) throw new TemplateError(`function "${head.name}" not defined`);
     return known(...rest.map((term) => resolveTerm(term, dot, scope)), ...piped);
   }
@@ -180,9 +201,13 @@ function locate(term: Fields, dot: unknown, scope: Scope): { owner: unknown; val
       throw new TemplateError(
         `at <${words(term, i + 1)}>: can't evaluate field ${name} in type ${typeof value}`,
       );
+    owner = value;
+    if (value instanceof Map) {
+      value = value.get(name) ?? "";
+      return;
+    }
     if (!Object.hasOwn(value, name))
       throw new TemplateError(`at <${words(term, i + 1)}>: map has no entry for key "${name}"`);
-    owner = value;
     value = (value as Record<string, unknown>)[name];
   });
   return { owner, value };

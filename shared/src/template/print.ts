@@ -1,9 +1,13 @@
+/** The widest that a value is padded to. */
+export const MAX_WIDTH = 10_000;
+
 /** A value as Go's `%v` prints it: lists in brackets, maps as `map[key:value]`, sorted. */
 export function show(value: unknown): string {
   return value === null || value === undefined ? "<no value>" : inner(value);
 }
 
 function inner(value: unknown): string {
+  if (value instanceof Map) return inner(Object.fromEntries(value));
   if (value === null || value === undefined) return "<nil>";
   if (Array.isArray(value)) return `[${value.map(inner).join(" ")}]`;
   if (typeof value === "object") {
@@ -18,7 +22,7 @@ function inner(value: unknown): string {
 
 /** JSON as Go writes it for templates: keys of a listing's item in order, no functions. */
 export function json(value: unknown): string {
-  return JSON.stringify(value ?? null);
+  return JSON.stringify(value instanceof Map ? Object.fromEntries(value) : (value ?? null));
 }
 
 /** Go's `printf` for the verbs that make sense for what JSON can hold. */
@@ -29,7 +33,7 @@ export function format(pattern: string, args: unknown[]): string {
     (_, flags, width, precision, verb) => {
       if (verb === "%") return "%";
       if (used >= args.length) return `%!${verb}(MISSING)`;
-      return pad(one(verb, args[used++], flags, precision), flags, Number(width ?? 0));
+      return pad(one(verb, args[used++], flags, precision), flags, Math.min(MAX_WIDTH, Number(width ?? 0)));
     },
   );
   if (used >= args.length) return text;
