@@ -6,7 +6,7 @@ import { root } from "../../../tools/src/root.ts";
 import { at, type Cli } from "../../src/cli.ts";
 import { Recorder } from "../../src/recorder.ts";
 
-const stack = (name: string) => join(root, "e2e/stacks", name);
+const stack = (name: string) => join(root, "e2e/stacks/keys", name);
 const ENV = { FROM_OUTSIDE: "yes", TAG: "2", COMPOSE_FILE: undefined };
 
 /** Without what says nothing: docker writes empty parts out, creel leaves them away. */

@@ -1,0 +1,5 @@
+#!/bin/sh
+echo "Content-Type: text/plain"
+echo
+echo >> /data/visits
+busybox wc -l < /data/visits
