@@ -67,6 +67,9 @@ export function fromMount(mount: DockerMount): Mount {
         : `invalid mount path: '${source}' mount path must be absolute`,
     );
   }
+  const driver = mount.VolumeOptions?.DriverConfig?.Name;
+  if (driver && driver !== "local")
+    throw bad(`the volume driver ${driver} is a plugin, and Creel runs none: use local`);
   return {
     ...EMPTY,
     type,

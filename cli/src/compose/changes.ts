@@ -29,6 +29,14 @@ export type Change =
   | { action: "create"; kind: "network"; name: string; spec: NetworkSpec }
   | { action: "create"; kind: "secret" | "config"; name: string; spec: FileSpec }
   | { action: "update"; kind: "secret" | "config"; name: string; spec: FileSpec; current: CurrentFile }
+  | {
+      /** Nothing to do, unless its data is another: which the cluster knows, and refuses. */
+      action: "compare";
+      kind: "secret";
+      name: string;
+      spec: FileSpec;
+      current: CurrentFile;
+    }
   | { action: "create"; kind: "service"; name: string; spec: StackServiceSpec }
   | {
       action: "update";
@@ -55,14 +63,16 @@ export function stackChanges(
   const services = new Map(current.services.map((service) => [service.Spec.Name, service]));
   const names = new Set(wanted.services.map(({ Name }) => Name));
   const networks = new Set(current.networks.map(({ Name }) => Name));
+  const secrets = wanted.secrets.flatMap((spec) => fileChange("secret", spec, current.secrets));
   return [
+    ...secrets.filter(({ action }) => action === "compare"),
     ...(o.prune ? current.services.filter(({ Spec }) => !names.has(Spec.Name)) : []).map(
       (service): Change => ({ action: "remove", kind: "service", name: service.Spec.Name, current: service }),
     ),
     ...wanted.networks
       .filter(({ Name }) => !networks.has(Name))
       .map((spec): Change => ({ action: "create", kind: "network", name: spec.Name, spec })),
-    ...wanted.secrets.flatMap((spec) => fileChange("secret", spec, current.secrets)),
+    ...secrets.filter(({ action }) => action !== "compare"),
     ...wanted.configs.flatMap((spec) => fileChange("config", spec, current.configs)),
     ...wanted.services.flatMap((spec) => serviceChange(spec, services.get(spec.Name), current)),
   ];
@@ -93,14 +103,14 @@ function checkExternal({ external }: StackSpecs, current: StackObjects): void {
 function fileChange(kind: "secret" | "config", spec: FileSpec, all: CurrentFile[]): Change[] {
   const current = all.find(({ Spec }) => Spec.Name === spec.Name);
   if (current === undefined) return [{ action: "create", kind, name: spec.Name, spec }];
-  // an answer never has a secret's data: there the cluster itself compares, and refuses other data
-  const isOther = kind === "config" && current.Spec.Data !== spec.Data;
-  if (isOther)
+  if (kind === "config" && current.Spec.Data !== spec.Data)
     throw new CreelError("invalid_parameter", {
       message: `config ${spec.Name} has other data than the file: give it a new name, or use creel config rotate`,
     });
   const same = differences(spec.Labels, current.Spec.Labels ?? {}).length === 0;
-  return kind === "config" && same ? [] : [{ action: "update", kind, name: spec.Name, spec, current }];
+  if (!same) return [{ action: "update", kind, name: spec.Name, spec, current }];
+  // an answer never has a secret's data
+  return kind === "secret" ? [{ action: "compare", kind, name: spec.Name, spec, current }] : [];
 }
 
 function serviceChange(

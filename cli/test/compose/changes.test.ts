@@ -62,7 +62,7 @@ describe("what a stack's files change", () => {
 
   it("changes nothing that is so already, however the API writes it", () => {
     // a secret's data is not told: the cluster is asked to compare
-    assert.deepEqual(said(stackChanges(specs(), made())), ["update secret shop_s"]);
+    assert.deepEqual(said(stackChanges(specs(), made())), ["compare secret shop_s"]);
   });
 
   it("updates only the service that changed, and says in what", () => {
@@ -90,10 +90,10 @@ describe("what a stack's files change", () => {
 
   it("removes services that the files no longer have when it is asked to, first", () => {
     const fewer = FILE.replace("  all: {image: agent, deploy: {mode: global}}\n", "");
-    assert.deepEqual(said(stackChanges(specs(fewer), made())), ["update secret shop_s"]);
+    assert.deepEqual(said(stackChanges(specs(fewer), made())), ["compare secret shop_s"]);
     assert.deepEqual(said(stackChanges(specs(fewer), made(), { prune: true })), [
+      "compare secret shop_s",
       "remove service shop_all",
-      "update secret shop_s",
     ]);
   });
 

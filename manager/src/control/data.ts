@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import { CreelError, newId } from "@creel/shared";
 import type { SecretSpec } from "@creel/shared/gen/cluster/v1/objects.ts";
 import { type DataKind, servicesWith } from "../data.ts";
@@ -57,7 +58,8 @@ export function updateData(
     );
   }
   const object = { ...known, spec: { ...known.spec!, labels: spec.labels } };
-  return { actions: [kind.put(object, version)], id, warnings: [] };
+  const unchanged = isDeepStrictEqual(known.spec!.labels, spec.labels);
+  return { actions: unchanged ? [] : [kind.put(object, version)], id, warnings: [] };
 }
 
 /** Takes a secret or config away that no service names. */

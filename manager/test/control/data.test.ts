@@ -66,6 +66,7 @@ describe("secrets and configs", () => {
       make(update({ labels: { a: "b" } }, "one"));
       assert.deepEqual(kind.get(store.view(), id)!.spec!.labels, { a: "b" });
       assert.equal(String(kind.get(store.view(), id)!.revisions[0]!.data), "one");
+      assert.deepEqual(update({ labels: { a: "b" } }, "one").actions, [], "nothing changes");
       refused("invalid_parameter", /only updates to Labels are allowed/, () => update({}, "two"));
       refused("invalid_parameter", /only updates to Labels are allowed/, () => update({ name: "other" }));
       refused("out_of_sequence", /out of sequence/, () =>

@@ -20,22 +20,23 @@ export async function applyStack(
   context: Context,
   wanted: StackSpecs,
   o: { prune?: boolean },
-): Promise<{ changes: Change[]; ids: string[] }> {
+): Promise<{ changed: boolean; ids: string[] }> {
   const { client } = context;
   const current = await objectsOf(client, wanted.name);
   const changes = stackChanges(wanted, current, o);
+  const changed = changes.some(({ action }) => action !== "compare");
   const ids = new Map(current.services.map(({ ID, Spec }) => [Spec.Name, ID]));
   if (context.planning) {
     for (const { Method, Path, Query, Body } of changes.flatMap(requestOf))
       await (Method === "POST" ? client.post(Path, Query, Body) : client.delete(Path));
-    return { changes, ids: [] };
+    return { changed, ids: [] };
   }
   if (changes.length > 0)
     await client.post("/creel/plan", undefined, { Requests: changes.flatMap(requestOf) });
   const made: { path: string; name: string }[] = [];
   const known: StackObjects = { ...current, secrets: [...current.secrets], configs: [...current.configs] };
   for (const change of changes) {
-    context.print(words(change));
+    if (change.action !== "compare") context.print(words(change));
     try {
       const id = await apply(context, change, known);
       if (change.action !== "create") continue;
@@ -46,7 +47,7 @@ export async function applyStack(
       throw failed(change, error as Error);
     }
   }
-  return { changes, ids: wanted.services.flatMap(({ Name }) => ids.get(Name) ?? []) };
+  return { changed, ids: wanted.services.flatMap(({ Name }) => ids.get(Name) ?? []) };
 }
 
 interface PlannedRequest {
@@ -84,6 +85,7 @@ async function apply(context: Context, change: Change, known: StackObjects): Pro
       return change.current.ID;
     case "create":
       return await create(context, change, known);
+    case "compare":
     case "update": {
       const { ID, Version } = change.current;
       const spec = change.kind === "service" ? withIds(change.spec, known) : change.spec;

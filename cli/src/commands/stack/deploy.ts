@@ -62,9 +62,9 @@ async function run(context: Context, name: string, stack: Loaded, o: UpOptions):
   const { Swarm } = await context.client.get<{ Swarm: { ControlAvailable: boolean } }>("/info");
   if (!Swarm.ControlAvailable)
     throw invalid("this node is no manager: make a cluster with creel swarm init, or ask a manager with -H");
-  const { changes, ids } = await applyStack(context, stackSpecs(name, stack), o);
+  const { changed, ids } = await applyStack(context, stackSpecs(name, stack), o);
   if (context.planning) return;
-  if (changes.length === 0) context.print(`Nothing to change in stack ${name}`);
+  if (!changed) context.print(`Nothing to change in stack ${name}`);
   await waitFor(context, ids, o);
 }
 

@@ -1,6 +1,17 @@
 import type { Mount } from "../model.ts";
 import { size } from "./amounts.ts";
-import { anything, flag, integer, list, object, oneOf, type Read, type Scope, text } from "./shape.ts";
+import {
+  anything,
+  flag,
+  integer,
+  list,
+  object,
+  oneOf,
+  oneOrList,
+  type Read,
+  type Scope,
+  text,
+} from "./shape.ts";
 
 const PROPAGATIONS = ["private", "rprivate", "shared", "rshared", "slave", "rslave"];
 const TYPES = ["bind", "volume", "tmpfs"];
@@ -40,6 +51,22 @@ export const mounts: Read<Mount[]> = list((node, scope) => {
   if (spec === undefined) return undefined;
   const read = short(spec);
   return typeof read === "string" ? scope.fail(node, `"${spec}": ${read}`) : settled(read, scope);
+});
+
+/** `TARGET[:size=64m,mode=1777]` */
+export const tmpfs: Read<string[]> = oneOrList((node, scope) => {
+  const spec = text(node, scope);
+  if (spec === undefined) return undefined;
+  const [target = "", options = "", ...more] = spec.split(":");
+  if (!target.startsWith("/") || more.length > 0)
+    return scope.fail(node, `"${spec}" is not TARGET[:OPTIONS]`);
+  const kept = options.split(",").filter((option) => {
+    const known = /^(size=\d+[kmg]?b?|mode=[0-7]{1,4})$/i.test(option);
+    if (!known && option !== "" && option !== "rw")
+      scope.problems.notes.add(`${scope.path}: the option ${option} is ignored: size and mode are known`);
+    return known;
+  });
+  return kept.length > 0 ? `${target}:${kept.join(",")}` : target;
 });
 
 /** `[SOURCE:]TARGET[:OPTIONS]`; what is wrong with it comes back as text. */

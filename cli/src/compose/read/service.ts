@@ -3,7 +3,7 @@ import type { EnvFile, FileUse, Healthcheck, NetworkUse, Service, Ulimit } from 
 import type { Node } from "../yaml/node.ts";
 import { command, duration } from "./amounts.ts";
 import { deploy } from "./deploy.ts";
-import { mounts } from "./mounts.ts";
+import { mounts, tmpfs } from "./mounts.ts";
 import { ports } from "./ports.ts";
 import {
   anything,
@@ -220,7 +220,7 @@ const KEYS: Keys = {
   stop_grace_period: duration,
   stop_signal: text,
   sysctls: pairs(""),
-  tmpfs: oneOrList(text),
+  tmpfs,
   tty: flag,
   ulimits: dictOf(ulimit),
   user: word,
