@@ -1,0 +1,275 @@
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { root } from "../../../tools/src/root.ts";
+import { type Cli, creel, docker } from "../../src/cli.ts";
+import { useLab } from "../../src/fixture.ts";
+import { busyboxImage, loadEverywhere } from "../../src/images.ts";
+import { until } from "../../src/wait.ts";
+
+const stack = (name: string) => join(root, "e2e/stacks", name);
+const WAIT = ["--timeout", "20s", "-q"];
+
+describe("stacks", function () {
+  this.timeout(60_000);
+  const fixture = useLab({ nodes: 3 });
+  let dir = "";
+  let cli: Cli;
+  before(async () => {
+    dir = mkdtempSync(join(tmpdir(), "ce-stacks-"));
+    await loadEverywhere(fixture.lab, [await busyboxImage()]);
+    cli = creel(fixture.lab);
+  });
+  after(() => rmSync(dir, { recursive: true, force: true }));
+
+  const address = (node: number) => fixture.lab.nodes[node]!.address;
+  /** What a service answers. */
+  async function get(node: number, port: number, path: string): Promise<string> {
+    const signal = AbortSignal.timeout(3000);
+    const answer = await fetch(`http://${address(node)}:${port}/cgi-bin/${path}`, { signal });
+    return (await answer.text()).trim();
+  }
+  /** Everything of a stack's that the cluster still has. */
+  async function leftOf(name: string): Promise<string[]> {
+    const rest = fixture.lab.rest("node1");
+    const of = encodeURIComponent(JSON.stringify({ label: [`com.docker.stack.namespace=${name}`] }));
+    const kinds = ["services", "networks", "secrets", "configs"];
+    const found = await Promise.all(kinds.map((kind) => rest.get<object[]>(`/${kind}?filters=${of}`)));
+    return found.flatMap((objects, i) => (objects.length > 0 ? [`${objects.length} ${kinds[i]}`] : []));
+  }
+  const file = (name: string, text: string) => {
+    writeFileSync(join(dir, name), text);
+    return join(dir, name);
+  };
+
+  describe("a web server with an application and a store, by docker", () => {
+    const compose = join(stack("shop"), "compose.yaml");
+    const more = join(stack("shop"), "more.yaml");
+    const on = () => docker(fixture.lab, "node2");
+    const visit = (node: number) => get(node, 8080, "shop");
+
+    it("is deployed, and works through any node", async () => {
+      const said = await on().ok("stack", "deploy", "--detach=false", "-q", "-c", compose, "shop");
+      for (const made of ["network shop_back", "config shop_store", "service shop_web"])
+        assert.match(said, new RegExp(`Creating ${made}`));
+      const answers = [await visit(0), await visit(1), await visit(2), await visit(0)];
+      for (const [i, answer] of answers.entries())
+        assert.match(answer, new RegExp(`^welcome: visit ${i + 1} by shop_app\\.\\d\\.\\w+$`));
+      assert.equal(new Set(answers.map((answer) => answer.split(" by ")[1])).size, 2, "both take their turn");
+    });
+
+    it("is listed by docker and by creel in the same words", async () => {
+      for (const program of [on(), cli]) {
+        assert.match(await program.ok("stack", "ls"), /^shop +3$/m);
+        assert.equal(
+          await program.ok(
+            "stack",
+            "services",
+            "--format",
+            "{{.Name}} {{.Mode}} {{.Replicas}} {{.Image}}",
+            "shop",
+          ),
+          [
+            "shop_app replicated 2/2 busybox:latest",
+            "shop_store replicated 1/1 busybox:latest",
+            "shop_web replicated 2/2 busybox:latest",
+          ].join("\n"),
+        );
+        const tasks = await program.ok(
+          "stack",
+          "ps",
+          "--filter",
+          "desired-state=running",
+          "--format",
+          "{{.Name}} {{.Node}}",
+          "shop",
+        );
+        assert.equal(tasks.split("\n").length, 5);
+        assert.match(tasks, /^shop_store\.1 node1$/m);
+      }
+    });
+
+    it("is changed by a second file: only what differs", async () => {
+      const store = async () => on().ok("stack", "ps", "-q", "--filter", "name=shop_store", "shop");
+      const before = await store();
+      assert.match(
+        await cli.ok("up", "-f", compose, "--project", "shop", ...WAIT),
+        /^Nothing to change in stack shop/,
+      );
+      const said = await cli.ok("stack", "deploy", ...WAIT, "-c", compose, "-c", more, "shop");
+      assert.match(said, /Creating service shop_extra/);
+      assert.match(said, /Updating service shop_app \(id: \w+\): Mode.Replicated/);
+      assert.match(said, /Updating service shop_web \(id: \w+\): TaskTemplate.ContainerSpec.Env/);
+      assert.doesNotMatch(said, /shop_store/);
+      assert.equal(await store(), before);
+      assert.match(await visit(1), /^hello: visit 5 by/);
+      assert.match(
+        await on().ok("stack", "services", "--format", "{{.Name}} {{.Replicas}}", "shop"),
+        /^shop_app 3\/3$/m,
+      );
+    });
+
+    it("is set back when somebody changed it, and pruned", async () => {
+      await cli.ok("service", "scale", "-d", "shop_app=1");
+      const said = await cli.ok("up", "-p", "shop", "-f", compose, "--prune", ...WAIT);
+      assert.match(said, /^Removing service shop_extra$/m);
+      assert.match(said, /Updating service shop_app .*Mode/);
+      assert.match(
+        await on().ok("stack", "services", "--format", "{{.Name}} {{.Replicas}}", "shop"),
+        /^shop_app 2\/2$/m,
+      );
+    });
+
+    it("is removed, but for its data", async () => {
+      const said = await on().ok("stack", "rm", "--detach=false", "shop");
+      for (const kind of ["service", "config", "network"])
+        assert.match(said, new RegExp(`Removing ${kind} shop_`));
+      assert.deepEqual(await leftOf("shop"), []);
+      const volumes = await docker(fixture.lab, "node1").ok(
+        "volume",
+        "ls",
+        "-q",
+        "--filter",
+        "label=com.example.stack=shop",
+      );
+      assert.equal(volumes, "shop_data");
+      assert.match((await on().run(["stack", "ps", "shop"])).stderr, /nothing found in stack: shop/);
+      await docker(fixture.lab, "node1").ok("volume", "rm", "shop_data");
+    });
+  });
+
+  describe("a global agent with mounts of its host, by creel", () => {
+    const compose = join(stack("agent"), "compose.yaml");
+
+    it("is planned, and comes up on every node", async () => {
+      assert.match(await cli.ok("plan", "up", "-f", compose), /Service agent_agent is created: 3 created/);
+      assert.deepEqual(await leftOf("agent"), []);
+      await cli.ok("up", "-f", compose, ...WAIT);
+      for (const [i, { name }] of fixture.lab.nodes.entries()) {
+        const answer = await get(i, 9100, "look");
+        assert.match(answer, new RegExp(`^node=${name}\nhost=agent-${name}\nMemTotal: +\\d+ kB\n`));
+        assert.match(answer, /scratch=writable\netc=read-only\nroot=read-only$/);
+      }
+    });
+
+    it("comes up twice without a change, and goes down", async () => {
+      assert.match(await cli.ok("up", "-f", compose, ...WAIT), /^Nothing to change in stack agent/);
+      await cli.ok("down", "-f", compose);
+      assert.deepEqual(await leftOf("agent"), []);
+      assert.match((await cli.run(["down", "-p", "agent"])).stderr, /Nothing found in stack: agent/);
+    });
+  });
+
+  describe("jobs with secrets", () => {
+    const compose = join(stack("jobs"), "compose.yaml");
+
+    it("run to their end, and creel waits for it", async () => {
+      const said = await cli.run(["up", "-f", compose, "--timeout", "30s"]);
+      assert.equal(said.code, 0, said.stderr + said.stdout);
+      assert.doesNotMatch(said.stdout + said.stderr, /open-sesame/);
+      assert.equal(
+        await get(1, 8090, "report"),
+        ["import-1", "import-2", "import-3", "survey-node1", "survey-node2", "survey-node3"].join("\n"),
+      );
+      assert.match(
+        await docker(fixture.lab).ok("stack", "services", "--format", "{{.Name}} {{.Replicas}}", "jobs"),
+        /^jobs_import 0\/3 \(3\/3 completed\)$/m,
+      );
+    });
+
+    it("do not run again when nothing changed; another value of a secret is refused before anything is done", async () => {
+      assert.match(await cli.ok("up", "-f", compose, "-d"), /^Nothing to change in stack jobs/);
+      const other = file(
+        "compose.yaml",
+        `services: {collector: {image: "busybox:1"}}\nsecrets: {token: {content: other}}`,
+      );
+      const { stderr } = await cli.fails("up", "-f", compose, "-f", other, "-d");
+      assert.match(stderr, /secret jobs_token: .*only updates to Labels are allowed.*creel secret rotate/);
+      assert.doesNotMatch(stderr, /open-sesame/);
+      assert.match(
+        await cli.ok("stack", "services", "jobs"),
+        /jobs_collector +replicated +1\/1 +busybox:latest/,
+      );
+      await docker(fixture.lab).ok("stack", "rm", "jobs");
+      await until("the stack is gone", async () => (await leftOf("jobs")).length === 0);
+    });
+  });
+
+  describe("with every key that docker sends", () => {
+    it("are kept by the cluster as they were sent", async () => {
+      const on = docker(fixture.lab);
+      await on.ok("network", "create", "-d", "overlay", "external-net");
+      assert.equal((await on.run(["secret", "create", "external-file", "-"], { input: "x" })).code, 0);
+      const given = ["-c", join(stack("keys"), "every-key.yaml"), "-c", file("none.yaml", NOTHING_RUNS)];
+      await on.ok("stack", "deploy", ...given, "keys");
+      assert.match(
+        await cli.ok("stack", "deploy", "-d", ...given, "keys"),
+        /Nothing to change in stack keys/,
+      );
+      await cli.ok("stack", "rm", "keys");
+      assert.deepEqual(await leftOf("keys"), []);
+      await on.ok("secret", "rm", "external-file");
+      await on.ok("network", "rm", "external-net");
+    });
+  });
+
+  describe("with mistakes", () => {
+    it("leave nothing behind, whoever finds them", async () => {
+      const cases: [string, string, RegExp][] = [
+        [
+          "a key",
+          "services: {a: {image: busybox, prots: []}}",
+          /mistake\.yaml:1:32: services\.a\.prots: unknown key; did you mean ports\?/,
+        ],
+        [
+          "a file",
+          "services: {a: {image: busybox}}\nsecrets: {s: {file: ./none}}",
+          /mistake\.yaml:2:11: secrets\.s: cannot read .*none: there is no such file/,
+        ],
+        [
+          "an external network",
+          "services: {a: {image: busybox, networks: [n]}}\nnetworks: {n: {external: true}}",
+          /network "n" is declared as external, but could not be found/,
+        ],
+        [
+          "a constraint",
+          "services: {a: {image: busybox}, b: {image: busybox, deploy: {placement: {constraints: ['node.id = 1']}}}}",
+          /invalid constraint "node\.id = 1", at character/,
+        ],
+        [
+          "a subnet",
+          "services: {a: {image: busybox}}\nnetworks: {default: {ipam: {config: [{subnet: 10.0.0.0/33}]}}}",
+          /subnet/,
+        ],
+        [
+          "a secret's name",
+          `services: {a: {image: busybox, secrets: [s], configs: [c]}}\nconfigs: {c: {content: x}}\nsecrets: {s: {content: x, name: ${"n".repeat(80)}}}`,
+          /failed to create secret n+: invalid name/,
+        ],
+      ];
+      for (const [what, text, expected] of cases) {
+        const { stderr } = await cli.fails("up", "-p", "mistake", "-f", file("mistake.yaml", text));
+        assert.match(stderr, expected, what);
+        assert.deepEqual(await leftOf("mistake"), [], what);
+      }
+    });
+
+    it("end with the cause when they can never run", async () => {
+      const compose = file(
+        "never.yaml",
+        "services: {a: {image: 'nobody:1', deploy: {restart_policy: {delay: 100ms}}}}",
+      );
+      const { code, stderr } = await cli.run(["up", "-p", "never", "-f", compose, "--timeout", "2s", "-q"]);
+      assert.equal(code, 1);
+      assert.match(stderr, /service never_a did not converge[\s\S]*No such image: nobody:1/);
+      await cli.ok("down", "-p", "never");
+    });
+  });
+});
+
+/** Laid over every-key.yaml: no node is like this. */
+const NOTHING_RUNS = `version: "3.13"
+services:
+${["long", "short", "bare", "job", "everywhere"].map((name) => `  ${name}: {deploy: {placement: {constraints: [node.labels.kind == none]}}}`).join("\n")}
+`;
