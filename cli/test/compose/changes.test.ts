@@ -83,7 +83,7 @@ describe("what a stack's files change", () => {
     web.Spec.TaskTemplate.ContainerSpec.Image = "whoami:latest@sha256:abc";
     const update = stackChanges(specs(), current).at(-1)!;
     assert.ok(update.kind === "service" && update.action === "update");
-    assert.deepEqual(update.fields, ["Mode"]);
+    assert.deepEqual(update.fields, ["Mode.Replicated.Replicas"]);
     assert.equal(update.spec.TaskTemplate.ForceUpdate, 2);
     assert.equal(update.spec.TaskTemplate.ContainerSpec.Image, "whoami:latest@sha256:abc");
   });
