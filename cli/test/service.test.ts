@@ -36,6 +36,35 @@ describe("a service's spec", () => {
     assert.deepEqual(spec.UpdateConfig, { Order: "start-first" });
   });
 
+  it("names secrets and configs with the files they are", async () => {
+    const before = await change(bare(), {
+      secret: ["key", "source=pass,target=/etc/pass,uid=5,gid=6,mode=0400"],
+      config: ["src=conf,target=app.conf"],
+    });
+    const { Secrets, Configs } = before.TaskTemplate.ContainerSpec;
+    const root = { UID: "0", GID: "0", Mode: 0o444 };
+    assert.deepEqual(Secrets, [
+      { File: { Name: "key", ...root }, SecretID: "id-of-key", SecretName: "key" },
+      {
+        File: { Name: "/etc/pass", UID: "5", GID: "6", Mode: 0o400 },
+        SecretID: "id-of-pass",
+        SecretName: "pass",
+      },
+    ]);
+    assert.deepEqual(Configs, [
+      { File: { Name: "app.conf", ...root }, ConfigID: "id-of-conf", ConfigName: "conf" },
+    ]);
+    const after = await change(before, { secretRm: ["pass"], secretAdd: ["source=new,target=key"] });
+    assert.deepEqual(
+      after.TaskTemplate.ContainerSpec.Secrets!.map(({ SecretName, File }) => [SecretName, File!.Name]),
+      [["new", "key"]],
+      "a file's place is taken by the newer one",
+    );
+    assert.equal(after.TaskTemplate.ContainerSpec.Configs, Configs);
+    for (const wrong of ["target=x", "source=a,size=3", "source=a,mode=rw"])
+      await assert.rejects(change(bare(), { secret: [wrong] }));
+  });
+
   it("is changed by what is added and removed", async () => {
     const before = await change(bare(), {
       env: ["A=1", "B=2"],

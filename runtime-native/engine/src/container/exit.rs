@@ -6,8 +6,8 @@ use std::time::Duration;
 use creel_shim::client::{Shim, ShimError};
 use creel_shim::protocol::ExitStatus;
 
-use super::{Container, files};
 use super::record::{State, Status};
+use super::{Container, files};
 use crate::clock::{now_nanos, parse_rfc3339, rfc3339_nano};
 use crate::engine::Engine;
 use crate::network::blocking;

@@ -95,7 +95,7 @@ export interface ContainerSpec {
   shmSize: number;
   sysctls: { [key: string]: string };
   devices: Device[];
-  /** secrets and configs: put in tmpfs, never on disk */
+  /** secrets and configs: in a tmpfs until the container has ended, never on disk */
   files: File[];
   publishAll: boolean;
 }
@@ -149,6 +149,7 @@ export interface Mount_VolumeLabelsEntry {
 export interface File {
   /** absolute path */
   target: string;
+  /** in requests alone */
   data: Buffer;
   uid: number;
   gid: number;
