@@ -4,6 +4,7 @@ import { type ServiceSpec, TaskState } from "@creel/shared/gen/cluster/v1/object
 import type { RaftStatus } from "node-raft-server";
 import { rotateData } from "../../src/control/data.ts";
 import { SECRETS } from "../../src/data.ts";
+import { isFinished } from "../../src/store/mod.ts";
 import { Sim } from "../support/sim.ts";
 import { aReference, aSecret, aServiceSpec, aTaskSpec, putSecret } from "../support/specs.ts";
 
@@ -114,4 +115,71 @@ describe("rotation", () => {
     rotate(sim);
     assert.throws(() => rotate(sim), /is being rotated already/);
   });
+
+  const seed = Number(process.env.SEED ?? Date.now() & 0x7fffffff);
+  for (const lossRate of [0, 0.2]) {
+    it(`comes to one revision for all, whatever happens, with ${lossRate * 100} % of the rounds lost (SEED=${seed})`, () => {
+      const sim = new Sim(seed);
+      const below = (n: number) => Math.floor(sim.random.next() * n);
+      const ids = ["a", "b", "c"];
+      const given = new Set([1]);
+      sim.nodes("n1", "n2", "n3");
+      sim.apply(putSecret(aSecret("key")));
+      sim.onApply = (view) => {
+        const kept = new Set(view.secret("key")!.revisions.map(({ number }) => number));
+        for (const service of view.services()) {
+          const tasks = view.recordsOfService(service.id).filter((task) => !isFinished(task));
+          for (const { container } of [service.spec!.task!, ...tasks.map((task) => task.spec)])
+            for (const { revision } of container!.secrets) assert.ok(kept.has(revision), `${revision}`);
+        }
+      };
+      const deploy = (id: string) => {
+        const update = { parallelism: 1 + below(2), delay: 0, monitor: 1_000, maxFailureRatio: 0, order: "" };
+        const failureAction = ["pause", "rollback", "continue"][below(3)]!;
+        const wished = spec(id, { update: { ...update, failureAction } });
+        wished.task!.container!.secrets[0]!.revision = secret(sim).revision;
+        sim.service(id, wished);
+      };
+      for (const id of ids) deploy(id);
+      sim.lossRate = lossRate;
+      for (let i = 0; i < 80; i++) {
+        const node = `n${1 + below(3)}`;
+        switch (below(6)) {
+          case 0:
+          case 1: {
+            if (secret(sim).rotation?.state === "rotating") break;
+            rotate(sim);
+            const { to } = secret(sim).rotation!;
+            assert.ok(!given.has(to), `${to} is given twice`);
+            given.add(to);
+            break;
+          }
+          case 2:
+            if (sim.dead.has(node)) sim.revive(node);
+            else sim.kill(node);
+            break;
+          case 3:
+            sim.broken.set(ids[below(3)]!, TaskState.TASK_STATE_STARTING);
+            break;
+          case 4:
+            deploy(ids[below(3)]!);
+            break;
+          default:
+            sim.broken.clear();
+        }
+        sim.run(below(8_000));
+      }
+      sim.broken.clear();
+      sim.lossRate = 0;
+      for (const node of sim.dead) sim.revive(node);
+      for (const id of ids) deploy(id);
+      sim.run(300_000);
+      assert.notEqual(secret(sim).rotation?.state, "rotating");
+      assert.deepEqual(revisions(sim), [secret(sim).revision]);
+      for (const id of ids) {
+        const running = sim.live(id).map((task) => task.spec.container!.secrets[0]!.revision);
+        assert.deepEqual(running, [secret(sim).revision, secret(sim).revision], id);
+      }
+    });
+  }
 });
