@@ -34,6 +34,7 @@ import { taskLogs } from "./logs.ts";
 import { GroupKeeper } from "./membership/reconcile.ts";
 import { actingRole } from "./membership/roles.ts";
 import { Membership } from "./membership/service.ts";
+import { StandingWatch } from "./membership/standing.ts";
 import { firstPlace, joinGroup, type RaftPlace, readPlace, tellAddress } from "./opening.ts";
 import { Orchestrator } from "./orchestrator.ts";
 import { ChangePlan } from "./plan/plan.ts";
@@ -155,6 +156,7 @@ export class Manager {
   readonly #orchestrator: Orchestrator;
   readonly #keeper: GroupKeeper;
   readonly #membership: Membership;
+  readonly #standing: StandingWatch;
   readonly #unserve: () => void;
   readonly #planning = new Gate(1, MAX_PLANS_WAITING);
   readonly #eventListeners = new Set<(event: ClusterEvent) => void>();
@@ -181,6 +183,13 @@ export class Manager {
     this.#dispatcher = new Dispatcher(common);
     this.#orchestrator = new Orchestrator(common);
     this.#keeper = new GroupKeeper({ replica, raft, membership, clock, logger });
+    this.#standing = new StandingWatch({
+      raft,
+      peers,
+      clock,
+      logger,
+      onRemoved: () => this.#close(),
+    });
     const ca = new CertificateAuthority({ ...common, certify });
     this.#unserve = serve(server, {
       raft: transport.implementation,
@@ -210,6 +219,7 @@ export class Manager {
     if (again) await this.#resume();
     else await this.#enter();
     this.#started = true;
+    this.#standing.start();
   }
 
   /** A new manager is one when it has a leader, all that was agreed on, and a vote. */
@@ -374,6 +384,7 @@ export class Manager {
 
   async #end(): Promise<void> {
     this.#unsubscribe();
+    this.#standing.stop();
     if (this.#replica.leading) {
       // Nobody has to wait for an election; where it does not come to pass, one is held.
       await within(this.#options.clock, HAND_OVER_MS, "another manager", this.#handOver()).catch(() => {});

@@ -26,7 +26,9 @@ const MEMBERS = [NodeRole.NODE_ROLE_MANAGER, NodeRole.NODE_ROLE_WORKER];
 export function serve(server: NodeServer, services: ManagerServices): () => void {
   server.add(RaftService, services.raft, { exchange: MANAGERS });
   server.add(CaService, services.ca, { getRoot: "anyone", issue: "anyone" });
-  server.add(MembershipService, services.membership, { join: MANAGERS, leave: MANAGERS });
+  // Who was taken out is a manager no longer, and may ask all the same.
+  const membership = { join: MANAGERS, leave: MANAGERS, standing: MEMBERS };
+  server.add(MembershipService, services.membership, membership);
   server.add(ControlService, services.control, { do: MANAGERS });
   server.add(DispatcherService, services.dispatcher, { session: MEMBERS });
   return () => {

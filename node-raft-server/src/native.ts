@@ -61,7 +61,7 @@ export interface NativeDisk {
   syncing(): number;
   pending(): number;
   settle(syncs: number): void;
-  crash(kept: number): void;
+  crash(kept: number): NativeDisk;
   setFree(bytes: number): void;
 }
 

@@ -3,7 +3,15 @@ import { CreelError, messageOf, sleep, type Timer } from "@creel/shared";
 import { NodeStreamsService } from "@creel/shared/gen/cluster/v1/control.ts";
 import { NodeRole } from "@creel/shared/gen/cluster/v1/objects.ts";
 import { ClusterServer, LiveIdentity } from "@creel/shared/tls";
-import { dispatcherConnector, nodeStreams, startWorker, type Worker, workerEngine } from "@creel/worker";
+import {
+  dispatcherConnector,
+  nodeStreams,
+  startWorker,
+  takeRole,
+  Wishes,
+  type Worker,
+  workerEngine,
+} from "@creel/worker";
 import type { NodeParts } from "./parts.ts";
 import type { KeptIdentity, MemberFiles, MemberState } from "./state.ts";
 
@@ -36,7 +44,7 @@ export class Member {
   #worker: Worker | undefined;
   #renewal: Timer | undefined;
   #keeping: Timer | undefined;
-  #roles: Promise<void> = Promise.resolve();
+  readonly #wishes: Wishes;
   #error = "";
   /** Called when another manager than before may be asked. */
   onManager: (manager: Manager | undefined) => void = () => {};
@@ -49,6 +57,13 @@ export class Member {
     this.state = kept.state;
     this.identity = new LiveIdentity(kept.identity);
     this.#server = new ClusterServer({ identity: this.identity, clock: parts.clock });
+    this.#wishes = new Wishes({
+      clock: parts.clock,
+      logger: parts.logger,
+      onOutcome: (error) => {
+        this.#error = error;
+      },
+    });
   }
 
   get manager(): Manager | undefined {
@@ -112,7 +127,7 @@ export class Member {
     this.#stopping.abort();
     this.#renewal?.cancel();
     this.#keeping?.cancel();
-    await this.#roles;
+    await this.#wishes.stop();
     await this.#worker?.stop();
     await this.#stopManager();
     await this.#server.stop();
@@ -224,45 +239,26 @@ export class Member {
   }
 
   #setRole(role: NodeRole): void {
-    this.#settle("role", () => this.#become(role));
-  }
-
-  /** Whom to trust is said along with a certificate of the root that is to be trusted. */
-  #setTrust(roots: string): void {
-    this.#settle("trust", async () => {
-      if (this.identity.current().root !== roots) await this.#renew();
-    });
-  }
-
-  /** Changes of the node's place come one after another; each is tried until it is done or the daemon ends. */
-  #settle(what: string, change: () => Promise<void>): void {
-    this.#roles = this.#roles.then(async () => {
-      for (let wait = RETRY_MS; !this.#stopping.signal.aborted; wait = Math.min(wait * 2, LONGEST_RETRY_MS)) {
-        try {
-          await change();
-          this.#error = "";
-          return;
-        } catch (error) {
-          this.#error = messageOf(error);
-          this.#parts.logger.warn({ what, error: this.#error, wait }, "the change is tried again");
-          await sleep(this.#parts.clock, wait, this.#stopping.signal);
-        }
+    this.#wishes.ask("role", async () => {
+      const manages = this.#manager !== undefined;
+      await takeRole(role, {
+        certified: () => this.identity.current().role,
+        renew: () => this.#renew(),
+        manages: () => this.#manager !== undefined,
+        startManager: () => this.#startManager({ join: this.state.managers }),
+        endManager: () => this.#endManager(),
+      });
+      if (manages !== (this.#manager !== undefined)) {
+        this.#parts.logger.info({ role: this.identity.current().role }, "this node has another role now");
       }
     });
   }
 
-  async #become(role: NodeRole): Promise<void> {
-    const manages = this.#manager !== undefined;
-    if (role === NodeRole.NODE_ROLE_WORKER) await this.#endManager();
-    if (this.identity.current().role !== role) await this.#renew(role);
-    // one that was just starting has come up meanwhile
-    if (role === NodeRole.NODE_ROLE_WORKER) await this.#endManager();
-    if (role === NodeRole.NODE_ROLE_MANAGER && !this.#manager) {
-      await this.#startManager({ join: this.state.managers });
-    }
-    if (manages !== (this.#manager !== undefined)) {
-      this.#parts.logger.info({ role }, "this node has another role now");
-    }
+  /** Whom to trust is said along with a certificate of the root that is to be trusted. */
+  #setTrust(roots: string): void {
+    this.#wishes.ask("trust", async () => {
+      if (this.identity.current().root !== roots) await this.#renew();
+    });
   }
 
   async #endManager(): Promise<void> {
@@ -275,11 +271,10 @@ export class Member {
     this.#keep();
   }
 
-  async #renew(role?: NodeRole): Promise<void> {
+  async #renew(): Promise<void> {
     const own = this.#manager?.leaderAddr() ?? "";
     const managers = [...new Set([own, ...this.state.managers])].filter((addr) => addr !== "");
     const identity = await renewIdentity(this.identity, managers);
-    if (role !== undefined && identity.role !== role) throw new CreelError("no_leader");
     this.#files.writeIdentity({ ...this.kept(), identity });
     this.identity.replace(identity);
     this.#worker?.describe();

@@ -5,6 +5,8 @@ import type {
   LeaveReply,
   LeaveRequest,
   MembershipServer,
+  StandingReply,
+  StandingRequest,
 } from "@creel/shared/gen/cluster/v1/ca.ts";
 import { type Node, NodeRole } from "@creel/shared/gen/cluster/v1/objects.ts";
 import type { AuthenticatedCall, PeerIdentity } from "@creel/shared/tls";
@@ -44,6 +46,7 @@ export class Membership {
     return {
       join: unaryMethod(leader, (request, call) => this.#join(request, call)),
       leave: unaryMethod(leader, (_request, call) => this.#leave(call)),
+      standing: unaryMethod(leader, (request) => this.#standing(request)),
     };
   }
 
@@ -79,6 +82,10 @@ export class Membership {
     }
     const address = reachable(request.addr, call.getPeer());
     if (request.raftId !== 0) return await this.#move(node, request.raftId, address);
+    // One that is on its way out of the group is not taken in again.
+    if (node.spec?.role !== NodeRole.NODE_ROLE_MANAGER) {
+      throw new CreelError("permission_denied", { role: "demoted manager", method: "Membership/Join" });
+    }
     const id = newRaftId(random, raft);
     this.joining.add(id);
     this.rejoining.add(nodeId);
@@ -119,6 +126,13 @@ export class Membership {
     const node = replica.view().node(nodeId);
     if (node) await this.dismiss(node, NodeRole.NODE_ROLE_WORKER);
     return {};
+  }
+
+  /** Ids are given once: what is no member by now, and was one, was taken out. */
+  async #standing({ raftId }: StandingRequest): Promise<StandingReply> {
+    const { replica, raft } = this.#options;
+    await replica.linearizableView();
+    return { removed: !raft.status().peers.some((peer) => peer.id === raftId) };
   }
 
   async #update(nodeId: string, change: (node: Node) => Node): Promise<void> {

@@ -5,7 +5,8 @@ import { type NativeDisk, newDisk } from "../native.ts";
  * takes as long to be synced as `syncMs` says. raft-engine's own code has no part in it.
  */
 export class MemoryDisk {
-  readonly native: NativeDisk = newDisk();
+  /** What is on it; another object after a power cut, so that nothing from before it writes any more. */
+  native: NativeDisk = newDisk();
   /** How long the next sync takes. */
   syncMs: () => number = () => 1;
 
@@ -16,7 +17,12 @@ export class MemoryDisk {
 
   /** The power goes. `kept` of the pending writes, the oldest, reached the disk all the same; the next one is torn. */
   crash(kept: number): void {
-    this.native.crash(kept);
+    this.native = this.native.crash(kept);
+  }
+
+  /** Everything on it goes. */
+  wipe(): void {
+    this.native = newDisk();
   }
 
   /** So much room is left; undefined: there is no end to it. */

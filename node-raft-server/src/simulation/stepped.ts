@@ -1,5 +1,6 @@
 import { type Clock, sleep } from "@creel/shared";
 import {
+  type NativeDisk,
   type NativeEvent,
   type NativeRaft,
   type NodeOpener,
@@ -38,6 +39,7 @@ export function steppedOpener(disk: MemoryDisk, clock: Clock): NodeOpener {
 class Stepper {
   readonly #node: SteppedRaft;
   readonly #disk: MemoryDisk;
+  readonly #native: NativeDisk;
   readonly #clock: Clock;
   readonly #sink: (events: NativeEvent[]) => void;
   #running = false;
@@ -46,6 +48,7 @@ class Stepper {
   constructor(node: SteppedRaft, disk: MemoryDisk, clock: Clock, sink: (events: NativeEvent[]) => void) {
     this.#node = node;
     this.#disk = disk;
+    this.#native = disk.native;
     this.#clock = clock;
     this.#sink = sink;
   }
@@ -80,7 +83,7 @@ class Stepper {
         settled = syncs;
         if (events.length > 0) this.#sink(events);
       }
-      const rest = this.#disk.native.syncing();
+      const rest = this.#native.syncing();
       if (rest > 0) await this.#sync(rest);
     }
     this.#running = false;
@@ -88,6 +91,6 @@ class Stepper {
 
   async #sync(writes: number): Promise<void> {
     await sleep(this.#clock, this.#disk.syncMs());
-    this.#disk.native.settle(writes);
+    this.#native.settle(writes);
   }
 }

@@ -101,10 +101,10 @@ impl NativeDisk {
         self.0.settle(syncs as usize);
     }
 
-    /// A power cut; the oldest `kept` of the writes that are not durable are there all the same.
+    /// What a power cut leaves; the oldest `kept` of the writes that are not durable are there all the same.
     #[napi]
-    pub fn crash(&self, kept: u32) {
-        self.0.crash(kept as usize);
+    pub fn crash(&self, kept: u32) -> NativeDisk {
+        NativeDisk(self.0.crash(kept as usize))
     }
 
     /// So many bytes are free; a negative number: there is no end to it.

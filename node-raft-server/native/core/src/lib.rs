@@ -3,6 +3,7 @@
 //! [`Node`] is the whole of it, without threads: commands go in, events come out. [`Driver`] runs a node on a thread,
 //! [`Stepped`] when it is told to.
 
+mod appends;
 mod cache;
 mod cipher;
 mod command;

@@ -93,16 +93,20 @@ impl MemoryDisk {
         }
     }
 
-    /// The power goes: of the writes that are not durable the oldest `kept` had come to the platter all the same, and
-    /// the next one, torn, is nothing.
-    pub fn crash(&self, kept: usize) {
-        let mut state = self.state();
-        let kept = kept.min(state.pending.len());
-        let pending = std::mem::take(&mut state.pending);
-        for (write, _) in pending.into_iter().take(kept) {
-            state.durable.take(write);
+    /// What a power cut leaves: of the writes that are not durable the oldest `kept` had come to the platter all the
+    /// same, and the next one, torn, is nothing. Whoever has this disk open still writes to nowhere.
+    pub fn crash(&self, kept: usize) -> MemoryDisk {
+        let state = self.state();
+        let mut durable = state.durable.clone();
+        for (write, _) in state.pending.iter().take(kept) {
+            durable.take(write.clone());
         }
-        state.seen = state.durable.clone();
+        MemoryDisk(Arc::new(Mutex::new(State {
+            seen: durable.clone(),
+            durable,
+            pending: VecDeque::new(),
+            free: state.free,
+        })))
     }
 
     /// Writes that are not durable yet.

@@ -9,6 +9,7 @@ use protobuf::Message as _;
 use raft::eraftpb::{ConfChangeSingle, ConfChangeType, ConfChangeV2, ConfState, Message, MessageType};
 use raft::{RawNode, Ready, SnapshotStatus, StateRole};
 
+use crate::appends::join_appends;
 use crate::cipher::Cipher;
 use crate::command::{Change, Command};
 use crate::delivery::Delivery;
@@ -109,7 +110,6 @@ impl Node {
             max_inflight_msgs: MAX_INFLIGHT,
             check_quorum: true,
             pre_vote: true,
-            batch_append: true,
             max_uncommitted_size: MAX_UNCOMMITTED,
             max_committed_size_per_ready: MAX_COMMITTED_PER_READY,
             ..raft::Config::default()
@@ -175,7 +175,7 @@ impl Node {
             let _ = helper.join();
         }
         // Where the disk has no room for it, it is learnt again.
-        let _ = self.raw.mut_store().close();
+        let _ = self.raw.mut_store().write_state(false);
     }
 
     /// The node's state at the end of the last run.
@@ -420,7 +420,7 @@ impl Node {
     }
 
     pub(crate) fn send(&mut self, messages: Vec<Message>) {
-        for message in messages {
+        for message in join_appends(messages, MAX_SIZE_PER_MSG as usize) {
             let to = message.to;
             let snapshot = message.get_msg_type() == MessageType::MsgSnapshot;
             let address = self.members.address(to).unwrap_or_default().to_string();

@@ -90,6 +90,12 @@ impl Node {
             self.raw.mut_store().set_commit(commit);
         }
         committed.append(&mut light.take_committed_entries());
+        // A node that forgot that a change of members is committed would stand for election among those of before.
+        if committed.iter().any(|e| e.entry_type != EntryType::EntryNormal)
+            && let Err(error) = self.raw.mut_store().write_state(true)
+        {
+            return self.fail(error);
+        }
         for entry in &committed {
             self.apply(entry);
         }

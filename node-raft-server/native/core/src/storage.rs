@@ -211,11 +211,11 @@ impl LogStorage {
     /// Makes entries and the hard state durable; what was there from the first entry's index on is replaced.
     pub fn append(&mut self, entries: &[Entry], hard_state: Option<&HardState>, sync: bool) -> Result<()> {
         let sealed = self.seal_entries(entries);
-        let values = hard_state.map(|state| (KEY_HARD_STATE, bytes_of(state)));
+        let state = hard_state.unwrap_or(&self.hard_state);
         let batch = Batch {
             drop_before: None,
             entries: sealed.as_deref().unwrap_or(entries),
-            values: values.into_iter().collect(),
+            values: vec![(KEY_HARD_STATE, bytes_of(state))],
         };
         self.disk.write(batch, sync)?;
         if let Some(state) = hard_state {
@@ -233,10 +233,9 @@ impl LogStorage {
         self.hard_state.commit = index;
     }
 
-    /// Writes the state as it is, so that the next start knows all that is committed without asking.
-    pub fn close(&mut self) -> Result<()> {
-        let state = self.hard_state.clone();
-        self.append(&[], Some(&state), false)
+    /// Writes the state as it is, and with it how far entries are committed.
+    pub fn write_state(&mut self, sync: bool) -> Result<()> {
+        self.append(&[], None, sync)
     }
 
     /// Takes over a leader's snapshot: the file first, then, in one write, the log begins anew behind it.

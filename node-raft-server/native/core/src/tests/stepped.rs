@@ -1,10 +1,11 @@
 //! A node in memory: what it says of its disk, and what a power cut leaves.
 
-use crate::command::Command;
+use crate::command::{Change, Command};
 use crate::event::{Committed, Event};
 use crate::members::Peer;
 use crate::memory_disk::MemoryDisk;
 use crate::node::{Options, Place};
+use crate::status::Role;
 use crate::stepped::{Flush, Stepped};
 use crate::storage::Start;
 
@@ -75,12 +76,36 @@ fn a_power_cut_takes_what_was_not_settled_and_nothing_else() {
         assert_eq!(settled(&mut node, &disk, vec![propose(1, "a")]), ["a"]);
         node.mailbox().push(propose(2, "b"));
         node.run();
-        drop(node);
-        disk.crash(kept);
+        let disk = disk.crash(kept);
         let mut again = open(&disk);
         let found = settled(&mut again, &disk, vec![]);
         assert_eq!(found, ["a", "b"][..if kept == 0 { 1 } else { 2 }]);
     }
+}
+
+#[test]
+fn does_not_lead_alone_once_others_were_taken_in() {
+    let disk = MemoryDisk::default();
+    let mut node = open(&disk);
+    settled(&mut node, &disk, vec![]);
+    let other = Peer {
+        id: 2,
+        address: "n2".into(),
+    };
+    let change = Change::AddVoter(other);
+    settled(&mut node, &disk, vec![Command::Change { id: 1, change }]);
+    let mut again = open(&disk.crash(0));
+    let status = again
+        .run()
+        .into_iter()
+        .flat_map(|f| f.events)
+        .find_map(|event| match event {
+            Event::Status(status) => Some(status),
+            _ => None,
+        })
+        .expect("a status");
+    assert_eq!(status.voters, [1, 2]);
+    assert_ne!(status.role, Role::Leader);
 }
 
 #[test]
@@ -103,7 +128,7 @@ fn begins_with_its_snapshot_and_what_follows() {
         }],
     );
     settled(&mut node, &disk, vec![propose(10, "d")]);
-    disk.crash(0);
+    let disk = disk.crash(0);
     let mut again = open(&disk);
     assert_eq!(settled(&mut again, &disk, vec![]), ["abc", "d"]);
 }

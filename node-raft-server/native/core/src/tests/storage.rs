@@ -267,7 +267,7 @@ fn how_far_it_is_committed_is_kept_with_the_next_write_or_at_the_end() {
         "nothing was written for it alone"
     );
     storage.set_commit(2);
-    storage.close().unwrap();
+    storage.write_state(false).unwrap();
     drop(storage);
     assert_eq!(open(&dir).hard_state(), &state(1, 2));
 }

@@ -78,6 +78,14 @@ export interface RaftPeer {
   addr: string;
 }
 
+export interface StandingRequest {
+  raftId: number;
+}
+
+export interface StandingReply {
+  removed: boolean;
+}
+
 export interface LeaveRequest {
 }
 
@@ -734,6 +742,146 @@ export const RaftPeer: MessageFns<RaftPeer> = {
   },
 };
 
+function createBaseStandingRequest(): StandingRequest {
+  return { raftId: 0 };
+}
+
+export const StandingRequest: MessageFns<StandingRequest> = {
+  encode(message: StandingRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.raftId !== 0) {
+      writer.uint32(8).uint64(message.raftId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StandingRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStandingRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.raftId = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): StandingRequest {
+    return {
+      raftId: isSet(object.raftId)
+        ? globalThis.Number(object.raftId)
+        : isSet(object.raft_id)
+        ? globalThis.Number(object.raft_id)
+        : 0,
+    };
+  },
+
+  toJSON(message: StandingRequest): unknown {
+    const obj: any = {};
+    if (message.raftId !== 0) {
+      obj.raftId = Math.round(message.raftId);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<StandingRequest>): StandingRequest {
+    return StandingRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<StandingRequest>): StandingRequest {
+    const message = createBaseStandingRequest();
+    message.raftId = object.raftId ?? 0;
+    return message;
+  },
+};
+
+function createBaseStandingReply(): StandingReply {
+  return { removed: false };
+}
+
+export const StandingReply: MessageFns<StandingReply> = {
+  encode(message: StandingReply, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.removed !== false) {
+      writer.uint32(8).bool(message.removed);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StandingReply {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStandingReply();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.removed = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): StandingReply {
+    return { removed: isSet(object.removed) ? globalThis.Boolean(object.removed) : false };
+  },
+
+  toJSON(message: StandingReply): unknown {
+    const obj: any = {};
+    if (message.removed !== false) {
+      obj.removed = message.removed;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<StandingReply>): StandingReply {
+    return StandingReply.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<StandingReply>): StandingReply {
+    const message = createBaseStandingReply();
+    message.removed = object.removed ?? false;
+    return message;
+  },
+};
+
 function createBaseLeaveRequest(): LeaveRequest {
   return {};
 }
@@ -928,11 +1076,29 @@ export const MembershipService = {
     responseSerialize: (value: LeaveReply): Buffer => Buffer.from(LeaveReply.encode(value).finish()),
     responseDeserialize: (value: Buffer): LeaveReply => LeaveReply.decode(value),
   },
+  /**
+   * For a manager that hears of no leader: whether it was taken out of the group. Any manager answers, with what a
+   * majority knows.
+   */
+  standing: {
+    path: "/creel.cluster.v1.Membership/Standing" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: StandingRequest): Buffer => Buffer.from(StandingRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): StandingRequest => StandingRequest.decode(value),
+    responseSerialize: (value: StandingReply): Buffer => Buffer.from(StandingReply.encode(value).finish()),
+    responseDeserialize: (value: Buffer): StandingReply => StandingReply.decode(value),
+  },
 } as const;
 
 export interface MembershipServer extends UntypedServiceImplementation {
   join: handleUnaryCall<JoinRequest, JoinReply>;
   leave: handleUnaryCall<LeaveRequest, LeaveReply>;
+  /**
+   * For a manager that hears of no leader: whether it was taken out of the group. Any manager answers, with what a
+   * majority knows.
+   */
+  standing: handleUnaryCall<StandingRequest, StandingReply>;
 }
 
 export interface MembershipClient extends Client {
@@ -959,6 +1125,25 @@ export interface MembershipClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: LeaveReply) => void,
+  ): ClientUnaryCall;
+  /**
+   * For a manager that hears of no leader: whether it was taken out of the group. Any manager answers, with what a
+   * majority knows.
+   */
+  standing(
+    request: StandingRequest,
+    callback: (error: ServiceError | null, response: StandingReply) => void,
+  ): ClientUnaryCall;
+  standing(
+    request: StandingRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: StandingReply) => void,
+  ): ClientUnaryCall;
+  standing(
+    request: StandingRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: StandingReply) => void,
   ): ClientUnaryCall;
 }
 
