@@ -20,6 +20,8 @@ export interface Engine {
   inspectContainer(id: string): Promise<Container>;
   /** Resolves with the container's exit; at once where it does not run. */
   waitContainer(id: string): Promise<{ exitCode: number; error: string }>;
+  /** TCP ports at which processes beside `pid` (in its network namespace) take connections from outside. */
+  listeningPorts(pid: number): Promise<ReadonlySet<number>>;
   networks(): Promise<Network[]>;
   /** Makes the network; one of the same id is left as it is. */
   createNetwork(network: Network): Promise<void>;

@@ -9,6 +9,7 @@ export class SimulatedEngine implements Engine {
   readonly records = new Map<string, Container>();
   readonly images = new Set(["app:1"]);
   readonly calls: string[] = [];
+  readonly listening = new Set<number>();
   readonly #waiting = new Map<string, ((result: { exitCode: number; error: string }) => void)[]>();
   readonly #made = new Map<string, Network>();
   #listener: (id: string) => void = () => {};
@@ -75,6 +76,9 @@ export class SimulatedEngine implements Engine {
     const state = this.#get(id).state!;
     if (state.status === "exited") return Promise.resolve({ exitCode: state.exitCode, error: "" });
     return new Promise((resolve) => this.#waiting.set(id, [...(this.#waiting.get(id) ?? []), resolve]));
+  }
+  async listeningPorts() {
+    return this.listening;
   }
   async networks() {
     return [...this.#made.values()];

@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { type AddressInfo, createServer } from "node:net";
 import { createLogger, systemClock } from "@creel/shared";
 import {
   type DeepPartial,
@@ -7,6 +9,7 @@ import {
   TaskState,
   type TaskStatus,
 } from "@creel/shared/gen/cluster/v1/objects.ts";
+import { listeningPorts } from "../src/engine/listening.ts";
 import { containerSpec, GATEWAY_BRIDGE, TASK_LABEL } from "../src/tasks/spec.ts";
 import { Tasks } from "../src/tasks/tasks.ts";
 import { fill } from "../src/tasks/templates.ts";
@@ -107,6 +110,34 @@ describe("tasks", () => {
       told.map((each) => each.err),
       ["", "unhealthy container"],
     );
+  });
+
+  it("runs only once it listens at its published ports, or has had its time to", async () => {
+    const { engine, reports, tasks, reached } = setUp();
+    tasks.set(task({ ports: [{ protocol: "tcp", targetPort: 80 }] }));
+    const { containerId } = await reached(TaskState.TASK_STATE_STARTING);
+    while (engine.records.get(containerId)?.state?.status !== "running") await new Promise(setImmediate);
+    engine.listening.add(81);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    assert.ok(!reports.some((each) => each.state === TaskState.TASK_STATE_RUNNING));
+    engine.listening.add(80);
+    await reached(TaskState.TASK_STATE_RUNNING);
+
+    const other = setUp();
+    other.tasks.set(task({ attachments: [{ networkId: "app", address: "10.0.1.5" }] }));
+    await other.reached(TaskState.TASK_STATE_RUNNING);
+  });
+
+  it("knows the ports at which a process listens", async () => {
+    const server = createServer().listen(0, "0.0.0.0");
+    const hidden = createServer().listen(0, "127.0.0.1");
+    await Promise.all([once(server, "listening"), once(hidden, "listening")]);
+    const ports = await listeningPorts(process.pid);
+    assert.ok(ports.has((server.address() as AddressInfo).port));
+    assert.ok(!ports.has((hidden.address() as AddressInfo).port));
+    server.close();
+    hidden.close();
+    assert.equal((await listeningPorts(2 ** 30)).size, 0);
   });
 
   it("is stopped when it is no longer wanted, and its container goes with its removal", async () => {

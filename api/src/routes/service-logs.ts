@@ -21,7 +21,10 @@ export function serviceLogRoutes(app: FastifyInstance, context: ApiContext): voi
     const options = logsRequest("", request.query);
     const view = await context.cluster.view({ linearizable: true });
     const service = findService(view, request.params.id);
-    const tasks = async () => (await context.cluster.view()).tasksOfService(service.id);
+    const tasks = async () => {
+      const now = await context.cluster.view();
+      return now.service(service.id) && now.tasksOfService(service.id);
+    };
     await sendLogs(context, reply, options, service.spec?.task?.container?.tty ?? false, tasks);
   });
 
@@ -29,17 +32,22 @@ export function serviceLogRoutes(app: FastifyInstance, context: ApiContext): voi
     const options = logsRequest("", request.query);
     const view = await context.cluster.view({ linearizable: true });
     const task = findTask(view, request.params.id);
-    await sendLogs(context, reply, options, task.spec?.container?.tty ?? false, async () => [task]);
+    const once = [task];
+    const tasks = async () => (once.length > 0 ? once.splice(0) : undefined);
+    await sendLogs(context, reply, options, task.spec?.container?.tty ?? false, tasks);
   });
 }
 
-/** Sends the logs of tasks, line by line as they come; a follower also sees tasks that come later. */
+/**
+ * Sends the logs of tasks, line by line as they come; a follower also sees tasks that come later, until `tasks` says
+ * that there will be no more.
+ */
 async function sendLogs(
   context: ApiContext,
   reply: FastifyReply,
   options: LogsRequest,
   tty: boolean,
-  tasks: () => Promise<Task[]>,
+  tasks: () => Promise<Task[] | undefined>,
 ): Promise<void> {
   const type = tty || isBefore(versionOf(reply.request.raw), "1.42") ? RAW_STREAM : MULTIPLEXED_STREAM;
   const response = openStream(reply, type);
@@ -47,7 +55,9 @@ async function sendLogs(
   const begun = new Set<string>();
   const running = new Set<Promise<void>>();
   while (!gone.aborted) {
-    for (const task of await tasks()) {
+    const known = await tasks();
+    if (!known) break;
+    for (const task of known) {
       if (begun.has(task.id) || !hasLogs(task)) continue;
       begun.add(task.id);
       const copy: Promise<void> = copyLogs(context, response, task, options, tty, gone).finally(() =>

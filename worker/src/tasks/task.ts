@@ -8,6 +8,7 @@ import {
 import type { Container, ContainerState } from "@creel/shared/gen/engine/v1/container.ts";
 import type { Engine } from "../ports.ts";
 import { filesOf, keysOf } from "./files.ts";
+import { awaitedPorts } from "./readiness.ts";
 import { containerSpec, graceSeconds, isBalanced } from "./spec.ts";
 import { type TemplateContext, taskName } from "./templates.ts";
 import type { Values } from "./values.ts";
@@ -225,8 +226,25 @@ export class TaskRunner {
     if (state.health === "unhealthy") {
       this.#stopping ??= this.#stopUnhealthy(state);
     } else if (state.health !== "starting" && this.#state < TaskState.TASK_STATE_RUNNING) {
-      this.#report(TaskState.TASK_STATE_RUNNING, "started");
+      if (state.health === "healthy" || (await this.#listens(state.pid)))
+        this.#report(TaskState.TASK_STATE_RUNNING, "started");
     }
+  }
+
+  #startedAt = 0;
+
+  /** Without a health check a task that others connect to runs once it takes connections, or has had its time. */
+  async #listens(pid: number): Promise<boolean> {
+    const { ports, patience } = awaitedPorts(this.#task);
+    if (patience === 0) return true;
+    const { clock, engine } = this.#env;
+    this.#startedAt ||= clock.now();
+    const waited = clock.now() - this.#startedAt;
+    if (waited >= patience) return true;
+    const open = await engine.listeningPorts(pid);
+    if (ports.length === 0 ? open.size > 0 : ports.every((port) => open.has(port))) return true;
+    clock.after(Math.min(Math.max(waited / 4, 10), 200), () => this.#changed());
+    return false;
   }
 
   #unhealthy = "";
