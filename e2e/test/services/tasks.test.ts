@@ -252,8 +252,6 @@ describe("tasks of services", function () {
           "service",
           "ps",
           "-q",
-          "--update-monitor",
-          "100ms",
           "--no-trunc",
           ...filters.flatMap((each) => ["--filter", each]),
           "talks",
