@@ -99,6 +99,7 @@ export class SimulatedEngine {
         }),
       inspectContainer: (id) => call(1, () => structuredClone(this.#get(id))),
       waitContainer: (id) => call(0, () => this.#wait(id)),
+      listens: () => call(1, () => true),
       networks: () => call(1, () => [...this.#networks.values()]),
       createNetwork: (network) => call(5, () => void this.#networks.set(network.id || network.name, network)),
       removeNetwork: (id) => call(5, () => void this.#networks.delete(id)),

@@ -20,8 +20,8 @@ export interface Engine {
   inspectContainer(id: string): Promise<Container>;
   /** Resolves with the container's exit; at once where it does not run. */
   waitContainer(id: string): Promise<{ exitCode: number; error: string }>;
-  /** TCP ports at which processes beside `pid` (in its network namespace) take connections from outside. */
-  listeningPorts(pid: number): Promise<ReadonlySet<number>>;
+  /** Whether connections from outside are taken in the network namespace of `pid` at these TCP ports; none: at any. */
+  listens(pid: number, ports: number[]): Promise<boolean>;
   networks(): Promise<Network[]>;
   /** Makes the network; one of the same id is left as it is. */
   createNetwork(network: Network): Promise<void>;

@@ -77,8 +77,8 @@ export class SimulatedEngine implements Engine {
     if (state.status === "exited") return Promise.resolve({ exitCode: state.exitCode, error: "" });
     return new Promise((resolve) => this.#waiting.set(id, [...(this.#waiting.get(id) ?? []), resolve]));
   }
-  async listeningPorts() {
-    return this.listening;
+  async listens(_: number, ports: number[]) {
+    return ports.length === 0 ? this.listening.size > 0 : ports.every((port) => this.listening.has(port));
   }
   async networks() {
     return [...this.#made.values()];

@@ -9,7 +9,7 @@ import {
   TaskState,
   type TaskStatus,
 } from "@creel/shared/gen/cluster/v1/objects.ts";
-import { listeningPorts } from "../src/engine/listening.ts";
+import { listens } from "../src/engine/listening.ts";
 import { containerSpec, GATEWAY_BRIDGE, TASK_LABEL } from "../src/tasks/spec.ts";
 import { Tasks } from "../src/tasks/tasks.ts";
 import { fill } from "../src/tasks/templates.ts";
@@ -132,12 +132,16 @@ describe("tasks", () => {
     const server = createServer().listen(0, "0.0.0.0");
     const hidden = createServer().listen(0, "127.0.0.1");
     await Promise.all([once(server, "listening"), once(hidden, "listening")]);
-    const ports = await listeningPorts(process.pid);
-    assert.ok(ports.has((server.address() as AddressInfo).port));
-    assert.ok(!ports.has((hidden.address() as AddressInfo).port));
+    const [open, loopback] = [server, hidden].map((each) => (each.address() as AddressInfo).port) as [
+      number,
+      number,
+    ];
+    assert.ok(await listens(process.pid, []));
+    assert.ok(await listens(process.pid, [open]));
+    assert.ok(!(await listens(process.pid, [open, loopback])));
     server.close();
     hidden.close();
-    assert.equal((await listeningPorts(2 ** 30)).size, 0);
+    assert.ok(!(await listens(2 ** 30, [])));
   });
 
   it("is stopped when it is no longer wanted, and its container goes with its removal", async () => {

@@ -37,6 +37,7 @@ export function simulatedEngine(number: number): Engine {
     },
     inspectContainer: async (id) => containers.get(id)!,
     waitContainer: (id) => new Promise((resolve) => ended.set(id, resolve)),
+    listens: async () => true,
     networks: async () => [],
     createNetwork: async () => {},
     removeNetwork: async () => {},

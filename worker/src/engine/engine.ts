@@ -4,7 +4,7 @@ import { NodeDescription, type NodeResources } from "@creel/shared/gen/cluster/v
 import { tlsOf } from "@creel/shared/tls";
 import type { Engine } from "../ports.ts";
 import type { EngineClient } from "./client.ts";
-import { listeningPorts } from "./listening.ts";
+import { listens } from "./listening.ts";
 
 /** What the engine cannot know of its node. */
 export interface NodeFacts {
@@ -67,7 +67,7 @@ export function workerEngine(client: EngineClient, facts: NodeFacts, clock: Cloc
       }
       throw new CreelError("engine_unavailable", { socket: client.socket });
     },
-    listeningPorts,
+    listens,
     networks: async () => (await networks.list({})).networks,
     async createNetwork(network) {
       const { networks: known } = await networks.list({});

@@ -4,10 +4,11 @@ const LISTEN = "0A";
 /** 127.0.0.0/8 and ::1 as the kernel writes them: nobody else gets there. */
 const LOOPBACK = /^(?:[0-9A-F]{6}7F|0{24}01000000)$/;
 
-/** TCP ports at which something in the network namespace of a process takes connections from outside. */
-export async function listeningPorts(pid: number): Promise<Set<number>> {
+/** Whether something in the network namespace of a process takes connections from outside at all `ports`; none: at any. */
+export async function listens(pid: number, ports: number[]): Promise<boolean> {
   const tables = await Promise.all(["tcp", "tcp6"].map((name) => socketTable(`/proc/${pid}/net/${name}`)));
-  return new Set(tables.flatMap(portsOf));
+  const open = new Set(tables.flatMap(portsOf));
+  return ports.length === 0 ? open.size > 0 : ports.every((port) => open.has(port));
 }
 
 function portsOf(table: string): number[] {

@@ -241,8 +241,7 @@ export class TaskRunner {
     this.#startedAt ||= clock.now();
     const waited = clock.now() - this.#startedAt;
     if (waited >= patience) return true;
-    const open = await engine.listeningPorts(pid);
-    if (ports.length === 0 ? open.size > 0 : ports.every((port) => open.has(port))) return true;
+    if (await engine.listens(pid, ports)) return true;
     clock.after(Math.min(Math.max(waited / 4, 10), 200), () => this.#changed());
     return false;
   }
