@@ -1,5 +1,5 @@
 import { type Clock, type Logger, messageOf, sleep } from "@creel/shared";
-import type { ClusterPort, EnginePort } from "./ports.ts";
+import type { ClusterEvent, ClusterPort, EnginePort } from "./ports.ts";
 
 /** One event in Docker's terms. */
 export interface DockerEvent {
@@ -17,13 +17,60 @@ const KEPT = 1024;
 const READER_BOUND = 4096;
 const RETRY_MS = 500;
 
+/** The type of events of tasks, which Docker has none of. */
+export const TASK = "task";
+
+interface Reader {
+  tasks: boolean;
+  take(event: DockerEvent): void;
+}
+
+/** The last events, in a ring. */
+class Past {
+  readonly #ring: DockerEvent[] = [];
+  #next = 0;
+
+  push(event: DockerEvent): void {
+    this.#ring[this.#next] = event;
+    this.#next = (this.#next + 1) % KEPT;
+  }
+  from(since: bigint): DockerEvent[] {
+    const inOrder = [...this.#ring.slice(this.#next), ...this.#ring.slice(0, this.#next)];
+    return inOrder.filter((event) => BigInt(event.timeNanos) >= since);
+  }
+}
+
+/** A change of the cluster as an event; what of it costs is made when it is read. */
+class SwarmEvent implements DockerEvent {
+  readonly scope = "swarm";
+  readonly type: string;
+  readonly id: string;
+  readonly #event: ClusterEvent;
+
+  constructor(event: ClusterEvent) {
+    this.type = event.type;
+    this.id = event.id;
+    this.#event = event;
+  }
+  get action(): string {
+    return this.#event.action;
+  }
+  get timeNanos(): string {
+    return `${Math.round(this.#event.timeNanos / 1e6)}000000`;
+  }
+  get attributes(): Record<string, string> {
+    return this.#event.attributes;
+  }
+}
+
 /** Brings the engine's and the cluster's events into one order, keeps the last ones, hands them to readers. */
 export class EventHub {
   readonly #engine: EnginePort;
   readonly #clock: Clock;
   readonly #logger: Logger;
-  readonly #past: DockerEvent[] = [];
-  readonly #readers = new Set<(event: DockerEvent) => void>();
+  readonly #past = new Past();
+  readonly #pastTasks = new Past();
+  readonly #readers = new Set<Reader>();
   readonly #abort = new AbortController();
   readonly #unsubscribe: () => void;
   #done: Promise<void>;
@@ -32,35 +79,42 @@ export class EventHub {
     this.#engine = engine;
     this.#clock = clock;
     this.#logger = logger;
-    this.#unsubscribe = cluster.onEvent((event) =>
-      this.publish({
-        timeNanos: (BigInt(Math.round(event.timeNanos / 1e6)) * 1_000_000n).toString(),
-        scope: "swarm",
-        type: event.type,
-        action: event.action,
-        id: event.id,
-        attributes: event.attributes,
-      }),
-    );
+    this.#unsubscribe = cluster.onEvent((event) => this.publish(new SwarmEvent(event)));
     this.#done = this.#follow();
   }
 
   /** Adds an event of the API's own. */
   publish(event: DockerEvent): void {
-    this.#past.push(event);
-    if (this.#past.length > KEPT) this.#past.shift();
-    for (const reader of this.#readers) reader(event);
+    const ofTask = event.type === TASK;
+    (ofTask ? this.#pastTasks : this.#past).push(event);
+    for (const reader of this.#readers) if (!ofTask || reader.tasks) reader.take(event);
   }
 
-  /** Past events from `since` on ("0": none), then new ones, until `until` ("0": no end) or `signal`. */
-  async *read(since: string, until: string, signal: AbortSignal): AsyncGenerator<DockerEvent> {
+  /** Tells of something that the API did on this node by several calls of the engine. */
+  tell(type: string, action: string, id: string, attributes: Record<string, string>): void {
+    this.publish({ timeNanos: `${this.#clock.now()}000000`, scope: "local", type, action, id, attributes });
+  }
+
+  /**
+   * Past events from `since` on ("0": none), then new ones, until `until` ("0": no end) or `signal`. Those of tasks,
+   * which Docker does not know, come only where they are asked for.
+   */
+  async *read(
+    since: string,
+    until: string,
+    tasks: boolean,
+    signal: AbortSignal,
+  ): AsyncGenerator<DockerEvent> {
     const queue: DockerEvent[] = [];
     let wake = () => {};
     let overrun = false;
-    const reader = (event: DockerEvent) => {
-      if (queue.length >= READER_BOUND) overrun = true;
-      else queue.push(event);
-      wake();
+    const reader: Reader = {
+      tasks,
+      take(event) {
+        if (queue.length >= READER_BOUND) overrun = true;
+        else queue.push(event);
+        wake();
+      },
     };
     const end = BigInt(until);
     const stop = new AbortController();
@@ -69,7 +123,7 @@ export class EventHub {
       wake();
     };
     signal.addEventListener("abort", onAbort);
-    if (since !== "0") queue.push(...this.#past.filter((event) => BigInt(event.timeNanos) >= BigInt(since)));
+    if (since !== "0") queue.push(...this.#since(BigInt(since), tasks));
     this.#readers.add(reader);
     const limit = end === 0n ? undefined : this.#until(end, onAbort);
     try {
@@ -96,6 +150,11 @@ export class EventHub {
     this.#unsubscribe();
     this.#abort.abort();
     await this.#done;
+  }
+
+  #since(since: bigint, tasks: boolean): DockerEvent[] {
+    const past = [...this.#past.from(since), ...(tasks ? this.#pastTasks.from(since) : [])];
+    return tasks ? past.sort((a, b) => Number(BigInt(a.timeNanos) - BigInt(b.timeNanos))) : past;
   }
 
   #until(end: bigint, fn: () => void) {

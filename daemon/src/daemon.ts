@@ -20,6 +20,8 @@ export interface Daemon {
   stop(): Promise<void>;
   /** Has creel-engine log at `level` too; where it cannot be told, the log says so. */
   setEngineLogLevel(level: string): Promise<void>;
+  /** Tells the readers of events that the configuration was read again. */
+  reloaded(config: Pick<DaemonConfig, "logLevel">): void;
 }
 
 /** Wires engine, cluster and API, and resolves when the API is served. */
@@ -88,7 +90,14 @@ export async function startDaemon(config: DaemonConfig, logger: Logger): Promise
       engineKeeper
         .setLogLevel(level)
         .catch((error) => logger.warn({ error: messageOf(error) }, "creel-engine keeps its log level"));
-    return { fatal, stop: unwind, setEngineLogLevel };
+    const reloaded = ({ logLevel }: Pick<DaemonConfig, "logLevel">) =>
+      events.tell("daemon", "reload", facts.id, {
+        name: hostname(),
+        debug: String(logLevel === "debug"),
+        "log-level": logLevel,
+        labels: JSON.stringify(facts.labels),
+      });
+    return { fatal, stop: unwind, setEngineLogLevel, reloaded };
   } catch (error) {
     await unwind();
     throw error;

@@ -34,7 +34,10 @@ process.on("SIGHUP", () => {
     setLogLevel(logger, level);
     logger.info({ level, file: config.configFile }, "configuration read again");
     starting.then(
-      (daemon) => daemon.setEngineLogLevel(level),
+      (daemon) => {
+        daemon.reloaded({ logLevel: level });
+        return daemon.setEngineLogLevel(level);
+      },
       () => {},
     );
   } catch (error) {

@@ -5,8 +5,10 @@ import {
   NodeState,
   type Secret,
   type Service,
+  TaskState,
 } from "@creel/shared/gen/cluster/v1/objects.ts";
-import type { Change, ChangeSet } from "./store/mod.ts";
+import { type Change, type ChangeSet, isFinished, type StoreView, type TaskRecord } from "./store/mod.ts";
+import { madeText, stoppedText, taskName } from "./why/words.ts";
 
 /** A change of an object, as users are told of it. */
 export interface ClusterEvent {
@@ -18,8 +20,11 @@ export interface ClusterEvent {
   attributes: Record<string, string>;
 }
 
-/** What an entry's changes are to users: nothing of allocation and other inner matters. */
-export function eventsOf(changes: ChangeSet): ClusterEvent[] {
+/**
+ * What an entry's changes are to users: nothing of allocation and other inner matters; tasks last. `view` is asked for
+ * the names of nodes when an event is read.
+ */
+export function eventsOf(changes: ChangeSet, view: () => StoreView): ClusterEvent[] {
   const timeNanos = changes.time * 1_000_000;
   const events: ClusterEvent[] = [];
   const add = <T extends { spec?: unknown }>(
@@ -37,7 +42,12 @@ export function eventsOf(changes: ChangeSet): ClusterEvent[] {
       events.push({ timeNanos, type, action, id, attributes: { name: name(object), ...changed } });
     }
   };
-  add("node", changes.nodes, (node) => node.description?.hostname ?? node.id, nodeDifferences);
+  add(
+    "node",
+    changes.nodes,
+    (node) => node.spec?.name || node.description?.hostname || node.id,
+    nodeDifferences,
+  );
   add("service", changes.services, (service) => service.spec?.name ?? "", serviceDifferences);
   add(
     "network",
@@ -57,7 +67,56 @@ export function eventsOf(changes: ChangeSet): ClusterEvent[] {
       (before, after) => changed({ revision: [revision(before), revision(after)] }),
     );
   }
+  for (const [id, change] of changes.tasks) {
+    if (changesState(change)) events.push(new TaskEvent(timeNanos, id, change, view));
+  }
   return events;
+}
+
+function changesState({ before, after }: Change<TaskRecord>): boolean {
+  return before?.state !== after?.state || before?.desiredState !== after?.desiredState;
+}
+
+/** There may be thousands in an entry, and mostly nobody reads them: the words are made when somebody does. */
+class TaskEvent implements ClusterEvent {
+  readonly type = "task";
+  readonly timeNanos: number;
+  readonly id: string;
+  private readonly change: Change<TaskRecord>;
+  private readonly view: () => StoreView;
+
+  constructor(timeNanos: number, id: string, change: Change<TaskRecord>, view: () => StoreView) {
+    this.timeNanos = timeNanos;
+    this.id = id;
+    this.change = change;
+    this.view = view;
+  }
+
+  get action(): ClusterEvent["action"] {
+    return !this.change.before ? "create" : !this.change.after ? "remove" : "update";
+  }
+
+  get attributes(): Record<string, string> {
+    const { before, after } = this.change;
+    const view = this.view();
+    const task = (after ?? before)!;
+    const state = (each: TaskRecord | undefined) => word(TaskState, "TASK_STATE_", each?.state ?? 0);
+    const desired = (each: TaskRecord | undefined) => word(TaskState, "TASK_STATE_", each?.desiredState ?? 0);
+    const attributes: Record<string, string> = {
+      name: taskName(view, task),
+      serviceID: task.serviceId,
+      ...(task.nodeId && { nodeID: task.nodeId }),
+      ...(before &&
+        after &&
+        changed({ state: [state(before), state(after)], desiredstate: [desired(before), desired(after)] })),
+    };
+    if (task.err !== "") attributes.error = task.err;
+    if (after && isFinished(after)) attributes.exitCode = String(after.exitCode);
+    const made = !before && after?.madeBy ? madeText(view, after.madeBy) : "";
+    const stopped = after?.stoppedBy && !before?.stoppedBy ? stoppedText(view, after.stoppedBy) : "";
+    if (made || stopped) attributes.cause = made || stopped;
+    return attributes;
+  }
 }
 
 type Pairs = Record<string, [before: string, after: string]>;

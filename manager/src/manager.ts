@@ -403,7 +403,8 @@ export class Manager {
     this.#orchestrator.changed(changes);
     if (changes.nodes.size > 0 || changes.full) this.#keeper.wake();
     if (!this.#started || this.#eventListeners.size === 0) return;
-    for (const event of eventsOf(changes)) for (const listener of this.#eventListeners) listener(event);
+    const now = () => this.view();
+    for (const event of eventsOf(changes, now)) for (const listener of this.#eventListeners) listener(event);
   }
 
   #lead(leading: boolean): void {

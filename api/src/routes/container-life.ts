@@ -31,6 +31,9 @@ export function containerLifeRoutes(app: FastifyInstance, context: ApiContext): 
       if (!isCreelError(error, "not_modified")) throw error;
     }
     await containers.start({ id });
+    const container = await containers.inspect({ id });
+    const { labels = {}, image = "" } = container.spec ?? {};
+    context.events.tell("container", "restart", container.id, { ...labels, name: container.name, image });
     return done(reply);
   });
 

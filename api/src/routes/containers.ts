@@ -82,6 +82,7 @@ export function containerRoutes(app: FastifyInstance, context: ApiContext): void
         if (!isCreelError(error, "no_such_container") && !isCreelError(error, "conflict")) throw error;
       }
     }
+    context.events.tell("container", "prune", "", { reclaimed: "0" });
     return { ContainersDeleted, SpaceReclaimed: 0 };
   });
 }

@@ -140,6 +140,7 @@ export function networkRoutes(app: FastifyInstance, context: ApiContext): void {
         if (!isCreelError(error, "network_in_use") && !isCreelError(error, "predefined_network")) throw error;
       }
     }
+    context.events.tell("network", "prune", "", { reclaimed: "0" });
     return { NetworksDeleted };
   });
 }

@@ -1,7 +1,7 @@
 import { CreelError } from "@creel/shared";
 import type { FastifyInstance, FastifyReply } from "fastify";
 import type { ApiContext } from "../context.ts";
-import type { DockerEvent } from "../events.ts";
+import { type DockerEvent, TASK } from "../events.ts";
 import { anyOf, type Filters, labelsMatch, parseFilters } from "../http/filters.ts";
 import { type Query, text } from "../http/query.ts";
 import { openStream, whenGone, writeLine } from "../http/stream.ts";
@@ -24,6 +24,7 @@ const EVENT_FILTERS = [
   "scope",
   "secret",
   "service",
+  "task",
   "type",
   "volume",
 ];
@@ -89,7 +90,8 @@ export function systemRoutes(app: FastifyInstance, context: ApiContext): void {
     }
     const signal = whenGone(reply.raw);
     const response = openStream(reply, "application/json");
-    for await (const event of context.events.read(since, until, signal)) {
+    const tasks = filters.has(TASK) || (filters.get("type")?.includes(TASK) ?? false);
+    for await (const event of context.events.read(since, until, tasks, signal)) {
       if (eventMatches(filters, event) && !(await writeLine(response, toEvent(event)))) break;
     }
     response.end();
@@ -173,6 +175,7 @@ function eventMatches(filters: Filters, event: DockerEvent): boolean {
     "plugin",
     "secret",
     "service",
+    "task",
     "volume",
   ].filter((key) => filters.has(key));
   return (

@@ -82,6 +82,7 @@ export function volumeRoutes(app: FastifyInstance, context: ApiContext): void {
         if (!isCreelError(error, "volume_in_use") && !isCreelError(error, "no_such_volume")) throw error;
       }
     }
+    context.events.tell("volume", "prune", "", { reclaimed: "0" });
     return { VolumesDeleted, SpaceReclaimed: 0 };
   });
 }

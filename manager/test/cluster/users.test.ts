@@ -88,7 +88,9 @@ describe("what users see of the cluster", function () {
     };
     await manager.control({ kind: { $case: "updateNode", value: drain } });
     stop();
-    const told = events.map(({ type, action, attributes }) => ({ type, action, attributes }));
+    const told = events
+      .filter(({ type }) => type !== "task")
+      .map(({ type, action, attributes }) => ({ type, action, attributes }));
     assert.deepEqual(told, [
       {
         type: "service",
@@ -102,6 +104,16 @@ describe("what users see of the cluster", function () {
         attributes: { name: "host1", "availability.old": "active", "availability.new": "drain" },
       },
     ]);
+    const tasks = events.filter(({ type }) => type === "task");
+    assert.ok(
+      tasks.some(
+        ({ action, attributes }) =>
+          action === "create" &&
+          attributes.name === "talks.2" &&
+          attributes.cause === "the service asks for it",
+      ),
+    );
+    assert.ok(tasks.some(({ attributes }) => attributes["desiredstate.new"] === "remove"));
   });
 
   it("how each manager stands", async () => {

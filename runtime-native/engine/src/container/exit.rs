@@ -110,6 +110,9 @@ impl Engine {
             container.set_shim(None);
         }
         let state = container.state();
+        if state.started_nanos > state.finished_nanos {
+            self.emit_attachments(container, false);
+        }
         if !state.sandbox.is_empty() {
             let endpoints = state.endpoints.iter().chain(&state.gateway_endpoint);
             let addresses = endpoints

@@ -152,6 +152,33 @@ impl Engine {
         Ok(())
     }
 
+    /// Tells that a container has its networks and volumes now, or has them no longer.
+    pub(super) fn emit_attachments(&self, container: &Container, begun: bool) {
+        let (joined, mounted) = if begun {
+            ("connect", "mount")
+        } else {
+            ("disconnect", "unmount")
+        };
+        let of = || ("container".to_owned(), container.id.clone());
+        for endpoint in container.state().endpoints {
+            if let Ok(entry) = self.networks.find(&endpoint.network_id) {
+                self.emit_network(&entry.record, joined, [of()]);
+            }
+        }
+        for mount in &container.definition().mounts {
+            if mount.r#type != "volume" {
+                continue;
+            }
+            let attributes = [
+                of(),
+                ("driver".to_owned(), "local".to_owned()),
+                ("destination".to_owned(), mount.target.clone()),
+                ("read/write".to_owned(), (!mount.read_only).to_string()),
+            ];
+            self.events.emit("volume", mounted, &mount.source, attributes);
+        }
+    }
+
     fn emit_network(
         &self,
         network: &Network,

@@ -196,6 +196,7 @@ impl Engine {
             state.manually_stopped = false;
             state.restart_count = if again { state.restart_count + 1 } else { 0 };
         })?;
+        self.emit_attachments(container, true);
         self.emit_container(container, "start", []);
         self.start_health(container);
         self.watch_exit(container.clone(), shim);

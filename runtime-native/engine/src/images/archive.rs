@@ -106,6 +106,11 @@ impl Engine {
             let mut out = BufWriter::with_capacity(256 << 10, stream);
             engine.images.store.save(&refs, &mut out).map_err(image_error)?;
             out.flush().map_err(failed)?;
+            for name in &refs {
+                if let Ok(image) = engine.images.find(name) {
+                    engine.emit_image("save", &image.id.to_string(), name);
+                }
+            }
             Ok((
                 Vec::new(),
                 ProgressDone {
