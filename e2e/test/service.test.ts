@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { answers, ask } from "../../tools/src/demo/requests.ts";
 import { converged, wantedTasks } from "../../tools/src/demo/service.ts";
+import { audit } from "../src/audit.ts";
 import { creel, docker } from "../src/cli.ts";
 import { useLab } from "../src/fixture.ts";
 import { loadUsual } from "../src/images.ts";
@@ -13,6 +14,7 @@ describe("a service on three nodes", function () {
   const fixture = useLab({ nodes: 3 });
   const on = (node = "node1") => docker(fixture.lab, node);
   before(() => loadUsual(fixture.lab));
+  afterEach(() => audit(fixture.lab));
 
   const idOf = async (name: string) => on().ok("service", "inspect", "--format", "{{.ID}}", name);
   const hosts = () => fixture.lab.nodes.map(({ name, address }) => ({ name, address }));

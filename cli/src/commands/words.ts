@@ -48,7 +48,7 @@ export function fileLines(text: string): string[] {
 
 /** Examples, below the options of a command's help; a command is `creel plan`'s too where it stands below that. */
 export function examples(command: Command, ...lines: string[]): Command {
-  const planned = command.parent?.parent?.name() === "plan";
+  const planned = [command.parent, command.parent?.parent].some((above) => above?.name() === "plan");
   const shown = lines.map((line) => `  ${planned ? line.replace(/^creel /, "creel plan ") : line}`);
   return command.addHelpText("after", `\nExamples:\n${shown.join("\n")}`);
 }

@@ -1,5 +1,9 @@
 import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import type { TaskView } from "../../../tools/src/demo/service.ts";
+import { audit } from "../../src/audit.ts";
 import { creel, docker } from "../../src/cli.ts";
 import { useLab } from "../../src/fixture.ts";
 import { loadUsual } from "../../src/images.ts";
@@ -20,6 +24,7 @@ describe("a plan and what comes of it", function () {
   this.timeout(60_000);
   const fixture = useLab({ nodes: 3 });
   before(() => loadUsual(fixture.lab));
+  afterEach(() => audit(fixture.lab));
   const on = (node = "node1") => docker(fixture.lab, node);
 
   /** The plan as JSON, asked of a manager that need not be the leader. */
@@ -116,6 +121,62 @@ describe("a plan and what comes of it", function () {
       /^Fits with any one node fewer: no\n {2}without node\d: no place for 1 task of few: /m,
     );
     await on().ok("service", "rm", "few");
+  });
+
+  it("agree for a stack: what is new, what changes, what stays", async () => {
+    const dir = mkdtempSync(join(tmpdir(), "ce-plan-"));
+    const file = join(dir, "compose.yaml");
+    const compose = (replicas: number, more = "") =>
+      writeFileSync(
+        file,
+        `services:
+  front: { image: whoami, networks: [inner], deploy: { replicas: ${replicas} } }
+  back: { image: whoami, networks: [inner], deploy: { replicas: 2 } }
+${more}networks: { inner: { driver: overlay } }
+`,
+      );
+    const up = async () => {
+      const { stdout, stderr, code } = await creel(fixture.lab).run([
+        "plan",
+        "up",
+        "--json",
+        "-f",
+        file,
+        "-p",
+        "shop",
+      ]);
+      assert.equal(code, 0, stderr);
+      return JSON.parse(stdout) as Plan;
+    };
+    try {
+      compose(3);
+      let made = await up();
+      assert.deepEqual(made.Services.map(({ Name, Change }) => [Name, Change]).sort(), [
+        ["shop_back", "create"],
+        ["shop_front", "create"],
+      ]);
+      await creel(fixture.lab).ok("up", "-q", "-f", file, "-p", "shop");
+      for (const name of ["shop_front", "shop_back"]) await comesToPass(made, name);
+      assert.deepEqual((await up()).Services, [], "nothing changes when it is so already");
+      compose(2, "  more: { image: whoami }\n");
+      made = await up();
+      assert.deepEqual(
+        made.Services.map(({ Name, Change, Counts }) => [
+          Name,
+          Change,
+          Counts.keep,
+          Counts.stop,
+          Counts.create,
+        ]).sort(),
+        [
+          ["shop_front", "update", 2, 1, 0],
+          ["shop_more", "create", 0, 0, 1],
+        ],
+      );
+      await creel(fixture.lab).ok("down", "-f", file, "-p", "shop");
+    } finally {
+      rmSync(dir, { recursive: true, force: true });
+    }
   });
 
   it("are refused alike", async () => {

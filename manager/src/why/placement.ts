@@ -23,7 +23,7 @@ function refusalText(view: StoreView, { nodes }: Explanation, refused: Refused):
     const state = unreadyText(node);
     states.set(state, [...(states.get(state) ?? []), hostname(node)]);
   }
-  return `${share}: ${[...states].map(([state, names]) => `${some(names)} ${state}`).join(", ")}`;
+  return `${share}: ${[...states].map(([state, names]) => `${some(names)} ${names.length > 1 ? inPlural(state) : state}`).join(", ")}`;
 }
 
 function heading({ filter, shortages }: Refused): string {
@@ -38,6 +38,10 @@ export function unreadyText(node: Node | undefined): string {
   if (state !== NodeState.NODE_STATE_READY) return "has not been heard of";
   if (node?.spec?.availability === Availability.AVAILABILITY_DRAIN) return "is drained";
   return node?.spec?.availability === Availability.AVAILABILITY_PAUSE ? "is paused" : "";
+}
+
+function inPlural(state: string): string {
+  return state.replace(/^is /, "are ").replace(/^has /, "have ");
 }
 
 function some(names: string[]): string {
