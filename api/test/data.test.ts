@@ -75,7 +75,11 @@ describe("secrets and configs", () => {
     const service = Service.fromPartial({
       id: "s1",
       specVersion: 9,
-      spec: { name: "web", task: { container: { secrets: [{ id: "x1", revision: 1 }] } } },
+      spec: {
+        name: "web",
+        mode: { $case: "replicated", value: { replicas: 3 } },
+        task: { container: { secrets: [{ id: "x1", revision: 1 }] } },
+      },
     });
     const rotated = {
       ...object,
@@ -100,7 +104,7 @@ describe("secrets and configs", () => {
       Message: "web failed",
       StartedAt: "1970-01-01T00:00:01.000Z",
       CompletedAt: "1970-01-01T00:00:03.000Z",
-      Services: [{ ID: "s1", Name: "web", Revision: 1, UpdatedTasks: 0, RunningTasks: 0 }],
+      Services: [{ ID: "s1", Name: "web", Revision: 1, UpdatedTasks: 0, DesiredTasks: 3 }],
     });
   });
 });

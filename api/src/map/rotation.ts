@@ -2,6 +2,7 @@ import type { Secret, Service } from "../cluster.ts";
 import { TaskState } from "../cluster.ts";
 import { fromMillis } from "../http/time.ts";
 import type { ClusterView } from "../ports.ts";
+import { toServiceStatus } from "./service.ts";
 
 type Json = Record<string, unknown>;
 
@@ -26,16 +27,20 @@ export function toRotation(object: Secret, word: "secret" | "config", view: Clus
 }
 
 function toProgress(service: Service, revision: number, view: ClusterView): Json {
-  const running = view
-    .tasksOfService(service.id)
-    .filter((task) => task.status?.state === TaskState.TASK_STATE_RUNNING);
+  const tasks = view.tasksOfService(service.id);
+  const updated = tasks.filter(
+    (task) =>
+      task.specVersion === service.specVersion &&
+      task.desiredState === TaskState.TASK_STATE_RUNNING &&
+      task.status?.state === TaskState.TASK_STATE_RUNNING,
+  );
   return {
     ID: service.id,
     Name: service.spec?.name,
     Revision: revision,
     UpdateState: service.updateStatus?.state || undefined,
-    UpdatedTasks: running.filter((task) => task.specVersion === service.specVersion).length,
-    RunningTasks: running.length,
+    UpdatedTasks: updated.length,
+    DesiredTasks: toServiceStatus(service, tasks, () => false).DesiredTasks,
   };
 }
 

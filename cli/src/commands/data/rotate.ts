@@ -32,7 +32,7 @@ interface Rotation {
     Revision: number;
     UpdateState?: string;
     UpdatedTasks: number;
-    RunningTasks: number;
+    DesiredTasks: number;
   }[];
 }
 
@@ -102,7 +102,7 @@ async function follow(
 
 function servicesOf({ Services }: Rotation): string[] {
   return Services.map(
-    ({ Name, UpdateState, UpdatedTasks, RunningTasks }) =>
-      `service ${Name}: ${UpdatedTasks} of ${RunningTasks} tasks${UpdateState ? `, ${UpdateState}` : ""}`,
+    ({ Name, UpdateState, UpdatedTasks, DesiredTasks }) =>
+      `service ${Name}: ${UpdatedTasks} of ${DesiredTasks} tasks${UpdateState ? `, ${UpdateState}` : ""}`,
   );
 }
