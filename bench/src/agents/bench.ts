@@ -5,6 +5,7 @@ import { join } from "node:path";
 import type { Bench } from "../bench.ts";
 import type { Cleanup } from "../cleanup.ts";
 import { measure } from "../measure.ts";
+import { cpuOf } from "../processes.ts";
 import type { AgentsAnswer, ManagerAnswer, ManagerRequest } from "./messages.ts";
 
 const MANAGERS = 3;
@@ -32,6 +33,10 @@ class Member {
     });
   }
 
+  get pid(): number {
+    return this.child.pid!;
+  }
+
   /** The first answer of the kind to the request, or to what the process does by itself. */
   ask<K extends string>(kind: K, request?: ManagerRequest): Promise<Extract<Answer, Record<K, unknown>>> {
     return new Promise((resolve, reject) => {
@@ -51,19 +56,29 @@ class Member {
   }
 }
 
-/** Three managers and all agents; gives the leader once every agent has its session. */
-async function startCluster(dir: string, cleanup: Cleanup, say: (line: string) => void): Promise<Member> {
+/** The processes of the cluster. */
+interface Members {
+  leader: Member;
+  followers: Member[];
+  agents: Member;
+}
+
+/** Three managers and all agents, once every agent has its session. */
+async function startCluster(dir: string, cleanup: Cleanup, say: (line: string) => void): Promise<Members> {
   const manager = (i: number) => new Member(`manager${i}`, "manager.ts", [join(dir, `${i}`)], dir, cleanup);
   const leader = manager(1);
   const { ready: addr, managerToken, workerToken } = await leader.ask("ready", { do: "create" });
+  const followers: Member[] = [];
   for (let i = 2; i <= MANAGERS; i++) {
-    await manager(i).ask("ready", { do: "join", addr, token: managerToken });
+    const follower = manager(i);
+    followers.push(follower);
+    await follower.ask("ready", { do: "join", addr, token: managerToken });
   }
   const args = ["1", String(AGENTS), workerToken, addr];
   const agents = new Member("agents", "agents.ts", args, dir, cleanup);
   const { connected } = await agents.ask("connected");
   say(`${MANAGERS} managers, ${connected} agents`);
-  return leader;
+  return { leader, followers, agents };
 }
 
 function quantile(values: number[], q: number): number {
@@ -79,13 +94,19 @@ export const agents: Bench = {
   async run({ cleanup, rounds, say }) {
     const dir = mkdtempSync(join(tmpdir(), "creel-bench-agents-"));
     cleanup.add(dir, () => rmSync(dir, { recursive: true, force: true }));
-    const leader = await startCluster(dir, cleanup, say);
+    const { leader, followers, agents } = await startCluster(dir, cleanup, say);
+    const sides = { "the leader": [leader], "the followers": followers, "all agents": [agents] };
+    const used = () =>
+      Object.values(sides).map((members) => members.reduce((sum, m) => sum + cpuOf(m.pid), 0));
+    const cpu: number[][] = Object.values(sides).map(() => []);
     const perSecond: number[] = [];
     const middle: number[] = [];
     const late: number[] = [];
     for (let round = 0; round < rounds; round++) {
       const request: ManagerRequest = { do: "run", tasks: TASKS, services: SERVICES };
+      const before = used();
       const { seconds, createdToAssigned } = await leader.ask("seconds", request);
+      for (const [i, after] of used().entries()) cpu[i]!.push(((after - before[i]!) / TASKS) * 1e6);
       perSecond.push(TASKS / seconds);
       middle.push(quantile(createdToAssigned, 0.5));
       late.push(quantile(createdToAssigned, 0.99));
@@ -104,6 +125,9 @@ export const agents: Bench = {
       ),
       measure({ name: `${name}: created to assigned, p50`, unit: "ms", better: "less" }, middle),
       measure({ name: `${name}: created to assigned, p99`, unit: "ms", better: "less" }, late),
+      ...Object.keys(sides).map((side, i) =>
+        measure({ name: `processor time of ${side}, each task`, unit: "µs", better: "less" }, cpu[i]!),
+      ),
     ];
   },
 };
