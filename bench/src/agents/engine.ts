@@ -1,6 +1,8 @@
 import { NodeDescription } from "@creel/shared/gen/cluster/v1/objects.ts";
-import { Container, type ContainerSpec } from "@creel/shared/gen/engine/v1/container.ts";
+import { Container } from "@creel/shared/gen/engine/v1/container.ts";
 import type { Engine } from "@creel/worker";
+
+const blank = Container.fromPartial({ state: {} });
 
 /** The engine's port over containers that are records: what it is asked for is there at once. */
 export function simulatedEngine(number: number): Engine {
@@ -20,13 +22,15 @@ export function simulatedEngine(number: number): Engine {
     }),
     ensureImage: async () => {},
     containers: async () => [],
-    async createContainer(name: string, spec: ContainerSpec) {
+    async createContainer(name) {
       const id = `${number.toString(16).padStart(8, "0")}${(++made).toString(16).padStart(56, "0")}`;
-      containers.set(id, Container.fromPartial({ id, name, spec, state: { status: "created" } }));
+      containers.set(id, { ...blank, id, name, state: { ...blank.state!, status: "created" } });
       return id;
     },
     async startContainer(id) {
-      Object.assign(containers.get(id)!.state!, { status: "running", pid: 1000 + made });
+      const state = containers.get(id)!.state!;
+      state.status = "running";
+      state.pid = 1000 + made;
     },
     async stopContainer(id) {
       ended.get(id)?.({ exitCode: 143, error: "" });

@@ -1,16 +1,30 @@
 import type { AssignedNetwork, Assignments } from "@creel/shared/gen/cluster/v1/dispatcher.ts";
-import { TaskState } from "@creel/shared/gen/cluster/v1/objects.ts";
-import type { StoreView, TaskRecord } from "../store/mod.ts";
+import { type TaskSpec, TaskState } from "@creel/shared/gen/cluster/v1/objects.ts";
+import { isFinished, isLive, type StoreView, type TaskRecord } from "../store/mod.ts";
 import { DataTracker } from "./data.ts";
 import type { Endpoints } from "./endpoints.ts";
 
-/** What one node was told so far, and what it is to be told next. */
+/** A task as the node was told it, and what it needs there. */
+interface Told {
+  desired: TaskState;
+  spec: TaskSpec;
+  /** While it is unfinished. */
+  shapes: TaskRecord["shapes"];
+  /** It may yet begin to run. */
+  live: boolean;
+}
+
+const NO_SHAPES: TaskRecord["shapes"] = [];
+
+/** What one node was told so far, and what it is to be told next: only what was touched is looked at again. */
 export class AssignmentTracker {
   readonly nodeId: string;
   #full = true;
   #sequence = 0;
-  /** Task id -> the desired state last sent: nothing else of an assigned task changes. */
-  readonly #tasks = new Map<string, TaskState>();
+  readonly #touched = new Set<string>();
+  readonly #tasks = new Map<string, Told>();
+  /** How many of the tasks need it. */
+  readonly #needed = { networks: new Map<string, number>(), specs: new Map<TaskSpec, number>() };
   /** Network id -> its version and the node's address as last sent. */
   readonly #networks = new Map<string, string>();
   /** Network id -> number of the last change of its picture that was sent. */
@@ -26,14 +40,24 @@ export class AssignmentTracker {
     return this.#networks.has(id);
   }
 
+  /** The task came to the node, left it, or changed there. */
+  touch(taskId: string): void {
+    if (!this.#full) this.#touched.add(taskId);
+  }
+
   /** What the pictures were counted by is gone: they are sent whole. */
   forgetEndpoints(): void {
     this.#endpoints.clear();
   }
 
+  /** Anything may have changed. */
+  touchAll(view: StoreView): void {
+    for (const id of this.#tasks.keys()) this.touch(id);
+    for (const task of view.recordsOnNode(this.nodeId)) this.touch(task.id);
+  }
+
   /** What changed for this node since the last call; undefined if nothing. */
   next(view: StoreView, endpoints: Endpoints): Assignments | undefined {
-    const tasks = view.recordsOnNode(this.nodeId).filter(isAssigned);
     const message: Assignments = {
       sequence: this.#sequence + 1,
       full: this.#full,
@@ -42,10 +66,14 @@ export class AssignmentTracker {
       setNetworks: [],
       removeNetworks: [],
       endpoints: [],
-      ...this.#data.next(tasks, view),
+      setData: [],
+      removeData: [],
     };
-    this.#diffTasks(tasks, message);
-    const networks = networksFor(this.nodeId, tasks, view);
+    if (this.#full) for (const task of view.recordsOnNode(this.nodeId)) this.#look(task.id, task, message);
+    for (const id of this.#touched) this.#look(id, view.record(id), message);
+    this.#touched.clear();
+    Object.assign(message, this.#data.next(this.#needed.specs.keys(), view));
+    const networks = networksFor(this.nodeId, this.#needed.networks.keys(), view);
     this.#diffNetworks(networks, message);
     this.#diffEndpoints(networks, endpoints, message);
     if (!message.full && isEmpty(message)) return undefined;
@@ -54,19 +82,30 @@ export class AssignmentTracker {
     return message;
   }
 
-  #diffTasks(tasks: TaskRecord[], message: Assignments): void {
-    const now = new Set<string>();
-    for (const task of tasks) {
-      now.add(task.id);
-      if (this.#tasks.get(task.id) === task.desiredState) continue;
-      this.#tasks.set(task.id, task.desiredState);
-      message.setTasks.push(task.toTask());
-    }
-    for (const id of this.#tasks.keys()) {
-      if (now.has(id)) continue;
+  #look(id: string, task: TaskRecord | undefined, message: Assignments): void {
+    const told = this.#tasks.get(id);
+    if (!task || task.nodeId !== this.nodeId || !isAssigned(task)) {
+      if (!told) return;
+      this.#count(told, -1);
       this.#tasks.delete(id);
       message.removeTasks.push(id);
+      return;
     }
+    const now: Told = {
+      desired: task.desiredState,
+      spec: task.spec,
+      shapes: isFinished(task) ? NO_SHAPES : task.shapes,
+      live: isLive(task),
+    };
+    this.#count(now, 1);
+    if (told) this.#count(told, -1);
+    this.#tasks.set(id, now);
+    if (told?.desired !== now.desired) message.setTasks.push(task.toTask());
+  }
+
+  #count({ shapes, live, spec }: Told, sign: 1 | -1): void {
+    for (const { networkId } of shapes) add(this.#needed.networks, networkId, sign);
+    if (live) add(this.#needed.specs, spec, sign);
   }
 
   #diffNetworks(networks: Map<string, AssignedNetwork>, message: Assignments): void {
@@ -105,13 +144,19 @@ function isEmpty(message: Assignments): boolean {
   return Object.values(lists).every((list) => list.length === 0);
 }
 
-/** Networks of the node's unfinished tasks; and ingress, since every node answers published ports. */
-function networksFor(nodeId: string, tasks: TaskRecord[], view: StoreView): Map<string, AssignedNetwork> {
-  const ids = new Set<string>();
-  for (const task of tasks) {
-    if (task.state > TaskState.TASK_STATE_RUNNING) continue;
-    for (const shape of task.shapes) ids.add(shape.networkId);
-  }
+function add<K>(counts: Map<K, number>, key: K, sign: 1 | -1): void {
+  const sum = (counts.get(key) ?? 0) + sign;
+  if (sum === 0) counts.delete(key);
+  else counts.set(key, sum);
+}
+
+/** Networks that the node's tasks need; and ingress, since every node answers published ports. */
+function networksFor(
+  nodeId: string,
+  needed: Iterable<string>,
+  view: StoreView,
+): Map<string, AssignedNetwork> {
+  const ids = new Set(needed);
   const node = view.node(nodeId);
   for (const network of view.networks()) if (network.spec?.ingress) ids.add(network.id);
   const networks = new Map<string, AssignedNetwork>();

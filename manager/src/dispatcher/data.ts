@@ -1,6 +1,7 @@
 import type { AssignedData, DataKey } from "@creel/shared/gen/cluster/v1/dispatcher.ts";
+import type { TaskSpec } from "@creel/shared/gen/cluster/v1/objects.ts";
 import { DATA_KINDS } from "../data.ts";
-import { isLive, type StoreView, type TaskRecord } from "../store/mod.ts";
+import type { StoreView } from "../store/mod.ts";
 
 /** Bytes of values a message carries; one more may go beyond it. */
 const MESSAGE_BYTES = 4 << 20;
@@ -9,9 +10,9 @@ const MESSAGE_BYTES = 4 << 20;
 export class DataTracker {
   readonly #given = new Map<string, DataKey>();
 
-  /** Values that the tasks name and the node has not yet, as many as a message carries; and those it is to forget. */
-  next(tasks: TaskRecord[], view: StoreView): { setData: AssignedData[]; removeData: DataKey[] } {
-    const named = namedBy(tasks);
+  /** Values that the specs name and the node has not yet, as many as a message carries; and those it is to forget. */
+  next(specs: Iterable<TaskSpec>, view: StoreView): { setData: AssignedData[]; removeData: DataKey[] } {
+    const named = namedBy(specs);
     const removeData: DataKey[] = [];
     for (const [text, key] of this.#given) {
       if (named.has(text)) continue;
@@ -33,10 +34,9 @@ export class DataTracker {
   }
 }
 
-/** What tasks name that may yet begin to run. */
-function namedBy(tasks: TaskRecord[]): Map<string, DataKey> {
+function namedBy(specs: Iterable<TaskSpec>): Map<string, DataKey> {
   const named = new Map<string, DataKey>();
-  for (const spec of new Set(tasks.filter(isLive).map((task) => task.spec))) {
+  for (const spec of specs) {
     for (const kind of DATA_KINDS) {
       for (const { id, revision } of kind.refs(spec)) named.set(`${id} ${revision}`, { id, revision });
     }

@@ -13,6 +13,7 @@ import {
   NodeRole,
   NodeState,
   type NodeStatus,
+  TaskState,
 } from "@creel/shared/gen/cluster/v1/objects.ts";
 import type { AuthenticatedCall, Caller } from "@creel/shared/tls";
 import { Metadata } from "@grpc/grpc-js";
@@ -22,7 +23,7 @@ import { refusal } from "../handler.ts";
 import { effectiveRole } from "../membership/roles.ts";
 import { hostOf } from "../peers.ts";
 import type { Replica } from "../replica.ts";
-import { type ChangeSet, fullChange, type StoreView } from "../store/mod.ts";
+import { type ChangeSet, fullChange, isFinished, type StoreView, type TaskRecord } from "../store/mod.ts";
 import { Endpoints } from "./endpoints.ts";
 import { GRACE_PERIODS, Liveness } from "./liveness.ts";
 import { type AgentStream, Session, type SessionHost } from "./session.ts";
@@ -108,20 +109,22 @@ export class Dispatcher implements SessionHost {
   changed(changes: ChangeSet, view: StoreView): void {
     if (!this.#serving) return;
     const pictures = this.#endpoints.apply(changes, view);
-    if (changes.full) for (const session of this.#sessions.values()) session.tracker.forgetEndpoints();
+    if (changes.full) {
+      for (const { tracker } of this.#sessions.values()) {
+        tracker.forgetEndpoints();
+        tracker.touchAll(view);
+      }
+    }
     let all = changes.full || changes.cluster || changes.networks.size > 0;
     for (const [id, { before, after }] of changes.nodes) {
       if (after) this.#mark(id);
       else this.#removed(id);
       if (before?.manager?.addr !== after?.manager?.addr) all = true;
     }
-    for (const { before, after } of changes.tasks.values()) {
-      if (before && after && before.nodeId === after.nodeId && before.desiredState === after.desiredState) {
-        // finished tasks let go of their networks
-        if (before.state === after.state) continue;
-      }
-      if (before) this.#mark(before.nodeId);
-      if (after) this.#mark(after.nodeId);
+    for (const [id, { before, after }] of changes.tasks) {
+      if (before && after && !concernsNode(before, after)) continue;
+      if (before) this.#mark(before.nodeId, id);
+      if (after && after.nodeId !== before?.nodeId) this.#mark(after.nodeId, id);
     }
     if (all || pictures.size > 0) {
       for (const session of this.#sessions.values()) {
@@ -250,9 +253,11 @@ export class Dispatcher implements SessionHost {
 
   // ---- sending
 
-  #mark(nodeId: string): void {
+  #mark(nodeId: string, taskId = ""): void {
     const session = nodeId === "" ? undefined : this.#sessions.get(nodeId);
-    if (session) this.#dirty.add(session);
+    if (!session) return;
+    this.#dirty.add(session);
+    if (taskId !== "") session.tracker.touch(taskId);
   }
 
   #schedule(): void {
@@ -289,6 +294,18 @@ export class Dispatcher implements SessionHost {
     }
     if (this.#dirty.size > 0) this.#schedule();
   }
+}
+
+/** Whether a change of a task is something for its node: what it is told, or what it may let go of. */
+function concernsNode(before: TaskRecord, after: TaskRecord): boolean {
+  const isAssigned = ({ state }: TaskRecord) => state >= TaskState.TASK_STATE_ASSIGNED;
+  return (
+    before.nodeId !== after.nodeId ||
+    before.desiredState !== after.desiredState ||
+    before.group !== after.group ||
+    isFinished(before) !== isFinished(after) ||
+    isAssigned(before) !== isAssigned(after)
+  );
 }
 
 /** Where an agent can find managers, the leader first. */

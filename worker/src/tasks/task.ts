@@ -42,7 +42,6 @@ export interface TaskEnvironment {
  */
 export class TaskRunner {
   readonly #env: TaskEnvironment;
-  readonly #logger: Logger;
   #task: Task;
   #state: TaskState;
   #containerId: string;
@@ -58,7 +57,6 @@ export class TaskRunner {
     this.#task = task;
     this.#state = task.status?.state ?? TaskState.TASK_STATE_ASSIGNED;
     this.#containerId = container?.id ?? "";
-    this.#logger = env.logger.child({ task: task.id, service: task.serviceName });
     this.#done = this.#run(container);
   }
 
@@ -104,7 +102,7 @@ export class TaskRunner {
       if (!(await this.#start(found))) return;
       await this.#watch();
     } catch (error) {
-      this.#logger.error({ err: messageOf(error) }, "task failed");
+      this.#log("error", { err: messageOf(error) }, "task failed");
       this.#report(TaskState.TASK_STATE_FAILED, "failed", messageOf(error));
     }
   }
@@ -265,7 +263,7 @@ export class TaskRunner {
       await this.#retry(() => this.#env.engine.stopContainer(this.#containerId, graceSeconds(this.#task)));
     } catch (error) {
       if (isCreelError(error, "not_modified") || isCreelError(error, "no_such_container")) return;
-      this.#logger.warn({ err: messageOf(error) }, "the task's container could not be stopped; trying again");
+      this.#log("warn", { err: messageOf(error) }, "the task's container could not be stopped; trying again");
       await sleep(this.#env.clock, 1000);
       this.#stopping = undefined;
       this.#changed();
@@ -289,7 +287,7 @@ export class TaskRunner {
     if (state < this.#state) return;
     this.#state = state;
     const level = state >= TaskState.TASK_STATE_FAILED ? "info" : "debug";
-    this.#logger[level]({ state, err, container: this.#containerId }, message);
+    this.#log(level, { state, err, container: this.#containerId }, message);
     this.#env.report(
       this.#task.id,
       TaskStatus.fromPartial({
@@ -310,12 +308,17 @@ export class TaskRunner {
     if (keysOf(this.#task.spec!.container!).length > 0) await this.#removeContainer();
   }
 
+  #log(level: "debug" | "info" | "warn" | "error", fields: object, message: string): void {
+    const { id, serviceName } = this.#task;
+    this.#env.logger[level]({ task: id, service: serviceName, ...fields }, message);
+  }
+
   async #removeContainer(): Promise<void> {
     try {
       await this.#retry(() => this.#env.engine.removeContainer(this.#containerId));
     } catch (error) {
       if (!isCreelError(error, "no_such_container")) {
-        this.#logger.warn({ err: messageOf(error) }, "the task's container could not be removed");
+        this.#log("warn", { err: messageOf(error) }, "the task's container could not be removed");
       }
     }
   }
