@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { Action } from "@creel/shared/gen/cluster/v1/actions.ts";
 import { TaskState } from "@creel/shared/gen/cluster/v1/objects.ts";
 import { DataTracker } from "../../src/dispatcher/data.ts";
-import { Store } from "../../src/store/mod.ts";
+import { isLive, Store } from "../../src/store/mod.ts";
 import {
   aNode,
   aReference,
@@ -41,7 +41,8 @@ class World {
 
   next(tracker: DataTracker, node: string) {
     const view = this.store.view();
-    const { setData, removeData } = tracker.next(view.recordsOnNode(node), view);
+    const live = view.recordsOnNode(node).filter(isLive);
+    const { setData, removeData } = tracker.next(new Set(live.map(({ spec }) => spec)), view);
     return {
       set: setData.map(({ key, data }) => `${key!.id}${key!.revision}=${data}`),
       remove: removeData.map(({ id, revision }) => `${id}${revision}`),
