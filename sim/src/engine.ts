@@ -97,7 +97,11 @@ export class SimulatedEngine {
           this.exit(id, 137);
           this.containers.delete(id);
         }),
-      inspectContainer: (id) => call(1, () => structuredClone(this.#get(id))),
+      inspectContainer: (id) =>
+        call(1, () => {
+          const container = this.#get(id);
+          return { ...container, state: { ...container.state! } };
+        }),
       waitContainer: (id) => call(0, () => this.#wait(id)),
       listens: () => call(1, () => true),
       networks: () => call(1, () => [...this.#networks.values()]),
@@ -145,7 +149,7 @@ export class SimulatedEngine {
     for (const listener of this.#listeners) listener(id);
     const image = spec!.image;
     if (image.startsWith("broken")) void this.#sleep(200 * this.#random.next()).then(() => this.exit(id, 1));
-    if (image.startsWith("job")) void this.#sleep(8_000 * this.#random.next()).then(() => this.exit(id, 0));
+    if (image.startsWith("job")) void this.#sleep(60_000 * this.#random.next()).then(() => this.exit(id, 0));
   }
 
   async #stop(id: string, grace: number): Promise<void> {

@@ -39,5 +39,8 @@ for (let seed = first; seed < first + Number(values.seeds); seed++) {
     console.log(`trace ${digest}`);
   }
 }
-console.log(`${passed} passing (${Math.round((Date.now() - began) / 1000)} s)\n${failed} failing`);
+const { user, system } = process.cpuUsage();
+const seconds = (ms: number) => `${Math.round(ms / 1000)} s`;
+const took = `${seconds(Date.now() - began)}, ${seconds((user + system) / 1000)} of processor time`;
+console.log(`${passed} passing (${took})\n${failed} failing`);
 process.exit(failed === 0 ? 0 : 1);

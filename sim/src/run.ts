@@ -88,5 +88,5 @@ async function live(
 /** One to five managers, mostly three. */
 function sizeOf(seed: number): Size {
   const managers = [3, 3, 3, 5, 1, 2, 3, 3, 3, 4][seed % 10]!;
-  return { managers, workers: 3 + (seed % 5) };
+  return { managers, workers: 2 + (seed % 5) };
 }

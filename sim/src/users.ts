@@ -14,7 +14,7 @@ import type { World } from "./world.ts";
 
 const MAX_SERVICES = 6;
 const MAX_REPLICAS = 6;
-const PAUSE_MS = 4_000;
+const PAUSE_MS = 6_000;
 
 type Kind = NonNullable<ControlRequest["kind"]>;
 
@@ -127,7 +127,7 @@ export class Users {
       mode: global ? { $case: "global", value: {} } : { $case: "replicated", value: { replicas } },
       task: {
         container: { image: this.#image(), stopGracePeriod: 5_000 },
-        restart: { delay: world.between(0, 3) * 500, delaySet: true },
+        restart: { delay: world.pick([500, 2_000, 5_000]), delaySet: true },
       },
       update: this.#updateConfig(),
       rollback: this.#updateConfig(),

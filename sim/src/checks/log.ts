@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { type Action, Entry } from "@creel/shared/gen/cluster/v1/actions.ts";
 import type { RaftOptions } from "node-raft-server";
 import type { Trace } from "../trace.ts";
@@ -7,7 +6,7 @@ type Opener = NonNullable<RaftOptions["open"]>;
 
 interface Known {
   term: number;
-  digest: string;
+  data: Buffer;
   by: string;
 }
 
@@ -78,11 +77,10 @@ export class LogWatch {
 
   /** A node is handed a committed entry. */
   entry(machine: string, index: number, term: number, data: Uint8Array): void {
-    const digest = createHash("sha1").update(data).digest("hex");
     const known = this.#entries.get(index);
     if (!known) {
       const { actions } = Entry.decode(data);
-      this.#entries.set(index, { term, digest, by: machine });
+      this.#entries.set(index, { term, data: Buffer.from(data), by: machine });
       this.#actions.set(index, actions);
       for (const { kind } of actions) {
         if (kind?.$case !== "createTasks") continue;
@@ -90,7 +88,7 @@ export class LogWatch {
         for (const { id, slot, nodeId } of tasks) this.#slots.set(id, `${serviceId}/${slot || nodeId}`);
       }
       this.#trace.say(machine, `has entry ${index} of term ${term}: ${wordsOf(actions)}`);
-    } else if (known.term !== term || known.digest !== digest) {
+    } else if (known.term !== term || !known.data.equals(data)) {
       this.#fail(
         `entry ${index} is of term ${known.term} on ${known.by} and of term ${term} on ${machine}, and they differ`,
       );
