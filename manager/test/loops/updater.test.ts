@@ -190,6 +190,32 @@ describe("updater", () => {
     assert.equal(sim.live("web").filter((t) => before.has(t.id)).length, 2);
   });
 
+  it("starts a new task first when it was told so while that already waited for the old one", () => {
+    const sim = running(config());
+    sim.service("web", spec("v2", config()));
+    sim.run(1_000);
+    assert.equal(sim.view.recordsWaiting().length, 1, "one waits for the old one's end");
+    sim.service("web", spec("v2", config({ order: "start-first" })));
+    sim.run(60_000);
+    assert.equal(sim.view.service("web")!.updateStatus?.state, "completed");
+    assert.deepEqual(images(sim), ["v2", "v2", "v2"]);
+  });
+
+  it("leaves nothing waiting when a rollback goes back to what is there", () => {
+    const update = config({ failureAction: "rollback" });
+    const sim = running(update);
+    const before = sim.live("web").map((t) => t.id);
+    sim.broken.set("v2", S.TASK_STATE_PREPARING);
+    sim.service("web", spec("v2", update));
+    sim.run(60_000);
+    assert.equal(sim.view.service("web")!.updateStatus?.state, "rollback_completed");
+    assert.deepEqual(
+      sim.live("web").map((t) => t.id),
+      before,
+    );
+    assert.equal(sim.view.recordsWaiting().length, 0);
+  });
+
   it("counts no failure later than new tasks are watched", () => {
     const update = config({ monitor: 5_000, delay: 20_000 });
     const sim = running(update);

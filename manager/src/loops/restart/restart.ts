@@ -1,12 +1,20 @@
 import type { Millis } from "@creel/shared";
 import type { Action } from "@creel/shared/gen/cluster/v1/actions.ts";
 import { type Cause, CauseKind, type Service, TaskState } from "@creel/shared/gen/cluster/v1/objects.ts";
-import { type ChangeSet, isFinished, isWanted, type StoreView, type TaskRecord } from "../../store/mod.ts";
+import {
+  type ChangeSet,
+  isFinished,
+  isLive,
+  isWanted,
+  type StoreView,
+  type TaskRecord,
+} from "../../store/mod.ts";
 import { cause, createTasks, setDesiredState } from "../actions.ts";
 import type { Loop, LoopContext } from "../loop.ts";
 import { isDown, isUnfit } from "../node-fitness.ts";
 import { mayRestart, restartDelay } from "../restart-policy.ts";
 import { byAge, isJob, isPerNode, SlotFinder } from "../slots.ts";
+import { updateSettings } from "../updater/settings.ts";
 
 /** A task that was told to stop holds up its successor for its grace period and this long. */
 const STOP_TIMEOUT = 60_000;
@@ -17,7 +25,10 @@ export const restart: Loop = (view, changed, context) => {
   const finder = new SlotFinder(view);
   const actions = endedTasks(view, changed).flatMap((task) => follow(view, finder, task, context));
   const turns = waitingTurns(view, finder, context.now);
-  actions.push(...setDesiredState(turns.ready, TaskState.TASK_STATE_RUNNING));
+  actions.push(
+    ...setDesiredState(turns.ready, TaskState.TASK_STATE_RUNNING),
+    ...setDesiredState(turns.surplus, TaskState.TASK_STATE_SHUTDOWN, cause(CauseKind.CAUSE_SURPLUS)),
+  );
   return turns.next === undefined ? { actions } : { actions, wakeAt: turns.next };
 };
 
@@ -64,16 +75,30 @@ function restartOf(service: Service, ended: TaskRecord): Cause {
   });
 }
 
-/** Waiting tasks whose turn has come, and when the next one's will. */
+/** Waiting tasks whose turn has come, those whose turn will never come, and when the next one's will. */
 function waitingTurns(view: StoreView, finder: SlotFinder, now: Millis) {
   const ready: string[] = [];
+  const surplus: string[] = [];
   let next: Millis | undefined;
   for (const task of view.recordsWaiting()) {
     const at = turnOf(view, finder, task);
     if (at <= now) ready.push(task.id);
+    else if (isSurplus(view, finder, task)) surplus.push(task.id);
     else if (at !== Number.POSITIVE_INFINITY) next = Math.min(next ?? at, at);
   }
-  return { ready, next };
+  return { ready, surplus, next };
+}
+
+/** It follows a task that failed in an update, and the update was turned back to what holds the slot. */
+function isSurplus(view: StoreView, finder: SlotFinder, task: TaskRecord): boolean {
+  const service = view.service(task.serviceId);
+  if (!service || task.madeBy?.kind !== CauseKind.CAUSE_RESTART) return false;
+  const holds = (other: TaskRecord) =>
+    isLive(other) &&
+    other.state >= TaskState.TASK_STATE_ASSIGNED &&
+    other.specVersion === task.specVersion &&
+    !isUnfit(view.node(other.nodeId));
+  return finder.slotOf(service, task).some((t) => byAge(t, task) < 0 && holds(t));
 }
 
 /** When a waiting task may run; infinite while a live task of its slot is wanted to run in its place. */
@@ -84,10 +109,15 @@ export function turnOf(view: StoreView, finder: SlotFinder, task: TaskRecord): M
   const sameSpec = older.filter((t) => t.specVersion === task.specVersion);
   let at = task.createdAt + restartDelay(service, sameSpec);
   if (isFinished(task)) return at;
+  const { startFirst } = updateSettings(service);
   for (const other of older) {
     if (isFinished(other) || other.state < TaskState.TASK_STATE_ASSIGNED || isDown(view.node(other.nodeId)))
       continue;
-    if (isWanted(other)) return Number.POSITIVE_INFINITY;
+    if (isWanted(other)) {
+      // An update that starts the new one first lets it run beside the old one.
+      if (startFirst && other.specVersion !== task.specVersion) continue;
+      return Number.POSITIVE_INFINITY;
+    }
     const grace = other.spec.container?.stopGracePeriod || DEFAULT_GRACE;
     at = Math.max(at, other.updatedAt + grace + STOP_TIMEOUT);
   }
