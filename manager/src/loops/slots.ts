@@ -1,5 +1,5 @@
-import type { Service } from "@creel/shared/gen/cluster/v1/objects.ts";
-import type { ChangeSet, StoreView, TaskRecord } from "../store/mod.ts";
+import { CauseKind, type Service, TaskState } from "@creel/shared/gen/cluster/v1/objects.ts";
+import { type Change, type ChangeSet, isFinished, type StoreView, type TaskRecord } from "../store/mod.ts";
 
 /** A place that one task of a service fills at a time: its slot's number, or its node for a global service. */
 export type SlotKey = number | string;
@@ -67,8 +67,31 @@ export function byAge(a: TaskRecord, b: TaskRecord): number {
 
 /** Ids of the services that the changes touch, by themselves or by a task of theirs. */
 export function touchedServices(view: StoreView, changed: ChangeSet): Set<string> {
+  return touched(view, changed, () => true);
+}
+
+/** The same without services whose tasks only got on, on their way to run: none of their slots is to be changed for it. */
+export function servicesWithTurns(view: StoreView, changed: ChangeSet): Set<string> {
+  return touched(view, changed, (change) => !isProgress(change));
+}
+
+function touched(view: StoreView, changed: ChangeSet, matters: (change: Change<TaskRecord>) => boolean) {
   if (changed.full) return new Set(view.services().map((s) => s.id));
   const ids = new Set(changed.services.keys());
-  for (const { before, after } of changed.tasks.values()) ids.add((after ?? before)!.serviceId);
+  for (const change of changed.tasks.values()) {
+    if (matters(change)) ids.add((change.after ?? change.before)!.serviceId);
+  }
   return ids;
+}
+
+/** That one runs which took another's place is more than its own business. */
+function isProgress({ before, after }: Change<TaskRecord>): boolean {
+  if (!before || !after) return false;
+  const runsNow = after.state === TaskState.TASK_STATE_RUNNING && before.state !== after.state;
+  return (
+    before.group === after.group &&
+    before.desiredState === after.desiredState &&
+    isFinished(before) === isFinished(after) &&
+    !(runsNow && after.madeBy?.kind !== CauseKind.CAUSE_MODE)
+  );
 }

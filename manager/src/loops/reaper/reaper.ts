@@ -4,13 +4,13 @@ import { isFinished, isWanted, type StoreView, type TaskRecord } from "../../sto
 import { cause, inBatches, setDesiredState } from "../actions.ts";
 import type { Loop } from "../loop.ts";
 import { historyNeeded } from "../restart-policy.ts";
-import { slotsOf, touchedServices } from "../slots.ts";
+import { servicesWithTurns, slotsOf } from "../slots.ts";
 
 const DEFAULT_HISTORY = 5;
 
 /** Forgets tasks that nobody needs: those to be removed once they are finished, and old ones beyond the history. */
 export const reaper: Loop = (view, changed) => {
-  const touched = touchedServices(view, changed);
+  const touched = servicesWithTurns(view, changed);
   if (changed.full) for (const task of view.records()) touched.add(task.serviceId);
   const remove: string[] = [];
   const mark: string[] = [];

@@ -7,12 +7,12 @@ import { fillSlots } from "../fill.ts";
 import type { Loop, LoopContext } from "../loop.ts";
 import { isUnfit } from "../node-fitness.ts";
 import { endedByItself, mayRestart } from "../restart-policy.ts";
-import { isReplicated, slotsOf, touchedServices } from "../slots.ts";
+import { isReplicated, servicesWithTurns, slotsOf } from "../slots.ts";
 
 /** Keeps as many slots filled as the service has replicas. */
 export const replicated: Loop = (view, changed, context) => {
   const actions: Action[] = [];
-  for (const id of touchedServices(view, changed)) {
+  for (const id of servicesWithTurns(view, changed)) {
     const service = view.service(id);
     if (service && isReplicated(service)) actions.push(...keep(view, service, context));
   }

@@ -9,7 +9,7 @@ import {
 import type { StoreView, TaskRecord } from "../../store/mod.ts";
 import { adoptTasks, cause, createTasks, setDesiredState } from "../actions.ts";
 import type { Loop, LoopContext, LoopResult } from "../loop.ts";
-import { isGlobal, isReplicated, slotsOf, touchedServices } from "../slots.ts";
+import { isGlobal, isReplicated, servicesWithTurns, slotsOf } from "../slots.ts";
 import { adoptable } from "./outdated.ts";
 import { isRollback, type UpdateSettings, updateSettings } from "./settings.ts";
 import {
@@ -24,7 +24,7 @@ import {
 
 /** Replaces tasks of an older spec version, a few slots at a time, and stops or turns back when new ones fail. */
 export const updater: Loop = (view, changed, context) => {
-  const touched = touchedServices(view, changed);
+  const touched = servicesWithTurns(view, changed);
   for (const service of view.services()) if (isUnderWay(service)) touched.add(service.id);
   const actions: Action[] = [];
   let wakeAt = Number.POSITIVE_INFINITY;
