@@ -41,6 +41,9 @@ const nodes = () => import("./commands/node/nodes.ts");
 const services = () => import("./commands/service/services.ts");
 const data = () => import("./commands/data/data.ts");
 const swarm = () => import("./commands/swarm/swarm.ts");
+const swarmCa = () => import("./commands/swarm/ca.ts");
+const swarmLock = () => import("./commands/swarm/lock.ts");
+const swarmSettings = () => import("./commands/swarm/settings.ts");
 const planning = () => import("./commands/plan/planned.ts");
 const whys = () => import("./commands/why/why.ts");
 const contexts = () => import("./commands/context/contexts.ts");
@@ -309,12 +312,14 @@ export const groups: Group[] = [
     name: "swarm",
     summary: "make machines one cluster",
     commands: [
-      entry("ca", "print the cluster's root certificate", async () => (await swarm()).ca),
+      entry("ca", "print or change the cluster's root certificate", async () => (await swarmCa()).ca),
       entry("init", "make a cluster of this machine", async () => (await swarm()).init),
       entry("join", "join a cluster", async () => (await swarm()).join),
       entry("join-token", "show the token that lets nodes join", async () => (await swarm()).joinToken),
       entry("leave", "leave the cluster", async () => (await swarm()).leave),
-      entry("update", "change the cluster's settings", async () => (await swarm()).update),
+      entry("unlock", "unlock a manager that has started again", async () => (await swarmLock()).unlock),
+      entry("unlock-key", "show the key that unlocks managers", async () => (await swarmLock()).unlockKey),
+      entry("update", "change the cluster's settings", async () => (await swarmSettings()).update),
     ],
   },
   {

@@ -36,6 +36,13 @@ export class TestAuthority {
     return new TestAuthority({ certificate, keys });
   }
 
+  /** Writes ca.pem and ca-key.pem into `dir`: all that another needs to be this authority. */
+  async writeRoot(dir: string): Promise<void> {
+    writeFileSync(join(dir, "ca.pem"), `${this.#root.certificate.toString("pem")}\n`);
+    const pkcs8 = await webcrypto.subtle.exportKey("pkcs8", this.#root.keys.privateKey);
+    writeFileSync(join(dir, "ca-key.pem"), x509.PemConverter.encode(pkcs8, "PRIVATE KEY"), { mode: 0o600 });
+  }
+
   /** Writes ca.pem, cert.pem and key.pem into `dir`, as docker's DOCKER_CERT_PATH wants them. */
   async issue(
     dir: string,

@@ -44,6 +44,9 @@ export async function newCluster(
   const pool = options.defaultAddrPool?.length ? options.defaultAddrPool : DEFAULT_POOL;
   const subnetSize = options.subnetSize || DEFAULT_SUBNET_SIZE;
   checkPool(pool, subnetSize);
+  const dataPathPort = options.dataPathPort || DEFAULT_DATA_PATH_PORT;
+  if (dataPathPort < 1024 || dataPathPort > 49_151)
+    throw invalid(`data path port ${dataPathPort} is not between 1024 and 49151`);
   const clusterId = newId(random);
   const nodeId = newId(random);
   const now = clock.now();
@@ -70,7 +73,7 @@ export async function newCluster(
       unlockKey: spec.autolock ? newUnlockKey(random) : "",
       defaultAddrPool: pool,
       subnetSize,
-      dataPathPort: options.dataPathPort || DEFAULT_DATA_PATH_PORT,
+      dataPathPort,
       rebalance: undefined,
     },
   };

@@ -39,6 +39,8 @@ export interface Worker {
   describe(): void;
   /** Ends the session; containers go on running. */
   stop(): Promise<void>;
+  /** Ends the session, and tells the managers that the node leaves for good. */
+  leave(): Promise<void>;
 }
 
 /** Wires session, tasks and reporter. Containers of an earlier run are taken over as the tasks they are. */
@@ -111,6 +113,12 @@ export function startWorker(options: WorkerOptions): Worker {
   });
 
   // a node whose engine stands still runs nothing: without heartbeats its tasks go elsewhere
+  async function end(session: () => Promise<void>): Promise<void> {
+    stop.abort();
+    networks.stop();
+    await session();
+  }
+
   engine.watchContainers(
     (id) => tasks.poke(id),
     stop.signal,
@@ -121,10 +129,7 @@ export function startWorker(options: WorkerOptions): Worker {
     connected: () => session.connected,
     containerOf: (taskId) => tasks.containerOf(taskId),
     describe: () => session.describe(),
-    async stop() {
-      stop.abort();
-      networks.stop();
-      await session.stop();
-    },
+    stop: () => end(() => session.stop()),
+    leave: () => end(() => session.leave()),
   };
 }

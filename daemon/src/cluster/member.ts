@@ -133,6 +133,12 @@ export class Member {
     await this.#server.stop();
   }
 
+  /** Ends the node's part for good: the managers are told. */
+  async leave(): Promise<void> {
+    await this.#worker?.leave();
+    await this.stop();
+  }
+
   #startWorker(port: number): void {
     const { engine, facts, clock, random, logger } = this.#parts;
     const { addresses, managers } = this.state;

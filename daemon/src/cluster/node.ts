@@ -171,7 +171,7 @@ export class ClusterNode implements ClusterPort {
       const manager = this.#member?.manager;
       if (manager && !force) throw new CreelError("last_manager", { detail: whatIsLost(manager) });
       await this.#leaveGroup(manager);
-      await this.#member?.stop();
+      await this.#member?.leave();
       this.#drop();
       await cleanNode(this.#parts.engine, this.#parts.logger);
       this.#files.clear();

@@ -24,6 +24,9 @@ const WELCOME_MS = 10_000;
 /** Silent periods after which the leader is given up; it gives nodes three. */
 const SILENT_PERIODS = 1.5;
 
+/** For the leader to have taken a goodbye. */
+const GOODBYE_MS = 2_000;
+
 /** What a session needs of the rest of the worker. */
 export interface SessionHandlers {
   describe(): Promise<{ description: NodeDescription; instance: string }>;
@@ -77,6 +80,18 @@ export class Session {
   /** Ends the present stream; the next is opened as soon as the engine describes the node. */
   drop(): void {
     this.#stream?.close();
+  }
+
+  /** Ends for good: the managers need not wait until they miss this node. */
+  async leave(): Promise<void> {
+    this.#stop.abort();
+    const stream = this.#welcomed ? this.#stream : undefined;
+    if (stream) {
+      const ended = new Promise<void>((resolve) => stream.onEnd(() => resolve()));
+      stream.send({ kind: { $case: "goodbye", value: {} } });
+      await Promise.race([ended, sleep(this.#options.clock, GOODBYE_MS)]);
+    }
+    await this.stop();
   }
 
   /** Whether a manager has taken this node's session. */

@@ -2,26 +2,26 @@ import { type Command, Option } from "commander";
 import type { Context } from "../../context.ts";
 import { invalid } from "../../invalid.ts";
 import type { Bind } from "../../program.ts";
-import { duration, list, whole } from "../options.ts";
+import { list, whole } from "../options.ts";
 import { examples } from "../words.ts";
+import { autolockText } from "./lock.ts";
+import { type Settings, type Swarm, settingOptions, settled } from "./settings.ts";
 
-interface Swarm {
-  Version: { Index: number };
-  Spec: Record<string, unknown>;
-  JoinTokens: { Worker: string; Manager: string };
-}
 interface Info {
   Swarm: { NodeAddr: string; RemoteManagers: { Addr: string; NodeID: string }[] | null; NodeID: string };
 }
 
-interface InitOptions {
+interface AddressOptions {
   advertiseAddr: string;
   listenAddr: string;
   dataPathAddr: string;
+  availability: string;
+}
+
+interface InitOptions extends AddressOptions, Settings {
   dataPathPort: number;
   defaultAddrPool?: string[];
   defaultAddrPoolMaskLength?: number;
-  availability: string;
   forceNewCluster?: boolean;
 }
 
@@ -38,11 +38,11 @@ function addressOptions(command: Command): Command {
 }
 
 export function init(command: Command, bind: Bind): void {
-  addressOptions(command)
+  settingOptions(addressOptions(command))
     .option("--data-path-port <port>", "UDP port for the traffic between containers", whole, 0)
     .option("--default-addr-pool <cidr>", "where networks take their subnets from", list)
     .option("--default-addr-pool-mask-length <bits>", "how large each of those subnets is", whole)
-    .option("--force-new-cluster", "make a new cluster of this manager's state")
+    .option("--force-new-cluster", "a cluster of this manager alone, with all it knows: the others are lost")
     .action(bind(initialize));
   examples(command, "creel swarm init", "creel swarm init --advertise-addr 10.0.0.1");
 }
@@ -63,16 +63,6 @@ export function joinToken(command: Command, bind: Bind): void {
   examples(command, "creel swarm join-token worker", "creel swarm join-token --rotate manager");
 }
 
-export function ca(command: Command, bind: Bind): void {
-  command.action(
-    bind(async ({ client, print }: Context) => {
-      const { TLSInfo } = await client.get<{ TLSInfo?: { TrustRoot?: string } }>("/swarm");
-      print((TLSInfo?.TrustRoot ?? "").trimEnd());
-    }),
-  );
-  examples(command, "creel swarm ca > ca.pem");
-}
-
 export function leave(command: Command, bind: Bind): void {
   command.option("-f, --force", "also as a manager, or as the last one").action(
     bind(async ({ client, print }: Context, o: { force?: boolean }) => {
@@ -81,38 +71,6 @@ export function leave(command: Command, bind: Bind): void {
     }),
   );
   examples(command, "creel swarm leave");
-}
-
-interface UpdateOptions {
-  taskHistoryLimit?: number;
-  dispatcherHeartbeat?: number;
-  certExpiry?: number;
-}
-
-export function update(command: Command, bind: Bind): void {
-  command
-    .option("--task-history-limit <n>", "how many ended tasks of a slot are kept", whole)
-    .option("--dispatcher-heartbeat <duration>", "between a node's heartbeats", duration)
-    .option("--cert-expiry <duration>", "how long nodes' certificates are valid", duration)
-    .action(
-      bind(async ({ client, print }: Context, o: UpdateOptions) => {
-        const { Version, Spec } = await client.get<Swarm>("/swarm");
-        const part = (name: string, key: string, value: number | undefined) =>
-          value === undefined ? {} : { [name]: { ...(Spec[name] as object | undefined), [key]: value } };
-        await client.post(
-          "/swarm/update",
-          { version: Version.Index },
-          {
-            ...Spec,
-            ...part("Orchestration", "TaskHistoryRetentionLimit", o.taskHistoryLimit),
-            ...part("Dispatcher", "HeartbeatPeriod", o.dispatcherHeartbeat),
-            ...part("CAConfig", "NodeCertExpiry", o.certExpiry),
-          },
-        );
-        print("Swarm updated.");
-      }),
-    );
-  examples(command, "creel swarm update --task-history-limit 10");
 }
 
 async function initialize({ client, print }: Context, o: InitOptions): Promise<void> {
@@ -125,19 +83,23 @@ async function initialize({ client, print }: Context, o: InitOptions): Promise<v
     SubnetSize: o.defaultAddrPoolMaskLength ?? 0,
     Availability: o.availability,
     ForceNewCluster: o.forceNewCluster ?? false,
-    Spec: {},
+    AutoLockManagers: o.autolock ?? false,
+    Spec: settled({}, o),
   });
   print(`Swarm initialized: current node (${id}) is now a manager.\n`);
   const { JoinTokens } = await client.get<Swarm>("/swarm");
   print("To add a worker to this swarm, run the following command:\n");
   print(`    creel swarm join --token ${JoinTokens.Worker} ${await managerAddr(client)}\n`);
   print("To add a manager to this swarm, run 'creel swarm join-token manager' and follow the instructions.");
+  if (!o.autolock) return;
+  const { UnlockKey } = await client.get<{ UnlockKey: string }>("/swarm/unlockkey");
+  print(`\n${autolockText(UnlockKey)}`);
 }
 
 async function enter(
   { client, print }: Context,
   remote: string,
-  o: InitOptions & { token: string },
+  o: AddressOptions & { token: string },
 ): Promise<void> {
   await client.post("/swarm/join", undefined, {
     ListenAddr: o.listenAddr,
