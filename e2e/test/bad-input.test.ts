@@ -136,6 +136,63 @@ describe("bad input", function () {
     }
   });
 
+  it("specs of services that conflict, are absurd, or are of an older version", async () => {
+    const task = (more = {}, container = {}) => ({
+      TaskTemplate: { ContainerSpec: { Image: "whoami", ...container }, ...more },
+    });
+    const networks = Array.from({ length: 10_000 }, (_, n) => ({ Target: `n${n}` }));
+    const labels = Object.fromEntries(Array.from({ length: 40 }, (_, n) => [`l${n}`, "x".repeat(30_000)]));
+    const mode = (Mode: object) => ({ Name: "s", ...task(), Mode });
+    const refusals: [number, RegExp, object | string][] = [
+      [400, /must specify only one service mode/, mode({ Replicated: { Replicas: 1 }, Global: {} })],
+      [400, /only one of ContainerSpec, PluginSpec/, { Name: "s", ...task({ PluginSpec: {} }) }],
+      [400, /Replicas must be >= 0/, mode({ Replicated: { Replicas: -1 } })],
+      [400, /Replicas must be integer/, mode({ Replicated: { Replicas: 1.5 } })],
+      [400, /replicas must be between 0 and 1000000/, mode({ Replicated: { Replicas: 10 ** 7 } })],
+      [400, /Replicas must be <= /, mode({ Replicated: { Replicas: 1e300 } })],
+      [400, /^invalid JSON/, '{"Name":"s","Mode":{"Replicated":{"Replicas":NaN}}}'],
+      [400, /max concurrent tasks must be between/, mode({ ReplicatedJob: { MaxConcurrent: 10 ** 7 } })],
+      [400, /MaxFailureRatio must be <= 1/, { ...mode({}), UpdateConfig: { MaxFailureRatio: 2 } }],
+      [400, /Delay must be >= 0/, { ...mode({}), UpdateConfig: { Delay: -1 } }],
+      [400, /at most 128 networks, not 10000/, { Name: "s", ...task({ Networks: networks }) }],
+      [400, /bytes, at most 1048576 are kept/, { Name: "s", Labels: labels, ...task() }],
+      [
+        400,
+        /Interval must be <= /,
+        { Name: "s", ...task({}, { Healthcheck: { Test: ["CMD", "x"], Interval: 2 ** 60 } }) },
+      ],
+      [400, /Must be at least 4MiB/, { Name: "s", ...task({ Resources: { Limits: { MemoryBytes: -5 } } }) }],
+      [
+        400,
+        /at character \d+: /,
+        { Name: "s", ...task({ Placement: { Constraints: ["node.role=manager"] } }) },
+      ],
+      [400, /image reference must be provided/, { Name: "s", ...task({}, { Image: "" }) }],
+      [400, /TaskSpec: missing runtime/, { Name: "s" }],
+    ];
+    for (const [expected, words, body] of refusals) {
+      const text = typeof body === "string" ? body : JSON.stringify(body);
+      const { status, message } = await call("POST", "/services/create", text);
+      assert.equal(status, expected, `${text.slice(0, 200)}: ${message}`);
+      assert.match(message, words);
+      assert.ok(message.length < 2_500);
+    }
+    const rest = fixture.lab.rest("node1");
+    const { ID } = await rest.post<{ ID: string }>("/services/create", {
+      Unknown: { of: "a newer client" },
+      ...mode({ Replicated: { Replicas: 0 } }),
+    });
+    const old = await post(`/services/${ID}/update?version=1`, mode({ Replicated: { Replicas: 0 } }));
+    assert.deepEqual(
+      [old.status, old.message],
+      [500, "rpc error: code = Unknown desc = update out of sequence"],
+    );
+    assert.match((await post(`/services/${ID}/update`, mode({}))).message, /invalid service version/);
+    assert.equal((await post(`/services/${ID}/update?version=x`, mode({}))).status, 400);
+    assert.equal((await call("DELETE", `/services/${ID}`)).status, 200);
+    assert.equal((await call("DELETE", `/services/${ID}`)).status, 404);
+  });
+
   it("what is no HTTP", async () => {
     const said = await converse(socket(), randomBytes(64));
     assert.match(said, /^HTTP\/1\.1 400 Bad Request[\s\S]*this is no HTTP request/);

@@ -6,7 +6,9 @@ const Strings = maybe(Type.Array(Type.String()));
 const Text = maybe(Type.String());
 const Flag = maybe(Type.Boolean());
 const Count = maybe(Type.Integer({ minimum: 0 }));
-const Nanos = maybe(Type.Integer({ minimum: 0 }));
+/** Go's longest duration is 292 years; it is kept in milliseconds. */
+const Nanos = maybe(Type.Integer({ minimum: 0, maximum: 2 ** 63 }));
+const Amount = maybe(Type.Integer());
 const FileTarget = maybe(Type.Object({ Name: Text, UID: Text, GID: Text, Mode: Count }));
 
 const Attachments = maybe(
@@ -72,13 +74,11 @@ export const TaskTemplateSchema = Type.Object({
   ContainerSpec: maybe(ServiceContainerSchema),
   Resources: maybe(
     Type.Object({
-      Limits: maybe(
-        Type.Object({ NanoCPUs: maybe(Type.Integer()), MemoryBytes: maybe(Type.Integer()), Pids: Count }),
-      ),
+      Limits: maybe(Type.Object({ NanoCPUs: Amount, MemoryBytes: Amount, Pids: Count })),
       Reservations: maybe(
         Type.Object({
-          NanoCPUs: maybe(Type.Integer()),
-          MemoryBytes: maybe(Type.Integer()),
+          NanoCPUs: Amount,
+          MemoryBytes: Amount,
           GenericResources: Generic,
         }),
       ),

@@ -55,7 +55,9 @@ interface Limits {
 }
 
 function numeric(what: "number" | "integer", limits: Limits): Schema<number> {
-  const { minimum = Number.NEGATIVE_INFINITY, maximum = Number.POSITIVE_INFINITY } = limits;
+  // beyond these a whole number is not exact, and neither the log nor the engine could give it back
+  const exact = what === "integer" ? Number.MAX_SAFE_INTEGER : Number.POSITIVE_INFINITY;
+  const { minimum = -exact, maximum = exact } = limits;
   const fits = what === "integer" ? Number.isInteger : Number.isFinite;
   return {
     check(value) {

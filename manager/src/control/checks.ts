@@ -11,6 +11,7 @@ import type { Resources } from "@creel/shared/gen/engine/v1/container.ts";
 import { parseConstraint } from "../scheduler/mod.ts";
 import { checkName, invalid } from "./names.ts";
 import { checkReferences } from "./references.ts";
+import { checkSpecLimits } from "./spec-limits.ts";
 import { checkTemplate } from "./templates.ts";
 
 const MIN_MEMORY = 4 << 20;
@@ -23,6 +24,7 @@ const ID = /^[0-9a-f]{64}$|^sha256:[0-9a-f]{64}$/;
 
 /** Refuses a service's spec that could never run, with the field that is wrong. Looks at nothing but the spec. */
 export function checkServiceSpec(spec: ServiceSpec): void {
+  checkSpecLimits(spec);
   checkName(spec.name);
   checkMode(spec);
   if (!spec.task) throw invalid("TaskSpec: missing");

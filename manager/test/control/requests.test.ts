@@ -6,7 +6,9 @@ import {
   NetworkSpec,
   type NodeRole,
   type ServiceSpec,
+  UpdateConfig,
 } from "@creel/shared/gen/cluster/v1/objects.ts";
+import { Healthcheck } from "@creel/shared/gen/engine/v1/container.ts";
 import type { RaftStatus } from "node-raft-server";
 import { newNode } from "../../src/ca/service.ts";
 import type { Change, ControlContext } from "../../src/control/change.ts";
@@ -95,6 +97,38 @@ describe("control", () => {
     badSpec(/maxfailureratio/, (s) => {
       s.update = { parallelism: 1, delay: 0, failureAction: "", monitor: 0, maxFailureRatio: 2, order: "" };
     });
+  });
+
+  it("refuses what is too much to keep, and numbers that are none", () => {
+    const job = (value: object) => ({ mode: { $case: "replicatedJob", value } });
+    badSpec(/replicas must be between 0 and 1000000/, (s) => Object.assign(s, replicated("web", 10 ** 7)));
+    badSpec(/out of range/, (s) => Object.assign(s, replicated("web", Number.NaN)));
+    badSpec(/replicas must be between|out of range/, (s) => Object.assign(s, replicated("web", -1)));
+    badSpec(/max concurrent tasks must be between/, (s) =>
+      Object.assign(s, job({ totalCompletions: 1, maxConcurrent: 10 ** 7 })),
+    );
+    badSpec(/at most 128 networks, not 10000/, (s) => {
+      s.task!.networks = Array.from({ length: 10_000 }, (_, n) => ({
+        target: `n${n}`,
+        aliases: [],
+        driverOptions: {},
+      }));
+    });
+    badSpec(/has \d+ bytes, at most 1048576 are kept/, (s) => {
+      s.labels = Object.fromEntries(Array.from({ length: 40 }, (_, n) => [`l${n}`, "x".repeat(30_000)]));
+    });
+    badSpec(/out of range/, (s) => {
+      s.task!.container!.healthcheck = Healthcheck.fromPartial({
+        test: ["CMD", "x"],
+        intervalNanos: 2 ** 60,
+      });
+    });
+    badSpec(/Jobs may not have an update config/, (s) =>
+      Object.assign(s, {
+        ...job({ totalCompletions: 1, maxConcurrent: 1 }),
+        update: UpdateConfig.fromPartial({}),
+      }),
+    );
   });
 
   it("takes a good one, with defaults filled in and networks by their id", () => {

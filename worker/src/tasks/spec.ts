@@ -15,6 +15,8 @@ function resourceEnv({ genericResources }: Task): string[] {
   });
 }
 
+const MAX_GRACE_SECONDS = 2 ** 31 - 1;
+
 /** Whether the task is reached over an overlay: others have to stop sending before it is stopped. */
 export function isBalanced(task: Task): boolean {
   return task.attachments.length > 0;
@@ -98,7 +100,7 @@ export function containerSpec(
 /** Seconds between the stop signal and SIGKILL. */
 export function graceSeconds(task: Task): number {
   const ms = task.spec?.container?.stopGracePeriod ?? 0;
-  return ms > 0 ? Math.max(1, Math.round(ms / 1000)) : 10;
+  return ms > 0 ? Math.min(Math.max(1, Math.round(ms / 1000)), MAX_GRACE_SECONDS) : 10;
 }
 
 function attachments(task: Task, ingress: ReadonlySet<string>): NetworkAttachment[] {
