@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { ports } from "../src/commands/options.ts";
 import { argv } from "../src/commands/service/argv.ts";
+import { ulimit } from "../src/commands/service/limits.ts";
 import { progressOf, type TaskView } from "../src/commands/service/progress.ts";
 import { apply } from "../src/commands/service/spec.ts";
 import type { SpecOptions } from "../src/commands/service/spec-options.ts";
@@ -116,6 +117,64 @@ describe("a service's spec", () => {
       change({ ...bare(), Mode: { Global: {} } }, { replicas: 2 }),
       /replicas can only be used/,
     );
+  });
+
+  it("takes limits, resolvers, capabilities and resources, and changes them by name", async () => {
+    const before = await change(bare(), {
+      ulimit: ulimit("nofile=10:20", ulimit("core=0", undefined)),
+      sysctl: ["net.ipv4.ip_forward=1"],
+      dns: ["10.0.0.1"],
+      dnsSearch: ["a.test"],
+      group: ["staff"],
+      capAdd: ["NET_ADMIN"],
+      capDrop: ["CHOWN"],
+      genericResource: ["gpu=2"],
+      network: ["name=back,alias=db,alias=store"],
+      placementPref: ["spread=node.labels.zone"],
+      oomScoreAdj: -5,
+      healthCmd: "true",
+      healthStartInterval: 7,
+    });
+    assert.deepEqual(before.TaskTemplate.Networks, [{ Target: "id-of-back", Aliases: ["db", "store"] }]);
+    const after = await change(before, {
+      ulimitAdd: ulimit("nofile=30", undefined),
+      ulimitRm: ["core"],
+      sysctlRm: ["net.ipv4.ip_forward"],
+      dnsAdd: ["10.0.0.2"],
+      dnsSearchRm: ["a.test"],
+      groupAdd: ["wheel"],
+      capDrop: ["NET_ADMIN"],
+      genericResourceAdd: ["ssd=1"],
+      placementPrefAdd: ["spread=node.labels.rack"],
+    });
+    const container = after.TaskTemplate.ContainerSpec;
+    assert.deepEqual(container.Ulimits, [{ Name: "nofile", Soft: 30, Hard: 30 }]);
+    assert.deepEqual(container.Sysctls, {});
+    assert.deepEqual(container.DNSConfig, { Nameservers: ["10.0.0.1", "10.0.0.2"], Search: [] });
+    assert.deepEqual(container.Groups, ["staff", "wheel"]);
+    assert.deepEqual([container.CapabilityAdd, container.CapabilityDrop], [[], ["CHOWN", "NET_ADMIN"]]);
+    assert.deepEqual(
+      [container.OomScoreAdj, container.Healthcheck],
+      [-5, { Test: ["CMD-SHELL", "true"], StartInterval: 7 }],
+    );
+    assert.deepEqual(after.TaskTemplate.Resources, {
+      Reservations: {
+        GenericResources: [
+          { DiscreteResourceSpec: { Kind: "gpu", Value: 2 } },
+          { DiscreteResourceSpec: { Kind: "ssd", Value: 1 } },
+        ],
+      },
+    });
+    assert.equal(after.TaskTemplate.Placement?.Preferences?.length, 2);
+    assert.throws(() => ulimit("nofile=9:3", undefined), /soft limit 9 must not be above/);
+    await assert.rejects(
+      change(bare(), { maxConcurrent: 2 }),
+      /max-concurrent can only be used with replicated-job/,
+    );
+    const job = { ...bare(), Mode: { ReplicatedJob: { MaxConcurrent: 1, TotalCompletions: 4 } } };
+    assert.deepEqual((await change(job, { maxConcurrent: 2, replicas: 5 })).Mode, {
+      ReplicatedJob: { MaxConcurrent: 2, TotalCompletions: 5 },
+    });
   });
 
   it("takes command lines apart as a shell does", () => {

@@ -151,7 +151,7 @@ describe("bad input", function () {
       [400, /replicas must be between 0 and 1000000/, mode({ Replicated: { Replicas: 10 ** 7 } })],
       [400, /Replicas must be <= /, mode({ Replicated: { Replicas: 1e300 } })],
       [400, /^invalid JSON/, '{"Name":"s","Mode":{"Replicated":{"Replicas":NaN}}}'],
-      [400, /max concurrent tasks must be between/, mode({ ReplicatedJob: { MaxConcurrent: 10 ** 7 } })],
+      [400, /completions must be between 0 and 1000000/, mode({ ReplicatedJob: { MaxConcurrent: 10 ** 7 } })],
       [400, /MaxFailureRatio must be <= 1/, { ...mode({}), UpdateConfig: { MaxFailureRatio: 2 } }],
       [400, /Delay must be >= 0/, { ...mode({}), UpdateConfig: { Delay: -1 } }],
       [400, /at most 128 networks, not 10000/, { Name: "s", ...task({ Networks: networks }) }],

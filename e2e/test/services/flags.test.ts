@@ -6,8 +6,20 @@ import { useLab } from "../../src/fixture.ts";
 import { loadUsual } from "../../src/images.ts";
 import { until } from "../../src/wait.ts";
 import { CREATE, USER } from "./flags/create.ts";
-import { lines, type Row, type Seen } from "./flags/row.ts";
+import { flagsOf, lines, type Row, type Seen } from "./flags/row.ts";
 import { UPDATE } from "./flags/update.ts";
+
+/** Driven by other files of this folder: secrets and configs, placement, jobs; `--init` is the engine's matter. */
+const ELSEWHERE = [
+  ...["--config", "--config-add", "--config-rm", "--secret", "--secret-add", "--secret-rm"],
+  ...["--generic-resource", "--generic-resource-add", "--generic-resource-rm"],
+  ...["--max-concurrent", "--init", "--credential-spec"],
+];
+/** Of `service update`, that do not go together with the rest. */
+const ONE_BY_ONE = [
+  ...["--detach", "--isolation", "--no-healthcheck", "--no-resolve-image", "--quiet", "--rollback"],
+  ...["--with-registry-auth"],
+];
 
 describe("docker's flags of a service", function () {
   this.timeout(60_000);
@@ -112,6 +124,46 @@ describe("docker's flags of a service", function () {
     it("says that it is complete", () => assert.equal(seen.spec.UpdateStatus.Message, "rollback completed"));
   });
 
+  it("no flag of docker's is left out", async () => {
+    for (const [command, rows, elsewhere] of [
+      ["create", [...CREATE, ...USER], ELSEWHERE],
+      ["update", UPDATE, [...ELSEWHERE, ...ONE_BY_ONE]],
+    ] as const) {
+      const help = await cli.ok("service", command, "--help");
+      const known = new Set([...flagsOf([...rows]), ...elsewhere]);
+      const missing = [...help.matchAll(/^ {2}(?:-\w,| {3}) (--[a-z-]+)/gm)].flatMap(([, flag]) =>
+        known.has(flag!) ? [] : [flag],
+      );
+      assert.deepEqual(missing, [], command);
+    }
+  });
+
+  describe("service update, one by one", () => {
+    const update = (...args: string[]) => cli.ok("service", "update", "--quiet", ...args, "all");
+    it("--no-healthcheck, --no-resolve-image, --with-registry-auth, --isolation, --detach", async () => {
+      await update(
+        "--no-healthcheck",
+        "--no-resolve-image",
+        "--with-registry-auth",
+        "--isolation",
+        "default",
+        "--detach",
+      );
+      await until("the new task", async () => {
+        const { container } = await look("all");
+        return container.Config.Healthcheck.Test[0] === "NONE";
+      });
+    });
+    it("--rollback", async () => {
+      await update("--rollback");
+      assert.deepEqual((await look("all")).container.Config.Healthcheck.Retries, 7);
+    });
+    it("--credential-spec is refused", async () => {
+      const { stderr } = await cli.fails("service", "update", "--credential-spec", "file://x.json", "all");
+      assert.match(stderr, /credential specs are of Windows/);
+    });
+  });
+
   describe("service create, refused", () => {
     const refused: [string, string[], RegExp][] = [
       ["--credential-spec", ["--credential-spec", "file://x.json"], /credential specs are of Windows/],
@@ -140,11 +192,6 @@ describe("docker's flags of a service", function () {
         /can't be used with dnsrr mode/,
       ],
       ["--update-order of no kind", ["--update-order", "at-once"], /unknown update-order at-once/],
-      [
-        "--restart-condition of a job",
-        ["--mode", "replicated-job", "--restart-condition", "any"],
-        /a job's tasks are done when they complete/,
-      ],
     ];
     for (const [what, args, text] of refused) {
       it(what, async () => {

@@ -100,19 +100,20 @@ function withDefaults(port: PortConfig): PortConfig {
   return { ...port, protocol: port.protocol || "tcp", publishMode: port.publishMode || "ingress" };
 }
 
+/** The routing mesh has a port for itself: neither another service nor a host-mode port may have it too. */
 function checkPortsFree(id: string, spec: ServiceSpec, view: StoreView): void {
-  const wished = (spec.endpoint?.ports ?? []).filter(isIngress);
-  if (wished.length === 0) return;
-  if (!view.ingressNetwork())
+  const wished = spec.endpoint?.ports ?? [];
+  if (wished.some(isIngress) && !view.ingressNetwork())
     throw invalid("service needs ingress network, but no ingress network is present");
+  if (wished.length === 0) return;
+  const key = ({ protocol, publishedPort }: PortConfig) => `${publishedPort}/${protocol || "tcp"}`;
   for (const other of view.services()) {
     if (other.id === id) continue;
     const taken = other.ports.length > 0 ? other.ports : (other.spec?.endpoint?.ports ?? []);
+    const byKey = new Map(taken.map((port) => [key(port), port]));
     for (const port of wished) {
-      const clash = taken.some(
-        (at) => isIngress(at) && at.publishedPort === port.publishedPort && at.protocol === port.protocol,
-      );
-      if (!clash || port.publishedPort === 0) continue;
+      const at = byKey.get(key(port));
+      if (!at || port.publishedPort === 0 || !(isIngress(at) || isIngress(port))) continue;
       throw new CreelError("published_port_taken", { port: port.publishedPort, service: other.spec!.name });
     }
   }

@@ -1,5 +1,10 @@
 import type { Millis } from "@creel/shared";
-import { type RestartPolicy, type Service, TaskState } from "@creel/shared/gen/cluster/v1/objects.ts";
+import {
+  CauseKind,
+  type RestartPolicy,
+  type Service,
+  TaskState,
+} from "@creel/shared/gen/cluster/v1/objects.ts";
 import { hasFailed, isFinished, type TaskRecord } from "../store/mod.ts";
 
 const DEFAULT_DELAY = 5_000;
@@ -7,6 +12,7 @@ const DEFAULT_DELAY = 5_000;
 const AT_ONCE = 10_000;
 const LONGEST_BACKOFF = 60_000;
 const SHORTEST_BACKOFF = 1_000;
+const LONGEST_HISTORY = 100;
 
 /** Whether a finished task's slot is to be filled again. `slot`: all tasks of the slot, the oldest first. */
 export function mayRestart(service: Service, slot: TaskRecord[], ended: TaskRecord, now: Millis): boolean {
@@ -20,7 +26,12 @@ export function mayRestart(service: Service, slot: TaskRecord[], ended: TaskReco
   const ends = slot.filter(
     (t) => t.specVersion === ended.specVersion && endedByItself(t) && t.updatedAt >= since,
   );
-  return ends.length <= max;
+  return Math.max(ends.length, policy?.window ? 0 : restartsBefore(ended) + 1) <= max;
+}
+
+/** How often in a row the slot was filled again before this task, also beyond what is kept of its history. */
+function restartsBefore({ madeBy }: TaskRecord): number {
+  return madeBy?.kind === CauseKind.CAUSE_RESTART ? madeBy.count : 0;
 }
 
 /** It came to its end without an order. */
@@ -47,7 +58,7 @@ function failedAtOnce(task: TaskRecord): boolean {
 /** How many finished tasks of a slot the policy needs to see. */
 export function historyNeeded(service: Service): number {
   const max = service.spec?.task?.restart?.maxAttempts ?? 0;
-  return max === 0 ? 0 : max + 1;
+  return max === 0 ? 0 : Math.min(max + 1, LONGEST_HISTORY);
 }
 
 function policyDelay(policy: RestartPolicy | undefined): Millis {

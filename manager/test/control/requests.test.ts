@@ -157,6 +157,19 @@ describe("control", () => {
     refused("published_port_taken", /port '8080' is already in use by service 'web'/, () =>
       createService(replicated("other", 1, [8080, 81]), context()),
     );
+    const onHost = (name: string, port: number) => {
+      const spec = replicated(name, 1, [port, 81]);
+      spec.endpoint!.ports[0]!.publishMode = "host";
+      return spec;
+    };
+    refused("published_port_taken", /port '8080' is already in use/, () =>
+      createService(onHost("other", 8080), context()),
+    );
+    make(createService(onHost("one", 9090), context()));
+    make(createService(onHost("two", 9090), context()));
+    refused("published_port_taken", /port '9090' is already in use by service 'one'/, () =>
+      createService(replicated("other", 1, [9090, 81]), context()),
+    );
   });
 
   it("updates only what was read last, and goes back to what was before", () => {

@@ -164,4 +164,19 @@ describe("all loops together", () => {
     sim.run(3_600_000, 60_000);
     assert.equal(sim.view.index, index);
   });
+
+  it("count further attempts than their history holds", () => {
+    const sim = threeNodes();
+    const restart = { condition: "any", maxAttempts: 130, delaySet: true };
+    const spec = aServiceSpec("web", 1, { task: aTaskSpec({ restart }) });
+    sim.broken.set(spec.task!.container!.image, S.TASK_STATE_RUNNING);
+    let made = 0;
+    sim.onApply = (_, changed) => {
+      for (const { before, after } of changed.tasks.values()) if (!before && after) made++;
+    };
+    sim.service("web", spec);
+    sim.run(4 * 3_600_000, 30_000);
+    assert.equal(made, 131);
+    assert.ok(sim.view.recordsOfService("web").length <= 101);
+  });
 });

@@ -53,7 +53,7 @@ function newMode(o: Options): ServiceSpec["Mode"] {
 }
 
 export function update(command: Command, bind: Bind): void {
-  waitOptions(specOptions(changeOptions(command)))
+  waitOptions(changeOptions(specOptions(command)))
     .argument("<service>")
     .action(bind(change));
   examples(

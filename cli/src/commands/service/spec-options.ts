@@ -147,13 +147,16 @@ export function createOptions(command: Command): Command {
     .option("--generic-resource <kind=n>", "only on a node with so many of the kind free", list);
 }
 
-/** Options of `service update` alone: they say what changes. */
+/** Options of `service update` alone: they say what changes. After {@link specOptions}, of which they undo some. */
 export function changeOptions(command: Command): Command {
   command
     .option("--image <image>", "another image")
     .option("--args <words>", "other arguments of the command")
     .option("--force", "make all tasks anew, also where nothing changed")
     .option("--rollback", "back to the spec before")
+    .option("--no-read-only", "the root may be written to")
+    .option("--no-tty", "no terminal")
+    .option("--no-init", "no init")
     .option("--publish-add <port>", "publish a port more", publish)
     .option("--publish-rm <port>", "no longer, by the target port", publish);
   const pairs: [string, string, string][] = [

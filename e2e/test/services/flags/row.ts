@@ -43,3 +43,8 @@ export const limit = (v1: string, v2: string) => (seen: Seen) =>
 export const task = (seen: Seen) => seen.spec.Spec.TaskTemplate;
 export const NET_ADMIN = 12;
 export const CHOWN = 0;
+
+/** The flags that the rows give. */
+export function flagsOf(rows: Row[]): string[] {
+  return rows.flatMap(({ args }) => args).flatMap((word) => /^--[a-z-]+/.exec(word) ?? []);
+}
