@@ -175,7 +175,7 @@ describe("all loops together", () => {
       for (const { before, after } of changed.tasks.values()) if (!before && after) made++;
     };
     sim.service("web", spec);
-    sim.run(4 * 3_600_000, 30_000);
+    sim.run(10 * 3_600_000, 30_000);
     assert.equal(made, 131);
     assert.ok(sim.view.recordsOfService("web").length <= 101);
   });
