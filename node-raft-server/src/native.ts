@@ -21,6 +21,11 @@ export interface NativeOptions {
   soleAddress?: string;
 }
 
+type Members = "voters" | "learners" | "peers";
+
+/** Members are left out where they are as they were. */
+export type NativeStatus = Omit<RaftStatus, "applied" | Members> & Partial<Pick<RaftStatus, Members>>;
+
 export type NativeEvent =
   | { kind: "send"; to: number; address: string; data: Uint8Array; snapshot: boolean }
   | { kind: "entry"; index: number; term: number; data: Uint8Array }
@@ -30,7 +35,7 @@ export type NativeEvent =
   | { kind: "done"; id: number; index: number }
   | { kind: "read"; id: number; index: number }
   | { kind: "failed"; id: number; code: string; text: string }
-  | { kind: "status"; status: Omit<RaftStatus, "applied"> }
+  | { kind: "status"; status: NativeStatus }
   | { kind: "fatal"; code: string; text: string }
   | { kind: "stopped" };
 

@@ -1,5 +1,5 @@
 import { type Clock, CreelError, sleep, type Timer } from "@creel/shared";
-import { errorOf, type NativeEvent, type NativeRaft, openNode } from "./native.ts";
+import { errorOf, type NativeEvent, type NativeRaft, type NativeStatus, openNode } from "./native.ts";
 import { Reads } from "./reads.ts";
 import { Requests } from "./requests.ts";
 import { CommittedStream } from "./stream.ts";
@@ -22,6 +22,8 @@ const CATCH_UP_POLL_MS = 50;
 /** Linearizable reads give up after so many election timeouts. */
 const READ_TIMEOUTS = 5;
 
+const NOBODY = { voters: [], learners: [], peers: [] };
+
 /** Opens a Raft node; resolves when its log is read. */
 export async function openRaft(options: RaftOptions): Promise<RaftServer> {
   const server = new Server(options);
@@ -43,7 +45,6 @@ class Server implements RaftServer {
   readonly #transport: Transport;
   #native: NativeRaft | undefined;
   #status: Omit<RaftStatus, "applied"> | undefined;
-  #seen = "";
   #opened: () => void = () => {};
   #close: (error?: CreelError) => void = () => {};
   #error: CreelError | undefined;
@@ -291,13 +292,19 @@ class Server implements RaftServer {
     }
   }
 
-  #changed(status: Omit<RaftStatus, "applied">): void {
+  #changed(news: NativeStatus): void {
+    const before = this.#status;
+    const status = { ...NOBODY, ...before, ...news };
     this.#status = status;
     this.#opened();
-    const { role, leader, term, voters, learners, peers, diskFull, removed } = status;
-    const seen = JSON.stringify([role, leader, term, voters, learners, peers, diskFull, removed]);
-    if (seen === this.#seen) return;
-    this.#seen = seen;
+    const same =
+      news.voters === undefined &&
+      before?.role === status.role &&
+      before.leader === status.leader &&
+      before.term === status.term &&
+      before.diskFull === status.diskFull &&
+      before.removed === status.removed;
+    if (same) return;
     for (const listener of [...this.#listeners]) listener(this.status());
   }
 

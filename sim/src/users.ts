@@ -122,19 +122,17 @@ export class Users {
     const name = `web${++this.#made}`;
     const global = world.chance(0.2);
     const replicas = world.between(1, MAX_REPLICAS);
+    const image = this.#image();
     const spec = ServiceSpec.fromPartial({
       name,
       mode: global ? { $case: "global", value: {} } : { $case: "replicated", value: { replicas } },
-      task: {
-        container: { image: this.#image(), stopGracePeriod: 5_000 },
-        restart: { delay: world.pick([500, 2_000, 5_000]), delaySet: true },
-      },
+      task: { container: { image, stopGracePeriod: 5_000 }, restart: this.#restart(image) },
       update: this.#updateConfig(),
       rollback: this.#updateConfig(),
       endpoint: world.chance(0.4) ? { ports: [{ protocol: "tcp", targetPort: 80 }] } : {},
     });
     return {
-      words: `create ${name}, ${global ? "on each node" : `${replicas} replicas`}, of ${spec.task!.container!.image}`,
+      words: `create ${name}, ${global ? "on each node" : `${replicas} replicas`}, of ${image}`,
       kind: { $case: "createService", value: { spec } },
     };
   }
@@ -153,6 +151,12 @@ export class Users {
       "absent",
     ]);
     return `${kind}:${this.#world.between(1, 9)}`;
+  }
+
+  /** What cannot last is not tried for ever. */
+  #restart(image: string) {
+    const delay = this.#world.pick([500, 2_000, 5_000]);
+    return { delay, delaySet: true, maxAttempts: image.startsWith("web") ? 0 : 2 };
   }
 
   #updateConfig() {
@@ -180,7 +184,8 @@ export class Users {
     const image = this.#image();
     const container = { ...spec.task!.container!, image };
     const forced = this.#world.chance(0.3) ? spec.task!.forceUpdate + 1 : spec.task!.forceUpdate;
-    const task = { ...spec.task!, container, forceUpdate: forced };
+    const restart = ServiceSpec.fromPartial({ task: { restart: this.#restart(image) } }).task!.restart;
+    const task = { ...spec.task!, container, restart, forceUpdate: forced };
     const update = ServiceSpec.fromPartial({ update: this.#updateConfig() }).update;
     return {
       words: `update ${spec.name} to ${image}`,

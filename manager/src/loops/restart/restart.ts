@@ -55,6 +55,8 @@ function follow(
   if (isJob(service) && task.specVersion !== service.specVersion) return stop;
   const succeeded = slot.some((t) => isWanted(t) && byAge(t, task) > 0);
   if (succeeded || !mayRestart(service, slot, task, now)) return stop;
+  // An update takes the place of what is left of the slot.
+  if (task.specVersion !== service.specVersion && slot.some(isLive)) return stop;
   if (isPerNode(service) && isUnfit(view.node(task.nodeId))) return stop;
   const follower = {
     id: newId(),
@@ -111,6 +113,7 @@ export function turnOf(view: StoreView, finder: SlotFinder, task: TaskRecord): M
   if (isFinished(task)) return at;
   const { startFirst } = updateSettings(service);
   for (const other of older) {
+    if (isLive(other) && other.specVersion === task.specVersion) return Number.POSITIVE_INFINITY;
     if (isFinished(other) || other.state < TaskState.TASK_STATE_ASSIGNED || isDown(view.node(other.nodeId)))
       continue;
     if (isWanted(other)) {

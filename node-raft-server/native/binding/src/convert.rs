@@ -50,9 +50,10 @@ pub struct NativeStatus {
     pub last_index: i64,
     pub first_index: i64,
     pub snapshot_index: i64,
-    pub voters: Vec<i64>,
-    pub learners: Vec<i64>,
-    pub peers: Vec<NativePeer>,
+    /// With `learners` and `peers` only where they changed: a status comes with each commit, members hardly ever do.
+    pub voters: Option<Vec<i64>>,
+    pub learners: Option<Vec<i64>>,
+    pub peers: Option<Vec<NativePeer>>,
     pub progress: Vec<NativeProgress>,
     pub disk_full: bool,
     pub removed: bool,
@@ -123,8 +124,8 @@ impl From<Progress> for NativeProgress {
     }
 }
 
-impl From<Status> for NativeStatus {
-    fn from(s: Status) -> Self {
+impl NativeStatus {
+    fn of(s: Status, members: bool) -> Self {
         NativeStatus {
             id: s.id as i64,
             role: s.role.as_str().into(),
@@ -134,9 +135,9 @@ impl From<Status> for NativeStatus {
             last_index: s.last_index as i64,
             first_index: s.first_index as i64,
             snapshot_index: s.snapshot_index as i64,
-            voters: numbers(s.voters),
-            learners: numbers(s.learners),
-            peers: peers(s.peers),
+            voters: members.then(|| numbers(s.voters)),
+            learners: members.then(|| numbers(s.learners)),
+            peers: members.then(|| peers(s.peers)),
             progress: s.progress.into_iter().map(NativeProgress::from).collect(),
             disk_full: s.disk_full,
             removed: s.removed,
@@ -207,8 +208,11 @@ impl From<Event> for NativeEvent {
                 text: Some(error.text),
                 ..of("failed")
             },
-            Event::Status(status) => NativeEvent {
-                status: Some((*status).into()),
+            Event::Status {
+                status,
+                members_changed,
+            } => NativeEvent {
+                status: Some(NativeStatus::of(*status, members_changed)),
                 ..of("status")
             },
             Event::Fatal(error) => NativeEvent {

@@ -65,7 +65,11 @@ pub enum Event {
         id: u64,
         error: Error,
     },
-    Status(Box<Status>),
+    Status {
+        status: Box<Status>,
+        /// Voters, learners or addresses are others than in the status before.
+        members_changed: bool,
+    },
     /// The node can go on no more: its disk failed.
     Fatal(Error),
     Stopped,

@@ -203,8 +203,13 @@ impl Node {
                 .fail_all(&crate::pending::dropped(), &mut self.events);
         }
         if status != self.status {
+            let members_changed = status.members() != self.status.members();
             self.status = status.clone();
-            self.events.push(Event::Status(Box::new(status)));
+            let status = Box::new(status);
+            self.events.push(Event::Status {
+                status,
+                members_changed,
+            });
         }
     }
 

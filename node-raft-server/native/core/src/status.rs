@@ -61,6 +61,11 @@ pub struct Status {
 }
 
 impl Status {
+    /// Who belongs to the group, and where.
+    pub fn members(&self) -> (&[u64], &[u64], &[Peer]) {
+        (&self.voters, &self.learners, &self.peers)
+    }
+
     /// Looks at a node.
     pub fn of(
         raw: &RawNode<LogStorage>,

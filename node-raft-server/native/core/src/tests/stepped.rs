@@ -100,7 +100,7 @@ fn does_not_lead_alone_once_others_were_taken_in() {
         .into_iter()
         .flat_map(|f| f.events)
         .find_map(|event| match event {
-            Event::Status(status) => Some(status),
+            Event::Status { status, .. } => Some(status),
             _ => None,
         })
         .expect("a status");
