@@ -13,6 +13,7 @@ const BENCHES: Record<string, () => Promise<Bench>> = {
   scale: async () => (await import("./scale.ts")).scale,
   network: async () => (await import("./network/bench.ts")).network,
   idle: async () => (await import("./idle.ts")).idle,
+  store: async () => (await import("./store/bench.ts")).store,
   agents: async () => (await import("./agents/bench.ts")).agents,
   schedule: async () => (await import("./schedule/bench.ts")).schedule,
   raft: async () => (await import("./raft/bench.ts")).raft,

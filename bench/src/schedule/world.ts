@@ -53,7 +53,7 @@ export function makeWorld({ nodes, tasks, services, demanding }: World): StoreWr
     writer.apply({
       kind: { $case: "putService", value: putService(s, replicas, demanding) },
     });
-    const ids = Array.from({ length: replicas }, (_, i) => (made + i).toString(36).padStart(25, "0"));
+    const ids = Array.from({ length: replicas }, (_, i) => flat((made + i).toString(36).padStart(25, "0")));
     const serviceId = idOf("service", s);
     writer.applyMany(ids, (batch) => ({
       kind: {
@@ -81,6 +81,8 @@ export function makeWorld({ nodes, tasks, services, demanding }: World): StoreWr
   return writer;
 }
 
+/** As a decoded entry has it: one piece, not a tree of those that it was put together from. */
+const flat = (text: string) => Buffer.from(text, "latin1").toString("latin1");
 const idOf = (kind: string, i: number) => `${kind}${i}`.padEnd(25, "x");
 
 function aNode(i: number): Node {

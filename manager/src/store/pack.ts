@@ -20,7 +20,12 @@ export function unpackSpan(packed: number): number {
 /** A container's id in half the memory. */
 export function packId(id: string): string {
   if (id === "") return "";
-  return HEX_ID.test(id) ? `#${Buffer.from(id, "hex").toString("latin1")}` : `=${id}`;
+  if (!HEX_ID.test(id)) return `=${id}`;
+  // One string, not one that points to two.
+  const packed = Buffer.allocUnsafe(33);
+  packed.write("#", "latin1");
+  packed.write(id, 1, "hex");
+  return packed.toString("latin1");
 }
 
 export function unpackId(packed: string): string {

@@ -35,6 +35,21 @@ const NO_PORTS: PortConfig[] = Object.freeze([]) as unknown as PortConfig[];
 const NO_RESOURCES: GenericResource[] = Object.freeze([]) as unknown as GenericResource[];
 const NO_SHAPES: readonly AttachmentShape[] = [];
 
+/** What few tasks have; all others share one object that says so. */
+interface Rare {
+  readonly exitCode: number;
+  readonly hostPorts: PortConfig[];
+  readonly genericResources: GenericResource[];
+  readonly stoppedBy: Cause | undefined;
+}
+
+const NOTHING_RARE: Rare = Object.freeze({
+  exitCode: 0,
+  hostPorts: NO_PORTS,
+  genericResources: NO_RESOURCES,
+  stoppedBy: undefined,
+});
+
 /** One task, flat; never changed once it is in the store. */
 export class TaskRow {
   readonly id: string;
@@ -49,20 +64,17 @@ export class TaskRow {
   message = "";
   err = "";
   pid = 0;
-  exitCode = 0;
-  hostPorts: PortConfig[] = NO_PORTS;
   shapes: readonly AttachmentShape[] = NO_SHAPES;
   /** Addresses in the order of `shapes`: one alone is the number itself. */
   addresses: number | readonly number[] = 0;
-  genericResources: GenericResource[] = NO_RESOURCES;
-  /** One object for all tasks that one action made, or stopped. */
+  /** One object for all tasks that one action made. */
   madeBy: Cause | undefined = undefined;
-  stoppedBy: Cause | undefined = undefined;
   /** Times are kept as spans from `createdAt`, which is to be set first: they lie in the row itself. */
   private updated = 0;
   private status = 0;
   private run = NEVER;
   private container = "";
+  private rare = NOTHING_RARE;
 
   constructor(id: string, group: TaskGroup) {
     this.id = id;
@@ -106,6 +118,31 @@ export class TaskRow {
     this.container = packId(id);
   }
 
+  get exitCode(): number {
+    return this.rare.exitCode;
+  }
+  set exitCode(exitCode: number) {
+    if (exitCode !== this.rare.exitCode) this.rare = { ...this.rare, exitCode };
+  }
+  get hostPorts(): PortConfig[] {
+    return this.rare.hostPorts;
+  }
+  set hostPorts(hostPorts: PortConfig[]) {
+    if (hostPorts !== this.rare.hostPorts) this.rare = { ...this.rare, hostPorts };
+  }
+  get genericResources(): GenericResource[] {
+    return this.rare.genericResources;
+  }
+  set genericResources(genericResources: GenericResource[]) {
+    if (genericResources !== this.rare.genericResources) this.rare = { ...this.rare, genericResources };
+  }
+  get stoppedBy(): Cause | undefined {
+    return this.rare.stoppedBy;
+  }
+  set stoppedBy(stoppedBy: Cause | undefined) {
+    if (stoppedBy !== this.rare.stoppedBy) this.rare = { ...this.rare, stoppedBy };
+  }
+
   clone(): TaskRow {
     const row = new TaskRow(this.id, this.group);
     row.slot = this.slot;
@@ -121,13 +158,10 @@ export class TaskRow {
     row.message = this.message;
     row.err = this.err;
     row.pid = this.pid;
-    row.exitCode = this.exitCode;
-    row.hostPorts = this.hostPorts;
     row.shapes = this.shapes;
     row.addresses = this.addresses;
-    row.genericResources = this.genericResources;
     row.madeBy = this.madeBy;
-    row.stoppedBy = this.stoppedBy;
+    row.rare = this.rare;
     return row;
   }
 
