@@ -188,6 +188,12 @@ describe("secrets and configs", function () {
       await client().ok("service", "inspect", "-f", "{{.UpdateStatus.State}}", "app"),
       "completed",
     );
+    const events = ["events", "--since", "1h", "--until", "0s", "--filter", "secret=key"];
+    const told = await client().ok(...events, "--format", "{{.Type}} {{.Action}} {{json .Actor.Attributes}}");
+    assert.equal(
+      told,
+      'secret create {"name":"key"}\nsecret update {"name":"key","revision.new":"2","revision.old":"1"}',
+    );
     await own.ok("service", "update", "-q", "--label-add", "a=b", "app");
     assert.equal(await containerOf("app"), after, "a client that knows of no revisions changes nothing");
   });
