@@ -11,7 +11,6 @@ import {
 import { join } from "node:path";
 import { parseUnlockKey } from "@creel/manager";
 import { CreelError, messageOf } from "@creel/shared";
-import type { NodeRole } from "@creel/shared/gen/cluster/v1/objects.ts";
 import type { Identity } from "@creel/shared/tls";
 import type { NodeAddresses } from "./addresses.ts";
 import { seal, unseal } from "./sealing.ts";
@@ -38,7 +37,6 @@ export interface KeptIdentity {
 /** A membership as the disk has it; sealed, it can be taken up only with the unlock key. */
 export interface KeptMember {
   state: MemberState;
-  role: NodeRole;
   sealed: boolean;
   /** Throws `swarm_locked` without the key, `wrong_unlock_key` with another. */
   open(unlockKey: string): KeptIdentity;
@@ -78,7 +76,6 @@ export class MemberFiles {
     });
     return {
       state,
-      role: known.role,
       sealed: sealed !== undefined,
       open: (unlockKey) => {
         if (sealed === undefined) return whole(keys, "");
