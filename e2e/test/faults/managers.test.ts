@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { appendFileSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { audit } from "../../src/audit.ts";
 import { docker, type Result } from "../../src/cli.ts";
 import {
   killProgram,
@@ -15,7 +16,6 @@ import {
   timed,
 } from "../../src/faults.ts";
 import { useLab } from "../../src/fixture.ts";
-import { assertNoStrays } from "../../src/host-leaks.ts";
 import { loadUsual } from "../../src/images.ts";
 import { until } from "../../src/wait.ts";
 
@@ -95,7 +95,7 @@ describe("managers are killed and lose their disks", function () {
     assert.deepEqual(await told("node3"), before[0]);
     assert.deepEqual(await Promise.all(ALL.map((node) => processIds(lab, node))), pids);
     for (let i = 0; i < 10; i++) await on("node1").ok("network", "rm", `last${i}`);
-    await assertNoStrays(lab);
+    await audit(lab);
   });
 
   it("one loses its log: it takes a new place and is refilled", async () => {
@@ -110,7 +110,7 @@ describe("managers are killed and lose their disks", function () {
     note(`refilled after ${seconds(took)}`);
     assert.deepEqual(await told("node3"), before);
     await replicasRun("node3");
-    await assertNoStrays(lab);
+    await audit(lab);
   });
 
   it("one loses its whole disk: it joins anew, and carries the cluster when another is lost", async () => {
@@ -141,7 +141,7 @@ describe("managers are killed and lose their disks", function () {
     await allReachable("node3");
     assert.deepEqual(await told("node1"), after);
     await replicasRun("node3");
-    await assertNoStrays(lab);
+    await audit(lab);
   });
 
   describe("on disks of 160 MiB", () => {
@@ -235,7 +235,7 @@ describe("managers are killed and lose their disks", function () {
       await Promise.all(ALL.map((node) => killProgram(lab, node, "creeld")));
       await allReachable("node1");
       assert.deepEqual(await told("node2"), before);
-      await assertNoStrays(lab);
+      await audit(lab);
     });
   });
 });

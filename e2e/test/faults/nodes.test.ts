@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { setTimeout as delay } from "node:timers/promises";
 import { answers } from "../../../tools/src/demo/requests.ts";
+import { audit } from "../../src/audit.ts";
 import { docker } from "../../src/cli.ts";
 import {
   type ClusterTask,
@@ -16,7 +17,6 @@ import {
   timed,
 } from "../../src/faults.ts";
 import { useLab } from "../../src/fixture.ts";
-import { assertNoStrays } from "../../src/host-leaks.ts";
 import { loadUsual } from "../../src/images.ts";
 import { until } from "../../src/wait.ts";
 
@@ -101,7 +101,7 @@ describe("nodes are lost, cut off and come back", function () {
     );
     assert.ok(after < 10_000);
     assert.ok(traffic.failedFor < detected + 3000, JSON.stringify(traffic.failures.slice(-5)));
-    await assertNoStrays(lab, ["node1", "node2", "node3"]);
+    await audit(lab);
   });
 
   it("the lost node comes back: empty, and part of everything", async () => {
@@ -114,7 +114,7 @@ describe("nodes are lost, cut off and come back", function () {
     });
     note(`back after ${seconds(took)}`);
     assert.equal((await answers(hosts(), PORT, 20)).failed, 0);
-    await assertNoStrays(lab);
+    await audit(lab);
   });
 
   it("a node is cut off for 12 s and healed: all is right again by itself", async () => {
@@ -144,7 +144,7 @@ describe("nodes are lost, cut off and come back", function () {
     note(`surplus tasks gone after ${seconds(performance.now() - healed)}`);
     for (const node of ALL) assert.ok(await right(node), node);
     assert.equal((await answers(hosts(), PORT, 20)).failed, 0);
-    await assertNoStrays(lab);
+    await audit(lab);
   });
 
   it("the leader is lost: another leads, and services can be scaled", async () => {
@@ -170,7 +170,7 @@ describe("nodes are lost, cut off and come back", function () {
     await nodeState(lab, via, lost, "ready");
     await until("its client runs", async () => (await tasks("client", via)).length === 4);
     for (const node of ALL) await until(`${node} sees it`, () => right(node, via));
-    await assertNoStrays(lab);
+    await audit(lab);
   });
 
   it("the leader is cut off for 10 s and healed: it follows, and all is right again by itself", async () => {
@@ -198,7 +198,7 @@ describe("nodes are lost, cut off and come back", function () {
       `${REPLICAS}`,
     );
     for (const node of ALL) await until(`${node} sees it`, () => right(node, via));
-    await assertNoStrays(lab);
+    await audit(lab);
   });
 
   it("the leader's daemon stands still for 6 s: another leads, and afterwards it follows", async () => {
@@ -222,7 +222,7 @@ describe("nodes are lost, cut off and come back", function () {
     await until("clients", async () => (await tasks("client", via)).length === 4);
     for (const node of ALL) await until(`${node} sees it`, () => right(node, via));
     note(`right again ${seconds(performance.now() - woken)} after it went on`);
-    await assertNoStrays(lab);
+    await audit(lab);
   });
 
   it("all nodes at once, three managers and a worker: everything that ran runs again", async () => {
@@ -243,7 +243,7 @@ describe("nodes are lost, cut off and come back", function () {
     assert.equal((await answers(hosts(), PORT, 20)).failed, 0);
     await until("the container runs", async () => (await processIds(lab, "node4")).has("/kept"));
     await on("node4").ok("rm", "-f", "kept");
-    await assertNoStrays(lab);
+    await audit(lab);
   });
 
   it("leaves nothing on its hosts when the services are gone", async () => {
@@ -252,6 +252,6 @@ describe("nodes are lost, cut off and come back", function () {
       const counts = await Promise.all(ALL.map((name) => processIds(fixture.lab, name)));
       return counts.every(({ size }) => size === 0);
     });
-    await assertNoStrays(fixture.lab);
+    await audit(fixture.lab);
   });
 });

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { audit } from "../../src/audit.ts";
 import { docker } from "../../src/cli.ts";
 import {
   killNow,
@@ -13,7 +14,6 @@ import {
   timed,
 } from "../../src/faults.ts";
 import { useLab } from "../../src/fixture.ts";
-import { assertNoStrays } from "../../src/host-leaks.ts";
 import { loadUsual } from "../../src/images.ts";
 import { until } from "../../src/wait.ts";
 
@@ -36,7 +36,7 @@ describe("a program of a node is killed", function () {
     const options = ["--replicas", "4", "-p", `${PORT}:8080`, "--restart-delay", "500ms"];
     await cli.ok("service", "create", "-q", "--name", "web", ...options, "whoami");
   });
-  afterEach(() => assertNoStrays(fixture.lab));
+  afterEach(() => audit(fixture.lab));
 
   it("creeld of a worker: no container notices, and they are the same tasks afterwards", async () => {
     const { lab } = fixture;

@@ -3,10 +3,10 @@ import { existsSync, readFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { answers } from "../../../tools/src/demo/requests.ts";
 import { isUp } from "../../../tools/src/lab/state.ts";
+import { audit } from "../../src/audit.ts";
 import { docker } from "../../src/cli.ts";
 import { nodesBy, note, type Program, processIds, programFile, runningTasks } from "../../src/faults.ts";
 import { useLab } from "../../src/fixture.ts";
-import { assertNoStrays } from "../../src/host-leaks.ts";
 import { loadUsual } from "../../src/images.ts";
 import { until } from "../../src/wait.ts";
 
@@ -123,7 +123,7 @@ describe(`random faults (seed ${SEED})`, function () {
         40_000,
       );
       await until("all nodes answer", async () => (await answers([...lab.nodes], PORT, 20)).failed === 0);
-      await assertNoStrays(lab);
+      await audit(lab);
       assert.equal((await answers([...lab.nodes], PORT, 30)).tasks.size > 0, true);
     });
   }
