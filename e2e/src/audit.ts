@@ -190,6 +190,13 @@ async function differencesOn(lab: Lab, node: string, picture: Picture): Promise<
   return [...found.map((what) => `${node}: ${what}`), ...(await strays(lab, node))];
 }
 
+/** In what the API's picture and the nodes differ at this moment. */
+export async function differences(lab: Lab, via: string): Promise<string[]> {
+  const picture = await pictureOf(lab, via);
+  const nodes = [...picture.nodes.keys()];
+  return (await Promise.all(nodes.map((node) => differencesOn(lab, node, picture)))).flat();
+}
+
 /**
  * The API's picture of the cluster is what is on its nodes: for each running task its process, cgroup, addresses,
  * mounts, secrets and configs; no container that belongs to no task; on each node that answers the balancer entries of
@@ -197,20 +204,9 @@ async function differencesOn(lab: Lab, node: string, picture: Picture): Promise<
  * way has a few seconds. `via`: the manager that is asked.
  */
 export async function audit(lab: Lab, via = lab.nodes[0]!.name): Promise<void> {
-  const look = async () => {
-    const picture = await pictureOf(lab, via);
-    return (
-      await Promise.all([...picture.nodes.keys()].map((node) => differencesOn(lab, node, picture)))
-    ).flat();
-  };
   const end = Date.now() + PATIENCE_MS;
   for (;;) {
-    let found: string[];
-    try {
-      found = await look();
-    } catch (error) {
-      found = [`cannot be looked at: ${(error as Error).message}`];
-    }
+    const found = await differences(lab, via).catch((error: Error) => [`no look: ${error.message}`]);
     if (found.length === 0) return;
     if (Date.now() > end) assert.deepEqual(found, []);
     await delay(300);

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { audit } from "../../src/audit.ts";
 import { creel, docker } from "../../src/cli.ts";
 import { useLab } from "../../src/fixture.ts";
 import { loadUsual } from "../../src/images.ts";
@@ -7,6 +8,7 @@ import { until } from "../../src/wait.ts";
 describe("jobs", function () {
   this.timeout(60_000);
   const fixture = useLab({ nodes: 2, managers: 1 });
+  afterEach(() => audit(fixture.lab));
   before(() => loadUsual(fixture.lab));
   const cli = () => docker(fixture.lab);
   const listed = (name: string) =>

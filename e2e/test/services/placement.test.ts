@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { audit } from "../../src/audit.ts";
 import { creel, docker } from "../../src/cli.ts";
 import { type ClusterTask, nodesBy, runningTasks, Traffic } from "../../src/faults.ts";
 import { useLab } from "../../src/fixture.ts";
@@ -17,6 +18,7 @@ type Placed = ClusterTask & {
 describe("placement, drains and rebalance", function () {
   this.timeout(60_000);
   const fixture = useLab({ nodes: 3, flags: GENERIC });
+  afterEach(() => audit(fixture.lab));
   const cli = () => docker(fixture.lab);
   let names = new Map<string, string>();
 

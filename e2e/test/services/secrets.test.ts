@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { audit } from "../../src/audit.ts";
 import { creel, docker, program } from "../../src/cli.ts";
 import { killProgram, runningTasks } from "../../src/faults.ts";
 import { useLab } from "../../src/fixture.ts";
@@ -17,6 +18,7 @@ const ON_NODE2 = ["--constraint", "node.hostname==node2"];
 describe("secrets and configs", function () {
   this.timeout(60_000);
   const fixture = useLab({ nodes: 2, managers: 1 });
+  afterEach(() => audit(fixture.lab));
   const client = (node = "node1") => docker(fixture.lab, node);
   const inHost = (node: string, ...command: string[]) => fixture.lab.exec(node, command).stdout;
   /** The tmpfs of containers with secrets or configs on a node. */

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { root } from "../../../tools/src/root.ts";
+import { audit } from "../../src/audit.ts";
 import { type Cli, creel, docker } from "../../src/cli.ts";
 import { useLab } from "../../src/fixture.ts";
 import { busyboxImage, loadEverywhere } from "../../src/images.ts";
@@ -14,6 +15,7 @@ const WAIT = ["--timeout", "20s", "-q"];
 describe("stacks", function () {
   this.timeout(60_000);
   const fixture = useLab({ nodes: 3 });
+  afterEach(() => audit(fixture.lab));
   let dir = "";
   let cli: Cli;
   before(async () => {

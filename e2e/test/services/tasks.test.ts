@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { ask } from "../../../tools/src/demo/requests.ts";
+import { audit } from "../../src/audit.ts";
 import { type Cli, creel, docker } from "../../src/cli.ts";
 import { useLab } from "../../src/fixture.ts";
 import { loadUsual } from "../../src/images.ts";
@@ -8,6 +9,7 @@ import { until } from "../../src/wait.ts";
 describe("tasks of services", function () {
   this.timeout(60_000);
   const fixture = useLab({ nodes: 1 });
+  afterEach(() => audit(fixture.lab));
   let cli: Cli;
   before(async () => {
     await loadUsual(fixture.lab);

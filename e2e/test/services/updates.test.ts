@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import type { TaskView } from "../../../tools/src/demo/service.ts";
+import { audit } from "../../src/audit.ts";
 import { docker } from "../../src/cli.ts";
 import { nodesBy, note, runningTasks, Traffic } from "../../src/faults.ts";
 import { useLab } from "../../src/fixture.ts";
@@ -18,6 +19,7 @@ const CLIENT = `
 describe("updates", function () {
   this.timeout(90_000);
   const fixture = useLab({ nodes: 3 });
+  afterEach(() => audit(fixture.lab));
   before(() => loadUsual(fixture.lab));
   const cli = () => docker(fixture.lab);
   const hosts = () => fixture.lab.nodes.map(({ name, address }) => ({ name, address }));

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { audit } from "../../src/audit.ts";
 import { creel, docker } from "../../src/cli.ts";
 import { nodeState } from "../../src/faults.ts";
 import { useLab } from "../../src/fixture.ts";
@@ -13,6 +14,7 @@ interface Why {
 describe("why", function () {
   this.timeout(60_000);
   const fixture = useLab({ nodes: 3 });
+  afterEach(() => audit(fixture.lab));
   before(async () => {
     await loadUsual(fixture.lab);
     await on().ok("swarm", "update", "--dispatcher-heartbeat", "1s");
