@@ -12,7 +12,19 @@ describe("the audit", function () {
   it("is content with what is right, and names what is not", async () => {
     const cli = docker(fixture.lab);
     const more = ["--publish", "8080:8080", "--mount", "type=tmpfs,target=/scratch"];
-    await cli.ok("service", "create", "-q", "--name", "web", "--replicas", "2", ...more, "whoami");
+    await cli.ok(
+      "service",
+      "create",
+      "-q",
+      "--name",
+      "web",
+      "--replicas",
+      "2",
+      ...more,
+      "busybox",
+      "sleep",
+      "1000",
+    );
     await audit(fixture.lab);
 
     const [id = ""] = (await cli.ok("ps", "-q", "--no-trunc")).split("\n");
@@ -20,7 +32,7 @@ describe("the audit", function () {
     const task = await cli.ok("inspect", "-f", '{{index .Config.Labels "com.docker.swarm.task.id"}}', id);
     const host = (...words: string[]) =>
       assert.equal(fixture.lab.exec("node1", words).code, 0, words.join(" "));
-    host("nsenter", "-t", pid, "-m", "umount", "/scratch");
+    host("nsenter", "-t", pid, "-m", "/bin/busybox", "umount", "/scratch");
     host("mkdir", `${fixture.lab.dir}/node1/run/streams/stray`);
     const found = await differences(fixture.lab, "node1");
     assert.deepEqual(found.sort(), [
