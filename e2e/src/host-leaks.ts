@@ -26,7 +26,8 @@ async function meshOf(lab: Lab): Promise<Map<number, number>> {
   for (const { ID, Endpoint } of await rest.get<Service[]>("/services").catch(() => [])) {
     for (const port of Endpoint?.Ports ?? []) {
       if (port.PublishMode === "host") continue;
-      mesh.set(port.PublishedPort, (await runningTasks(lab, lab.nodes[0]!.name, ID)).length);
+      const backends = (await runningTasks(lab, lab.nodes[0]!.name, ID)).length;
+      if (backends > 0) mesh.set(port.PublishedPort, backends);
     }
   }
   return mesh;
@@ -73,7 +74,7 @@ function cgroups(lab: Lab, node: string, { running }: Known): string[] {
     .map((path) => `cgroup ${path}`);
 }
 
-function mounts(lab: Lab, node: string, { running, networks }: Known): string[] {
+function mounts(lab: Lab, node: string, { running, all, networks }: Known): string[] {
   const home = join(lab.dir, node);
   return readFileSync(`/proc/${lab.node(node).pid}/mountinfo`, "utf8")
     .split("\n")
@@ -86,6 +87,8 @@ function mounts(lab: Lab, node: string, { running, networks }: Known): string[] 
         .slice(-2) as [string, string];
       if (kind === "overlays") return !networks.has(id);
       if (kind === "netns") return !belongs(id, running);
+      // secrets and configs of a container that waits for its start
+      if (id === "files") return !belongs(kind, all);
       return !belongs(kind, running);
     })
     .map((path) => `mount ${path}`);

@@ -6,6 +6,7 @@ import { bodyOf } from "../http/body.ts";
 import { anyOf, labelsMatch, parseFilters } from "../http/filters.ts";
 import { flag, integer, type Query, text } from "../http/query.ts";
 import { findService } from "../map/find.ts";
+import { randomName } from "../map/random-name.ts";
 import { toService, toServiceStatus, withStuck } from "../map/service.ts";
 import { fromServiceBody } from "../map/service-spec.ts";
 import { ServiceSpecSchema } from "../schema/service.ts";
@@ -47,7 +48,8 @@ export function serviceRoutes(app: FastifyInstance, context: ApiContext): void {
   });
 
   app.post("/services/create", async (request, reply) => {
-    const spec = fromServiceBody(readSpec(request.body));
+    const wished = fromServiceBody(readSpec(request.body));
+    const spec = { ...wished, name: wished.name || randomName() };
     const { id, warnings } = await cluster.control(
       ControlRequest.fromPartial({ kind: { $case: "createService", value: { spec } } }),
     );
