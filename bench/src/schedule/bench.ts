@@ -16,10 +16,10 @@ interface Case extends World {
 const CASES: Case[] = [
   { nodes: 1_000, tasks: 10_000, services: 100, demanding: false, limit: 0.1, peer: 2.38 },
   { nodes: 1_000, tasks: 100_000, services: 100, demanding: false, limit: 0.5, peer: 31.5 },
-  { nodes: 100_000, tasks: 1_000, services: 100, demanding: false, limit: 0.5, peer: 54.6 },
+  { nodes: 100_000, tasks: 1_000, services: 1_000, demanding: false, limit: 0.5, peer: 54.6 },
   { nodes: 1_000, tasks: 10_000, services: 100, demanding: true, limit: 0.3 },
   { nodes: 1_000, tasks: 100_000, services: 100, demanding: true, limit: 1.5 },
-  { nodes: 100_000, tasks: 1_000, services: 100, demanding: true, limit: 1.5 },
+  { nodes: 100_000, tasks: 1_000, services: 1_000, demanding: true, limit: 1.5 },
 ];
 
 const GROWTH = [1_000, 10_000, 100_000, 1_000_000];
@@ -46,8 +46,8 @@ function place(world: World): number {
   return seconds;
 }
 
-const nameOf = ({ nodes, tasks, demanding }: World) =>
-  `${nodes} nodes × ${tasks} tasks${demanding ? ", three constraints, two spread levels, reservations" : ""}`;
+const nameOf = ({ nodes, tasks, services, demanding }: World) =>
+  `${nodes} nodes × ${tasks} tasks of ${services} services${demanding ? ", three constraints, two spread levels, reservations" : ""}`;
 
 /** The scheduler with the store, without network. */
 export const schedule: Bench = {

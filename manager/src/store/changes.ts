@@ -76,7 +76,7 @@ export function isEmpty(c: ChangeSet): boolean {
   );
 }
 
-/** Two successive change sets as one. Refusals are left out: their positions mean nothing any more. */
+/** Two successive change sets as one, for which the first is used up. Refusals are left out: their positions mean nothing any more. */
 export function mergeChanges(first: ChangeSet, then: ChangeSet): ChangeSet {
   if (first.full || then.full) return { ...fullChange(then.index, then.time), from: first.from };
   return {
@@ -95,10 +95,14 @@ export function mergeChanges(first: ChangeSet, then: ChangeSet): ChangeSet {
   };
 }
 
+/** Maps made by merging: nobody but the merged set has them, so the next merge adds to them. */
+const merges = new WeakSet<object>();
+
 function mergeMaps<T>(first: ReadonlyMap<string, Change<T>>, then: ReadonlyMap<string, Change<T>>) {
   if (first.size === 0) return then;
   if (then.size === 0) return first;
-  const merged = new Map(first);
+  const merged = merges.has(first) ? (first as Map<string, Change<T>>) : new Map(first);
+  merges.add(merged);
   for (const [id, change] of then) noteChange(merged, id, change.before, change.after);
   return merged;
 }
