@@ -1,6 +1,4 @@
 #!/bin/sh
-echo "Content-Type: text/plain"
-echo
 echo "node=$NODE"
 echo "host=$(hostname)"
 grep MemTotal /host/proc/meminfo

@@ -1,4 +1,2 @@
 #!/bin/sh
-echo "Content-Type: text/plain"
-echo
 echo alive

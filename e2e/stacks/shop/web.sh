@@ -1,4 +1,2 @@
 #!/bin/sh
-echo "Content-Type: text/plain"
-echo
-echo "$GREETING: $(wget -qO- http://app:8080/cgi-bin/visit)"
+echo "$GREETING: $(wget -qO- http://app:8080/visit)"

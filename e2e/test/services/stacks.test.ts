@@ -29,7 +29,7 @@ describe("stacks", function () {
   /** What a service answers. */
   async function get(node: number, port: number, path: string): Promise<string> {
     const signal = AbortSignal.timeout(3000);
-    const answer = await fetch(`http://${address(node)}:${port}/cgi-bin/${path}`, { signal });
+    const answer = await fetch(`http://${address(node)}:${port}/${path}`, { signal });
     return (await answer.text()).trim();
   }
   /** Everything of a stack's that the cluster still has. */
