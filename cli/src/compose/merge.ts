@@ -13,9 +13,21 @@ const KEYED: Record<string, (entry: never) => string> = {
   env_file: ({ path }: { path: string }) => path,
 };
 
+/** Where a secret's or config's data comes from: a later file's word replaces an earlier one's. */
+const SOURCES = ["file", "environment", "content", "driver", "external"] as const;
+
 /** A file over another: mappings are joined, lists appended, all else replaced. */
 export function mergeModels(base: Partial<Model>, over: Partial<Model>): Partial<Model> {
-  return mergeObjects(base as Plain, over as Plain) as Partial<Model>;
+  const cleared = { ...base };
+  for (const kind of ["secrets", "configs"] as const)
+    for (const [name, object] of Object.entries(over[kind] ?? {})) {
+      const before = cleared[kind]?.[name];
+      if (before === undefined || !SOURCES.some((source) => source in object)) continue;
+      const rest = { ...before };
+      for (const source of SOURCES) delete rest[source];
+      cleared[kind] = { ...cleared[kind], [name]: rest };
+    }
+  return mergeObjects(cleared as Plain, over as Plain) as Partial<Model>;
 }
 
 /** The same for one service and the one that it extends. */

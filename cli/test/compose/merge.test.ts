@@ -69,6 +69,19 @@ networks: {front: {internal: true}}`,
     });
   });
 
+  it("say anew where a secret's data comes from", () => {
+    const base = "services: {web: {image: a}}\nsecrets: {s: {file: ./a, labels: {x: y}}}";
+    assert.deepEqual(both(base, "secrets: {s: {content: b}}").secrets.s, {
+      content: "b",
+      labels: { x: "y" },
+    });
+    assert.deepEqual(both(base, "secrets: {s: {external: true, name: t}}").secrets.s, {
+      external: true,
+      name: "t",
+      labels: { x: "y" },
+    });
+  });
+
   it("leave a driver's options to that driver", () => {
     const { web } = both(
       "services: {web: {image: a, logging: {driver: one, options: {a: x}}}}",

@@ -170,10 +170,9 @@ describe("stacks", function () {
       const said = await cli.run(["up", "-f", compose, "--timeout", "30s"]);
       assert.equal(said.code, 0, said.stderr + said.stdout);
       assert.doesNotMatch(said.stdout + said.stderr, /open-sesame/);
-      assert.equal(
-        await get(1, 8090, "report"),
-        ["import-1", "import-2", "import-3", "survey-node1", "survey-node2", "survey-node3"].join("\n"),
-      );
+      const parts = (await get(1, 8090, "report")).split("\n");
+      assert.deepEqual(parts.slice(3), ["survey-node1", "survey-node2", "survey-node3"]);
+      assert.equal(parts.filter((part) => /^import-\w+$/.test(part)).length, 3);
       assert.match(
         await docker(fixture.lab).ok("stack", "services", "--format", "{{.Name}} {{.Replicas}}", "jobs"),
         /^jobs_import 0\/3 \(3\/3 completed\)$/m,

@@ -54,12 +54,12 @@ export function progressOf(
   } = service.ServiceStatus ?? {};
   const { State: update = "", Message: message = "" } = service.UpdateStatus ?? {};
   const job = service.Spec.Mode.ReplicatedJob;
-  const total = job?.TotalCompletions ?? desired;
+  const isJob = job !== undefined || service.Spec.Mode.GlobalJob !== undefined;
+  const total = job?.TotalCompletions ?? (isJob ? desired + completed : desired);
   const ready = current.filter(
     ({ DesiredState, Status }) => DesiredState === "running" && Status.State === "running",
   );
   const surplus = Math.max(0, running - desired);
-  const isJob = job !== undefined || service.Spec.Mode.GlobalJob !== undefined;
   const progress: Progress = {
     done: isJob ? completed >= total : running === desired && !GOING.has(update),
     headline: isJob
