@@ -50,15 +50,20 @@ describe("stacks", function () {
     const more = join(stack("shop"), "more.yaml");
     const on = () => docker(fixture.lab, "node2");
     const visit = (node: number) => get(node, 8080, "shop");
+    let visits = 0;
 
     it("is deployed, and works through any node", async () => {
       const said = await on().ok("stack", "deploy", "--detach=false", "-q", "-c", compose, "shop");
       for (const made of ["network shop_back", "config shop_store", "service shop_web"])
         assert.match(said, new RegExp(`Creating ${made}`));
-      const answers = [await visit(0), await visit(1), await visit(2), await visit(0)];
-      for (const [i, answer] of answers.entries())
-        assert.match(answer, new RegExp(`^welcome: visit ${i + 1} by shop_app\\.\\d\\.\\w+$`));
-      assert.equal(new Set(answers.map((answer) => answer.split(" by ")[1])).size, 2, "both take their turn");
+      const tasks = new Set<string>();
+      for (visits = 0; visits < 40 && (visits < 4 || tasks.size < 2); visits++) {
+        const answer = await visit(visits % 3);
+        const [, count, task] = /^welcome: visit (\d+) by (shop_app\.\d\.\w+)$/.exec(answer) ?? [];
+        assert.equal(count, String(visits + 1), answer);
+        tasks.add(task!);
+      }
+      assert.equal(tasks.size, 2, "both take their turn");
     });
 
     it("is listed by docker and by creel in the same words", async () => {
@@ -105,7 +110,7 @@ describe("stacks", function () {
       assert.match(said, /Updating service shop_web \(id: \w+\): TaskTemplate.ContainerSpec.Env/);
       assert.doesNotMatch(said, /shop_store/);
       assert.equal(await store(), before);
-      assert.match(await visit(1), /^hello: visit 5 by/);
+      assert.match(await visit(1), new RegExp(`^hello: visit ${visits + 1} by`));
       assert.match(
         await on().ok("stack", "services", "--format", "{{.Name}} {{.Replicas}}", "shop"),
         /^shop_app 3\/3$/m,
@@ -171,8 +176,13 @@ describe("stacks", function () {
       assert.equal(said.code, 0, said.stderr + said.stdout);
       assert.doesNotMatch(said.stdout + said.stderr, /open-sesame/);
       const parts = (await get(1, 8090, "report")).split("\n");
-      assert.deepEqual(parts.slice(3), ["survey-node1", "survey-node2", "survey-node3"]);
-      assert.equal(parts.filter((part) => /^import-\w+$/.test(part)).length, 3);
+      const nodes = ["survey-node1", "survey-node2", "survey-node3"];
+      assert.deepEqual(parts.slice(-3), nodes);
+      // the first slot has a node's name; a task that is tried again elsewhere hands in twice
+      assert.ok(
+        parts.length >= 6 && parts.slice(0, -3).every((part) => /^import-\w+$/.test(part)),
+        String(parts),
+      );
       assert.match(
         await docker(fixture.lab).ok("stack", "services", "--format", "{{.Name}} {{.Replicas}}", "jobs"),
         /^jobs_import 0\/3 \(3\/3 completed\)$/m,
@@ -204,9 +214,12 @@ describe("stacks", function () {
       assert.equal((await on.run(["secret", "create", "external-file", "-"], { input: "x" })).code, 0);
       const given = ["-c", join(stack("keys"), "every-key.yaml"), "-c", file("none.yaml", NOTHING_RUNS)];
       await on.ok("stack", "deploy", ...given, "keys");
+      // docker drops this one key without a word
+      const once = await cli.ok("stack", "deploy", "-d", ...given, "keys");
+      assert.match(once, /^Updating service keys_long \(id: \w+\): TaskTemplate.ContainerSpec.OomScoreAdj$/);
       assert.match(
         await cli.ok("stack", "deploy", "-d", ...given, "keys"),
-        /Nothing to change in stack keys/,
+        /^Nothing to change in stack keys$/,
       );
       await cli.ok("stack", "rm", "keys");
       assert.deepEqual(await leftOf("keys"), []);

@@ -27,7 +27,7 @@ export function createLoops(): NamedLoop[] {
     { name: "allocator", run: allocator() },
     { name: "scheduler", run: scheduler() },
     { name: "rotation", run: rotation },
-    { name: "reaper", run: reaper },
+    { name: "reaper", run: reaper() },
     { name: "trust", run: trust },
   ];
 }

@@ -8,24 +8,40 @@ import { servicesWithTurns, slotsOf } from "../slots.ts";
 
 const DEFAULT_HISTORY = 5;
 
+/**
+ * How long a task that ended with its service is still told. A client that waits until a service's tasks have ended looks
+ * for tasks in such a state, and must get to see one.
+ */
+const FAREWELL_MS = 250;
+
 /** Forgets tasks that nobody needs: those to be removed once they are finished, and old ones beyond the history. */
-export const reaper: Loop = (view, changed) => {
-  const touched = servicesWithTurns(view, changed);
-  if (changed.full) for (const task of view.records()) touched.add(task.serviceId);
-  const remove: string[] = [];
-  const mark: string[] = [];
-  for (const id of touched) {
-    const service = view.service(id);
-    const tasks = view.recordsOfService(id);
-    for (const task of tasks) {
-      if (isForgotten(task, service === undefined)) remove.push(task.id);
-      else if (!service && task.desiredState < TaskState.TASK_STATE_REMOVE) mark.push(task.id);
+export function reaper(): Loop {
+  const parting = new Set<string>();
+  return (view, changed, { now }) => {
+    const touched = servicesWithTurns(view, changed);
+    if (changed.full) for (const task of view.records()) touched.add(task.serviceId);
+    for (const id of parting) touched.add(id);
+    parting.clear();
+    const remove: string[] = [];
+    const mark: string[] = [];
+    let wakeAt = Number.POSITIVE_INFINITY;
+    for (const id of touched) {
+      const service = view.service(id);
+      for (const task of view.recordsOfService(id)) {
+        const until = service === undefined && isFinished(task) ? task.updatedAt + FAREWELL_MS : 0;
+        if (until > now) {
+          parting.add(id);
+          wakeAt = Math.min(wakeAt, until);
+        } else if (isForgotten(task, service === undefined)) remove.push(task.id);
+        else if (!service && task.desiredState < TaskState.TASK_STATE_REMOVE) mark.push(task.id);
+      }
+      if (service) remove.push(...beyondHistory(view, service));
     }
-    if (service) remove.push(...beyondHistory(view, service));
-  }
-  const why = cause(CauseKind.CAUSE_SERVICE_REMOVED);
-  return { actions: [...setDesiredState(mark, TaskState.TASK_STATE_REMOVE, why), ...removeTasks(remove)] };
-};
+    const why = cause(CauseKind.CAUSE_SERVICE_REMOVED);
+    const actions = [...setDesiredState(mark, TaskState.TASK_STATE_REMOVE, why), ...removeTasks(remove)];
+    return parting.size > 0 ? { actions, wakeAt } : { actions };
+  };
+}
 
 function isForgotten(task: TaskRecord, serviceGone: boolean): boolean {
   const neverRan = task.state < TaskState.TASK_STATE_ASSIGNED;
