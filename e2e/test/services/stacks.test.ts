@@ -53,9 +53,10 @@ describe("stacks", function () {
     let visits = 0;
 
     it("is deployed, and works through any node", async () => {
-      const said = await on().ok("stack", "deploy", "--detach=false", "-q", "-c", compose, "shop");
+      const said = await on().ok("stack", "deploy", "-d", "-c", compose, "shop");
       for (const made of ["network shop_back", "config shop_store", "service shop_web"])
         assert.match(said, new RegExp(`Creating ${made}`));
+      assert.match(await cli.ok("up", "-f", compose, ...WAIT), /^Nothing to change in stack shop/);
       const tasks = new Set<string>();
       for (visits = 0; visits < 40 && (visits < 4 || tasks.size < 2); visits++) {
         const answer = await visit(visits % 3);
@@ -100,10 +101,6 @@ describe("stacks", function () {
     it("is changed by a second file: only what differs", async () => {
       const store = async () => on().ok("stack", "ps", "-q", "--filter", "name=shop_store", "shop");
       const before = await store();
-      assert.match(
-        await cli.ok("up", "-f", compose, "--project", "shop", ...WAIT),
-        /^Nothing to change in stack shop/,
-      );
       const said = await cli.ok("stack", "deploy", ...WAIT, "-c", compose, "-c", more, "shop");
       assert.match(said, /Creating service shop_extra/);
       assert.match(said, /Updating service shop_app \(id: \w+\): Mode.Replicated/);
@@ -141,7 +138,9 @@ describe("stacks", function () {
         "label=com.example.stack=shop",
       );
       assert.equal(volumes, "shop_data");
-      assert.match((await on().run(["stack", "ps", "shop"])).stderr, /nothing found in stack: shop/);
+      const gone = async () =>
+        /nothing found in stack: shop/.test((await on().run(["stack", "ps", "shop"])).stderr);
+      await until("all tasks are forgotten", gone);
       await docker(fixture.lab, "node1").ok("volume", "rm", "shop_data");
     });
   });
@@ -204,6 +203,23 @@ describe("stacks", function () {
       );
       await docker(fixture.lab).ok("stack", "rm", "jobs");
       await until("the stack is gone", async () => (await leftOf("jobs")).length === 0);
+    });
+  });
+
+  describe("of one service", () => {
+    it("are waited for, pruned and removed by docker", async () => {
+      const on = docker(fixture.lab, "node3");
+      const one = (name: string) =>
+        file("one.yaml", `services: {${name}: {image: busybox, command: sleep 1000, stop_signal: SIGKILL}}`);
+      const said = await on.ok("stack", "deploy", "--detach=false", "-c", one("first"), "one");
+      assert.match(said, /Service \w+ converged/);
+      assert.match(
+        await on.ok("stack", "deploy", "-d", "--prune", "-c", one("second"), "one"),
+        /Removing service one_first/,
+      );
+      assert.equal(await on.ok("stack", "services", "--format", "{{.Name}}", "one"), "one_second");
+      await on.ok("stack", "rm", "--detach=false", "one");
+      assert.deepEqual(await leftOf("one"), []);
     });
   });
 
