@@ -5,6 +5,7 @@ import { Sim } from "../support/sim.ts";
 import { aServiceSpec, aTaskSpec } from "../support/specs.ts";
 
 const S = TaskState;
+const NO_DELAY = { condition: "any", delay: 100, delaySet: true, maxAttempts: 0, window: 0 };
 
 function job(totalCompletions: number, maxConcurrent: number, task = aTaskSpec()): ServiceSpec {
   const mode = { $case: "replicatedJob" as const, value: { totalCompletions, maxConcurrent } };
@@ -81,6 +82,21 @@ describe("jobs", () => {
     sim.run(20_000);
     assert.equal(completed(sim).length, 2);
     assert.equal(sim.live("job").length, 0);
+  });
+
+  it("follow a failed task by one other, and complete each slot once", () => {
+    for (const spec of [job(3, 3), globalJob()]) {
+      const sim = cluster();
+      sim.broken.set("whoami:1", S.TASK_STATE_RUNNING);
+      const { task, ...rest } = spec;
+      sim.service("job", { ...rest, task: { ...task!, restart: { ...NO_DELAY } } });
+      sim.run(3_000);
+      sim.broken.clear();
+      sim.run(30_000);
+      const slots = completed(sim).map((t) => t.slot || t.nodeId);
+      assert.deepEqual(slots.length, 3, String(slots));
+      assert.equal(new Set(slots).size, 3);
+    }
   });
 
   it("follow failed tasks as often as the policy says, and no further", () => {

@@ -79,7 +79,8 @@ function keepNodes(
 /** A task of this iteration is at work in the slot, has completed there, or failed and is not to be followed. */
 function isBusyOrDone(service: Service, slot: TaskRecord[], now: number): boolean {
   const tasks = slot.filter((t) => isCurrent(service, t));
-  if (tasks.some((t) => isLive(t) || t.state === TaskState.TASK_STATE_COMPLETE)) return true;
+  // one that has failed and is wanted still is the restart loop's to follow
+  if (tasks.some((t) => isLive(t) || isWanted(t) || t.state === TaskState.TASK_STATE_COMPLETE)) return true;
   const last = tasks.at(-1);
   return last !== undefined && endedByItself(last) && !mayRestart(service, tasks, last, now);
 }
