@@ -47,7 +47,9 @@ const stages: Stage[] = [
   cargo("rustfmt (raft)", raft, "fmt", "--check"),
   {
     name: "unit tests",
-    command: mocha("{shared,node-raft-server,manager,worker,api,daemon,cli,tools,bench}/test/**/*.test.ts"),
+    command: mocha(
+      "{shared,node-raft-server,manager,worker,sim,api,daemon,cli,tools,bench}/test/**/*.test.ts",
+    ),
   },
   { name: "end to end", command: mocha("e2e/test/**/*.test.ts", "--ignore", VM) },
   cargo("cargo test (raft)", raft, ...test),
@@ -72,6 +74,7 @@ const beside: Stage[] = [
   cargo("clippy (raft)", raft, ...clippy),
   cargo("clippy", native, ...clippy),
 ]
+  .concat({ name: "simulation", command: [bin("node"), join(root, "sim/src/main.ts"), "--seeds", "200"] })
   .map((stage) => ({ ...stage, command: ["nice", "-n", "10", ...stage.command] }))
   .concat({ name: "cgroup v2 and systemd, in a VM", command: mocha(VM) });
 

@@ -96,12 +96,12 @@ export class Machine {
     this.disk.crash(this.disk.pending);
   }
 
-  /** The machine loses its power. */
-  powerOff(): void {
+  /** The machine loses its power. `kept`: how many of the pending writes were on the disk all the same; else by chance. */
+  powerOff(kept = Math.floor(this.#random.next() * (this.disk.pending + 1))): void {
     this.#die("loses its power");
     this.#parts.network.dark.add(this.name);
     this.engine.powerOff();
-    this.disk.crash(Math.floor(this.#random.next() * (this.disk.pending + 1)));
+    this.disk.crash(kept);
   }
 
   /** The simulation is over. */
@@ -165,6 +165,7 @@ export class Machine {
       logger: this.#logger("manager"),
       raft: {
         tickMs: RAFT_TICK_MS,
+        heartbeatTicks: 2,
         logTail: 20,
         electionSeed: Math.floor(this.#random.next() * 2 ** 31),
         open: watch.opener(this.name, steppedOpener(disk, process.clock)),

@@ -12,9 +12,9 @@ import {
 import type { Acknowledged } from "./checks/acknowledged.ts";
 import type { World } from "./world.ts";
 
-const MAX_SERVICES = 6;
-const MAX_REPLICAS = 6;
-const PAUSE_MS = 6_000;
+const MAX_SERVICES = 5;
+const MAX_REPLICAS = 4;
+const PAUSE_MS = 8_000;
 
 type Kind = NonNullable<ControlRequest["kind"]>;
 
@@ -120,7 +120,7 @@ export class Users {
   #create(): Command {
     const world = this.#world;
     const name = `web${++this.#made}`;
-    const global = world.chance(0.2);
+    const global = world.chance(0.15);
     const replicas = world.between(1, MAX_REPLICAS);
     const image = this.#image();
     const spec = ServiceSpec.fromPartial({

@@ -17,7 +17,8 @@ interface Known {
 export class LogWatch {
   readonly #trace: Trace;
   readonly #fail: (what: string) => void;
-  readonly #leaders = new Map<number, string>();
+  /** Who led, by term. */
+  readonly led = new Map<number, string>();
   readonly #entries = new Map<number, Known>();
   readonly #actions = new Map<number, Action[]>();
   readonly #roles = new Map<string, string>();
@@ -48,7 +49,7 @@ export class LogWatch {
     return (options, sink) =>
       open(options, (events) => {
         for (const event of events) {
-          if (event.kind === "status") this.led(machine, event.status.term, event.status.role);
+          if (event.kind === "status") this.role(machine, event.status.term, event.status.role);
           else if (event.kind === "entry") this.entry(machine, event.index, event.term, event.data);
           else if (event.kind === "membership")
             this.#trace.say(
@@ -63,11 +64,11 @@ export class LogWatch {
   }
 
   /** A node says that it has this role in this term. */
-  led(machine: string, term: number, role: string): void {
+  role(machine: string, term: number, role: string): void {
     const now = `${role} of term ${term}`;
     if (role === "leader") {
-      const other = this.#leaders.get(term) ?? machine;
-      this.#leaders.set(term, other);
+      const other = this.led.get(term) ?? machine;
+      this.led.set(term, other);
       if (other !== machine) this.#fail(`${machine} leads in term ${term}, and so did ${other}`);
     }
     if (this.#roles.get(machine) === now) return;

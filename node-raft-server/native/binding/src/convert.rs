@@ -135,12 +135,12 @@ impl NativeStatus {
             last_index: s.last_index as i64,
             first_index: s.first_index as i64,
             snapshot_index: s.snapshot_index as i64,
-            voters: members.then(|| numbers(s.voters)),
-            learners: members.then(|| numbers(s.learners)),
-            peers: members.then(|| peers(s.peers)),
+            voters: members.then(|| numbers(s.group.voters.clone())),
+            learners: members.then(|| numbers(s.group.learners.clone())),
+            peers: members.then(|| peers(s.group.peers.clone())),
             progress: s.progress.into_iter().map(NativeProgress::from).collect(),
             disk_full: s.disk_full,
-            removed: s.removed,
+            removed: s.group.removed,
         }
     }
 }

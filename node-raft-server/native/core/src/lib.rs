@@ -39,6 +39,6 @@ pub use event::{Committed, Event};
 pub use members::Peer;
 pub use memory_disk::MemoryDisk;
 pub use node::{Node, Options, Place};
-pub use status::{Progress, Role, Status};
+pub use status::{Group, Progress, Role, Status};
 pub use stepped::{Flush, Stepped};
 pub use storage::Start;

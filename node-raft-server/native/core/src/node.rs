@@ -22,7 +22,7 @@ use crate::pending::Pending;
 use crate::raft_storage::open_envelope;
 use crate::snapshot_file::SnapshotHead;
 use crate::sole_member;
-use crate::status::{Role, Status};
+use crate::status::{Group, Role, Status};
 use crate::storage::{FIRST_INDEX, LogStorage, Start};
 
 const MAX_SIZE_PER_MSG: u64 = 1 << 20;
@@ -84,6 +84,9 @@ pub struct Node {
     heard: HashMap<u64, u64>,
     boot: [u8; 8],
     status: Status,
+    group: Arc<Group>,
+    /// The group is another than at the last look.
+    pub(crate) regroup: bool,
 }
 
 impl Node {
@@ -144,6 +147,8 @@ impl Node {
             heard: HashMap::new(),
             boot,
             status: Status::default(),
+            group: Arc::default(),
+            regroup: true,
             options,
         };
         if head.metadata.index >= FIRST_INDEX {
@@ -190,9 +195,12 @@ impl Node {
     }
 
     fn note_status(&mut self) {
+        if std::mem::take(&mut self.regroup) {
+            self.group = Arc::new(Group::of(&self.raw, &self.members));
+        }
         let mut status = Status::of(
             &self.raw,
-            &self.members,
+            &self.group,
             |id| self.active(id),
             self.stalled.is_some(),
         );
@@ -203,7 +211,7 @@ impl Node {
                 .fail_all(&crate::pending::dropped(), &mut self.events);
         }
         if status != self.status {
-            let members_changed = status.members() != self.status.members();
+            let members_changed = status.group != self.status.group;
             self.status = status.clone();
             let status = Box::new(status);
             self.events.push(Event::Status {

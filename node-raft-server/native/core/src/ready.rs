@@ -108,6 +108,7 @@ impl Node {
     /// The state machine's state is a snapshot's from here on.
     pub(crate) fn restart_from(&mut self, head: SnapshotHead, data: Vec<u8>) {
         self.members = head.members.clone();
+        self.regroup = true;
         self.history = vec![(
             head.metadata.index,
             head.metadata.get_conf_state().clone(),
@@ -137,6 +138,7 @@ impl Node {
                     .refused(entry.index, Error::new(Code::Conflict, text), &mut self.events)
             }
             Ok((change, conf)) => {
+                self.regroup = true;
                 for peer in decode_peers(&entry.context).unwrap_or_default() {
                     self.members.put(&peer);
                 }

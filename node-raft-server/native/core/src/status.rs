@@ -1,5 +1,7 @@
 //! A node's state, for those who look at it.
 
+use std::sync::Arc;
+
 use raft::{ProgressState, RawNode, StateRole};
 
 use crate::members::{Members, Peer};
@@ -50,47 +52,37 @@ pub struct Status {
     pub last_index: u64,
     pub first_index: u64,
     pub snapshot_index: u64,
-    pub voters: Vec<u64>,
-    pub learners: Vec<u64>,
-    pub peers: Vec<Peer>,
+    pub group: Arc<Group>,
     /// Of a leader only.
     pub progress: Vec<Progress>,
     pub disk_full: bool,
-    /// This node was taken out of the group.
+}
+
+/// Who belongs to the group, and where; shared by all states until it changes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Group {
+    pub voters: Vec<u64>,
+    pub learners: Vec<u64>,
+    pub peers: Vec<Peer>,
+    /// This node was taken out of it.
     pub removed: bool,
 }
 
 impl Status {
-    /// Who belongs to the group, and where.
-    pub fn members(&self) -> (&[u64], &[u64], &[Peer]) {
-        (&self.voters, &self.learners, &self.peers)
-    }
-
     /// Looks at a node.
     pub fn of(
         raw: &RawNode<LogStorage>,
-        members: &Members,
+        group: &Arc<Group>,
         active: impl Fn(u64) -> bool,
         stalled: bool,
     ) -> Self {
         let raft = &raw.raft;
-        let conf = raft.prs().conf().to_conf_state();
-        let mut voters = conf.get_voters().to_vec();
-        for id in conf.get_voters_outgoing() {
-            if !voters.contains(id) {
-                voters.push(*id);
-            }
-        }
-        voters.sort_unstable();
-        let mut learners = conf.get_learners().to_vec();
-        learners.extend(conf.get_learners_next());
-        learners.sort_unstable();
         let role = match raft.state {
             // A node that cannot write leads nobody, whatever it was.
             _ if stalled => Role::Follower,
             StateRole::Leader => Role::Leader,
             StateRole::Candidate | StateRole::PreCandidate => Role::Candidate,
-            StateRole::Follower if voters.contains(&raft.id) => Role::Follower,
+            StateRole::Follower if group.voters.contains(&raft.id) => Role::Follower,
             StateRole::Follower => Role::Learner,
         };
         let mut progress = Vec::new();
@@ -112,12 +104,32 @@ impl Status {
             last_index: raft.raft_log.last_index(),
             first_index: raft.raft_log.first_index(),
             snapshot_index: raw.store().head().metadata.index,
+            group: group.clone(),
+            progress,
+            disk_full: stalled,
+        }
+    }
+}
+
+impl Group {
+    /// Looks at a node.
+    pub fn of(raw: &RawNode<LogStorage>, members: &Members) -> Self {
+        let conf = raw.raft.prs().conf().to_conf_state();
+        let mut voters = conf.get_voters().to_vec();
+        for id in conf.get_voters_outgoing() {
+            if !voters.contains(id) {
+                voters.push(*id);
+            }
+        }
+        voters.sort_unstable();
+        let mut learners = conf.get_learners().to_vec();
+        learners.extend(conf.get_learners_next());
+        learners.sort_unstable();
+        Group {
             voters,
             learners,
             peers: members.peers(),
-            progress,
-            disk_full: stalled,
-            removed: members.was_removed(raft.id),
+            removed: members.was_removed(raw.raft.id),
         }
     }
 }

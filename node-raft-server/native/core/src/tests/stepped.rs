@@ -104,7 +104,7 @@ fn does_not_lead_alone_once_others_were_taken_in() {
             _ => None,
         })
         .expect("a status");
-    assert_eq!(status.voters, [1, 2]);
+    assert_eq!(status.group.voters, [1, 2]);
     assert_ne!(status.role, Role::Leader);
 }
 
