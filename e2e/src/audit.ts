@@ -58,7 +58,7 @@ async function pictureOf(lab: Lab, via: string): Promise<Picture> {
 }
 
 const isRunning = ({ DesiredState, Status }: Task) =>
-  DesiredState === "running" && Status.State === "running" && !Status.Err;
+  ["running", "complete"].includes(DesiredState) && Status.State === "running" && !Status.Err;
 const bare = (address: string) => address.replace(/\/\d+$/, "");
 
 function addressOn(task: Task, network: (network: Task["NetworksAttachments"][0]["Network"]) => boolean) {

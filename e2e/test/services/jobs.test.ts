@@ -10,6 +10,7 @@ describe("jobs", function () {
   const fixture = useLab({ nodes: 2, managers: 1 });
   afterEach(() => audit(fixture.lab));
   before(() => loadUsual(fixture.lab));
+  afterEach(() => audit(fixture.lab));
   const cli = () => docker(fixture.lab);
   const listed = (name: string) =>
     cli().ok("service", "ls", "--filter", `name=${name}`, "--format", "{{.Mode}} {{.Replicas}}");

@@ -21,6 +21,7 @@ describe("updates", function () {
   const fixture = useLab({ nodes: 3 });
   afterEach(() => audit(fixture.lab));
   before(() => loadUsual(fixture.lab));
+  afterEach(() => audit(fixture.lab));
   const cli = () => docker(fixture.lab);
   const hosts = () => fixture.lab.nodes.map(({ name, address }) => ({ name, address }));
   const inspect = async (name: string) => JSON.parse(await cli().ok("service", "inspect", name))[0];
