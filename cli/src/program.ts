@@ -79,7 +79,11 @@ function addLeaf(parent: Command, entry: Entry, bind: Bind): Command {
     (await entry.load())(command, bind);
     // commander does this itself, but before it calls the hook that brought us here
     for (const option of command.options)
-      if (option.negate) command.setOptionValueWithSource(option.attributeName(), true, "default");
+      if (
+        option.negate &&
+        !command.options.some((other) => other.long === option.long!.replace("--no-", "--"))
+      )
+        command.setOptionValueWithSource(option.attributeName(), true, "default");
   });
   return command;
 }

@@ -32,6 +32,12 @@ describe("the command tree", function () {
       assert.doesNotMatch(help, /undefined/, name);
     }
   });
+  it("asks for nothing that was not said: --no-x is a default only where there is no --x", async () => {
+    const update = (await leaves(makeProgram())).find(
+      (command) => fullName(command) === "creel service update",
+    )!;
+    assert.deepEqual(update.opts(), { healthcheck: true, resolveImage: true });
+  });
   it("has no option twice, and a description for each", async () => {
     for (const command of await leaves(makeProgram())) {
       for (const option of command.options.filter(({ hidden }) => !hidden))

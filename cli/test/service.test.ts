@@ -233,6 +233,26 @@ describe("progress", () => {
     assert.deepEqual(judge(service(3, 2), []).reasons, ["1 task still stopping"]);
     assert.equal(judge(service(0, 0), []).headline, "0 of 0 tasks run");
   });
+  it("counts a job's tasks that are done", () => {
+    const job = (running: number, desired: number, completed: number, mode: object): Service => ({
+      ...service(running, desired),
+      Spec: { ...bare(), Mode: mode },
+      ServiceStatus: { RunningTasks: running, DesiredTasks: desired, CompletedTasks: completed },
+    });
+    const count = { ReplicatedJob: { MaxConcurrent: 2, TotalCompletions: 5 } };
+    const waiting = [
+      task(0, "pending", "no suitable node", "complete"),
+      task(1, "complete", undefined, "complete"),
+    ];
+    assert.equal(judge(job(1, 2, 4, count), waiting).done, false);
+    assert.deepEqual(judge(job(1, 2, 4, count), waiting).reasons, [
+      "1 task waiting for a node: no suitable node",
+    ]);
+    assert.equal(judge(job(0, 2, 5, count), []).done, true);
+    assert.equal(judge(job(1, 1, 1, { GlobalJob: {} }), []).done, false);
+    assert.equal(judge(job(0, 0, 2, { GlobalJob: {} }), []).done, true);
+    assert.equal(judge(job(0, 0, 0, { GlobalJob: {} }), []).done, false);
+  });
   it("stops with the cause", () => {
     const paused = judge(service(1, 2, { State: "paused", Message: "task x failed" }), []);
     assert.equal(paused.stopped, "service update paused: task x failed");

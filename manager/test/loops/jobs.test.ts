@@ -117,6 +117,21 @@ describe("jobs", () => {
     );
   });
 
+  it("try what fails at once no faster than the policy lets them, one task a slot", () => {
+    const sim = cluster();
+    sim.broken.set("absent:1", S.TASK_STATE_PREPARING);
+    let made = 0;
+    sim.onApply = (view, changed) => {
+      for (const { before, after } of changed.tasks.values()) if (!before && after) made++;
+      const live = view.recordsOfService("job").filter(isLive);
+      assert.equal(new Set(live.map((t) => t.slot)).size, live.length);
+    };
+    const task = aTaskSpec({ container: { image: "absent:1" }, restart: { delaySet: true } });
+    sim.service("job", job(3, 3, task));
+    sim.run(600_000);
+    assert.ok(made > 15 && made < 150, `${made} tasks`);
+  });
+
   it("go on elsewhere when a node is lost or drained", () => {
     const sim = cluster();
     sim.service("job", job(3, 3, aTaskSpec({ container: { image: "long:1" } })));

@@ -55,13 +55,12 @@ export function progressOf(
   const { State: update = "", Message: message = "" } = service.UpdateStatus ?? {};
   const job = service.Spec.Mode.ReplicatedJob;
   const isJob = job !== undefined || service.Spec.Mode.GlobalJob !== undefined;
-  const total = job?.TotalCompletions ?? (isJob ? desired + completed : desired);
-  const ready = current.filter(
-    ({ DesiredState, Status }) => DesiredState === "running" && Status.State === "running",
-  );
-  const surplus = Math.max(0, running - desired);
+  // of a job on each node only those are counted as desired that have not completed
+  const total = job?.TotalCompletions ?? (isJob ? completed + desired : desired);
+  const ready = current.filter((task) => isWanted(task) && task.Status.State === "running");
+  const surplus = isJob ? 0 : Math.max(0, running - desired);
   const progress: Progress = {
-    done: isJob ? completed >= total : running === desired && !GOING.has(update),
+    done: isJob ? completed >= total && total > 0 : running === desired && !GOING.has(update),
     headline: isJob
       ? `${completed} of ${plural(total, "task")} done, ${running} running`
       : line(running, desired),
@@ -98,7 +97,7 @@ function reasonsOf(
   const failures = lastFailures(current);
   for (const task of tasks) {
     const { State: state, Err: error } = task.Status;
-    if (task.DesiredState !== "running" && task.DesiredState !== "ready") continue;
+    if (!isWanted(task) && task.DesiredState !== "ready") continue;
     const waits = WAITS[state];
     if (waits === undefined) continue;
     const failed = failures.get(place(task));
@@ -112,6 +111,9 @@ function reasonsOf(
     .sort((a, b) => b[1] - a[1])
     .map(([reason, count]) => `${plural(count, "task")} ${reason}`);
 }
+
+/** To run now; a job's task is to run until it is complete. */
+const isWanted = ({ DesiredState }: TaskView) => DesiredState === "running" || DesiredState === "complete";
 
 const place = (task: TaskView) => `${task.Slot ?? task.NodeID}`;
 

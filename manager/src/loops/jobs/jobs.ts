@@ -1,7 +1,7 @@
 import type { Action, NewTask } from "@creel/shared/gen/cluster/v1/actions.ts";
 import { CauseKind, type Service, TaskState } from "@creel/shared/gen/cluster/v1/objects.ts";
 import { fitsSpec } from "../../scheduler/mod.ts";
-import { isLive, isWanted, type StoreView, type TaskRecord } from "../../store/mod.ts";
+import { isWanted, type StoreView, type TaskRecord } from "../../store/mod.ts";
 import { cause, createTasks, setDesiredState } from "../actions.ts";
 import { fillSlots } from "../fill.ts";
 import type { Loop, LoopContext } from "../loop.ts";
@@ -46,9 +46,9 @@ function keepCount(
   const surplus: string[] = [];
   let active = 0;
   for (const [slot, tasks] of all) {
-    const live = tasks.filter((t) => isLive(t) && isCurrent(service, t));
-    if (slot >= totalCompletions) surplus.push(...live.map((t) => t.id));
-    else if (live.length > 0) active++;
+    const atWork = tasks.filter((t) => isAtWork(t) && isCurrent(service, t));
+    if (slot >= totalCompletions) surplus.push(...atWork.map((t) => t.id));
+    else if (atWork.length > 0) active++;
   }
   const free: number[] = [];
   for (let slot = 0; slot < totalCompletions && active + free.length < maxConcurrent; slot++) {
@@ -79,10 +79,14 @@ function keepNodes(
 /** A task of this iteration is at work in the slot, has completed there, or failed and is not to be followed. */
 function isBusyOrDone(service: Service, slot: TaskRecord[], now: number): boolean {
   const tasks = slot.filter((t) => isCurrent(service, t));
-  // one that has failed and is wanted still is the restart loop's to follow
-  if (tasks.some((t) => isLive(t) || isWanted(t) || t.state === TaskState.TASK_STATE_COMPLETE)) return true;
+  if (tasks.some((t) => isAtWork(t) || t.state === TaskState.TASK_STATE_COMPLETE)) return true;
   const last = tasks.at(-1);
   return last !== undefined && endedByItself(last) && !mayRestart(service, tasks, last, now);
+}
+
+/** Also one that failed and that the restart loop has yet to follow. */
+function isAtWork(task: TaskRecord): boolean {
+  return isWanted(task) && task.state !== TaskState.TASK_STATE_COMPLETE;
 }
 
 function isCurrent(service: Service, task: TaskRecord): boolean {
