@@ -1,5 +1,5 @@
 import type { Node, TaskSpec } from "@creel/shared/gen/cluster/v1/objects.ts";
-import { Availability, NodeState } from "@creel/shared/gen/cluster/v1/objects.ts";
+import { takesTasks } from "../loops/node-fitness.ts";
 import { meets } from "./constraints.ts";
 import { constraintsOf, type Need } from "./need.ts";
 import type { NodeInfo } from "./node-info.ts";
@@ -22,9 +22,7 @@ const onNodes = (what: string) => (n: number) => `${what} on ${n} ${n === 1 ? "n
 const ready: Filter = {
   name: "ready",
   lasting: true,
-  passes: (_, { node }) =>
-    node.status?.state === NodeState.NODE_STATE_READY &&
-    node.spec?.availability === Availability.AVAILABILITY_ACTIVE,
+  passes: (_, { node }) => takesTasks(node),
   short: (n) => `${n} ${n === 1 ? "node" : "nodes"} not available for new tasks`,
   detail: () => "down, paused or drained",
 };

@@ -7,6 +7,6 @@ export {
   type Shortage,
 } from "./explanation.ts";
 export { fitsSpec } from "./filters.ts";
-export { isUpdating, planMoves } from "./moves.ts";
+export { planMoves } from "./moves.ts";
 export { explainTask } from "./place.ts";
 export { scheduler } from "./scheduler.ts";

@@ -1,6 +1,8 @@
 import type { Millis } from "@creel/shared";
-import type { Move, Service } from "@creel/shared/gen/cluster/v1/objects.ts";
-import { Availability, NodeState, TaskState } from "@creel/shared/gen/cluster/v1/objects.ts";
+import type { Move } from "@creel/shared/gen/cluster/v1/objects.ts";
+import { TaskState } from "@creel/shared/gen/cluster/v1/objects.ts";
+import { takesTasks } from "../loops/node-fitness.ts";
+import { isUpdating } from "../loops/updater/settings.ts";
 import { isWanted, type StoreView, type TaskRecord } from "../store/mod.ts";
 import { needOf } from "./need.ts";
 import type { NodeInfo } from "./node-info.ts";
@@ -43,12 +45,9 @@ class MovePlanner {
   }
 
   fullestFirst(): NodeInfo[] {
-    const inService = ({ node }: NodeInfo) =>
-      node.status?.state === NodeState.NODE_STATE_READY &&
-      node.spec?.availability === Availability.AVAILABILITY_ACTIVE;
     return this.usage
       .nodes()
-      .filter(inService)
+      .filter(({ node }) => takesTasks(node))
       .sort((a, b) => b.tasks - a.tasks);
   }
 
@@ -93,11 +92,6 @@ function isMovable(view: StoreView, task: TaskRecord): boolean {
   if (!isWanted(task) || task.state !== TaskState.TASK_STATE_RUNNING) return false;
   if (task.specVersion !== service.specVersion) return false;
   return !(task.spec.container?.mounts ?? []).some(({ type }) => type !== "tmpfs");
-}
-
-/** Whether an update of the service is under way. */
-export function isUpdating({ updateStatus }: Service): boolean {
-  return updateStatus?.state === "updating" || updateStatus?.state === "rollback_started";
 }
 
 /** Whether the task, counted at `to` now, is better off there than it was at `from`. */

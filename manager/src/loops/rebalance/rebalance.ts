@@ -1,13 +1,12 @@
 import type { Millis } from "@creel/shared";
 import type { Action, NewTask } from "@creel/shared/gen/cluster/v1/actions.ts";
 import { CauseKind, type Move, TaskState } from "@creel/shared/gen/cluster/v1/objects.ts";
-import { isUpdating } from "../../scheduler/mod.ts";
 import { isLive, isWanted, type StoreView, type TaskRecord } from "../../store/mod.ts";
 import { cause, createTasks, setDesiredState } from "../actions.ts";
 import { type Handover, handoverOf, successorState } from "../handover.ts";
 import type { Loop, LoopContext } from "../loop.ts";
 import { SlotFinder } from "../slots.ts";
-import { updateSettings } from "../updater/settings.ts";
+import { isUpdating, updateSettings } from "../updater/settings.ts";
 
 /**
  * Moves the tasks that a rebalance chose, as a drain does it, of each service no more at a time than its updates may

@@ -38,3 +38,8 @@ export function updateSettings(service: Service): UpdateSettings {
 export function isRollback(service: Service): boolean {
   return service.updateStatus?.state.startsWith("rollback") ?? false;
 }
+
+/** Whether an update or a rollback of the service is under way. */
+export function isUpdating({ updateStatus }: Service): boolean {
+  return updateStatus?.state === "updating" || updateStatus?.state === "rollback_started";
+}

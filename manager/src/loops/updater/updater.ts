@@ -11,7 +11,7 @@ import { adoptTasks, cause, createTasks, setDesiredState } from "../actions.ts";
 import type { Loop, LoopContext, LoopResult } from "../loop.ts";
 import { isGlobal, isReplicated, servicesWithTurns, slotsOf } from "../slots.ts";
 import { adoptable } from "./outdated.ts";
-import { isRollback, type UpdateSettings, updateSettings } from "./settings.ts";
+import { isRollback, isUpdating, type UpdateSettings, updateSettings } from "./settings.ts";
 import {
   busyUntil,
   hasFailedAtOnce,
@@ -25,7 +25,7 @@ import {
 /** Replaces tasks of an older spec version, a few slots at a time, and stops or turns back when new ones fail. */
 export const updater: Loop = (view, changed, context) => {
   const touched = servicesWithTurns(view, changed);
-  for (const service of view.services()) if (isUnderWay(service)) touched.add(service.id);
+  for (const service of view.services()) if (isUpdating(service)) touched.add(service.id);
   const actions: Action[] = [];
   let wakeAt = Number.POSITIVE_INFINITY;
   for (const id of touched) {
@@ -38,17 +38,12 @@ export const updater: Loop = (view, changed, context) => {
   return wakeAt === Number.POSITIVE_INFINITY ? { actions } : { actions, wakeAt };
 };
 
-function isUnderWay(service: Service): boolean {
-  const state = service.updateStatus?.state;
-  return state === "updating" || state === "rollback_started";
-}
-
 function advance(view: StoreView, service: Service, context: LoopContext): LoopResult {
   const status = service.updateStatus;
   if (status?.state === "paused" || status?.state === "rollback_paused") return { actions: [] };
   const adopted = adoptable(view, service);
   if (adopted.length > 0) return { actions: adoptTasks(service.id, adopted) };
-  const underWay = isUnderWay(service);
+  const underWay = isUpdating(service);
   const since = underWay ? status!.startedAt : context.now;
   const slots = [...slotsOf(view, service)].flatMap(
     ([key, tasks]) => readSlot(service, key, tasks, since) ?? [],
