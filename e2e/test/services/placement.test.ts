@@ -17,7 +17,7 @@ type Placed = ClusterTask & {
 
 describe("placement, drains and rebalance", function () {
   this.timeout(60_000);
-  const fixture = useLab({ nodes: 3, flags: GENERIC });
+  const fixture = useLab({ nodes: 3, flags: [...GENERIC, "--label", "tier=gold"] });
   afterEach(() => audit(fixture.lab));
   const cli = () => docker(fixture.lab);
   let names = new Map<string, string>();
@@ -76,6 +76,7 @@ describe("placement, drains and rebalance", function () {
       "node.role==manager",
     );
     await create("few", "--replicas", "4", "--replicas-max-per-node", "1");
+    await create("gold", "--constraint", "engine.labels.tier==gold", "--constraint", "node.hostname==node2");
     await create("none", "--constraint", "node.platform.os==plan9");
     const zoned = await placed("zoned", 4);
     assert.deepEqual(
@@ -85,6 +86,7 @@ describe("placement, drains and rebalance", function () {
     );
     assert.deepEqual(await placed("ssd", 2), ["node2", "node2"]);
     assert.deepEqual(await placed("other", 2), ["node1", "node3"]);
+    assert.deepEqual(await placed("gold", 1), ["node2"]);
     assert.deepEqual(await placed("few", 3), ["node1", "node2", "node3"]);
     assert.equal(await refused("few", 1), "no suitable node (max replicas per node limit exceed)");
     assert.equal(
@@ -136,6 +138,7 @@ describe("placement, drains and rebalance", function () {
     const why = await creel(fixture.lab).ok("why", "service", "big");
     assert.match(why, /needs \d+\.\d GiB of memory, largest free \d+\.\d GiB on node\d/);
 
+    assert.equal(await inspected("big", "{{.HostConfig.PidsLimit}}"), "50");
     await placed("gpu", 6);
     const got = (await tasks("gpu")).map(({ NodeID, GenericResources: all = [] }) => {
       const named = all.flatMap(({ NamedResourceSpec }) => NamedResourceSpec?.Value ?? []);
@@ -144,10 +147,7 @@ describe("placement, drains and rebalance", function () {
       return `${names.get(NodeID)} ${named}`;
     });
     assert.deepEqual(got.sort(), ["node1 g1", "node1 g2", "node2 g1", "node2 g2", "node3 g1", "node3 g2"]);
-    const [container] = (
-      await cli().ok("ps", "-q", "--filter", "label=com.docker.swarm.service.name=gpu")
-    ).split("\n");
-    const env = await cli().ok("inspect", "--format", "{{json .Config.Env}}", container!);
+    const env = await inspected("gpu", "{{json .Config.Env}}");
     assert.match(env, /"DOCKER_RESOURCE_GPU=g[12]"/);
     assert.match(env, /"DOCKER_RESOURCE_SSD=1"/);
   });
@@ -242,6 +242,13 @@ describe("placement, drains and rebalance", function () {
     const { stderr } = await creel(fixture.lab).fails("cluster", "rebalance", "--max", "0");
     assert.match(stderr, /Max|max/);
   });
+
+  /** Of the service's container on the first node. */
+  async function inspected(service: string, format: string): Promise<string> {
+    const filter = `label=com.docker.swarm.service.name=${service}`;
+    const [container] = (await cli().ok("ps", "-q", "--filter", filter)).split("\n");
+    return await cli().ok("inspect", "--format", format, container!);
+  }
 
   async function containersOn(node: string): Promise<{ containers: number }> {
     const found = await fixture.lab.rest(node).get<unknown[]>("/containers/json");
