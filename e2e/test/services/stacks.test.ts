@@ -15,7 +15,6 @@ const WAIT = ["--timeout", "20s", "-q"];
 describe("stacks", function () {
   this.timeout(60_000);
   const fixture = useLab({ nodes: 3 });
-  afterEach(() => audit(fixture.lab));
   let dir = "";
   let cli: Cli;
   before(async () => {
@@ -23,6 +22,7 @@ describe("stacks", function () {
     await loadEverywhere(fixture.lab, [await busyboxImage()]);
     cli = creel(fixture.lab);
   });
+  afterEach(() => audit(fixture.lab));
   after(() => rmSync(dir, { recursive: true, force: true }));
 
   const address = (node: number) => fixture.lab.nodes[node]!.address;
@@ -68,6 +68,10 @@ describe("stacks", function () {
     });
 
     it("is listed by docker and by creel in the same words", async () => {
+      assert.match(
+        await cli.ok("__complete", "--", "-H", `unix://${fixture.lab.socket("node1")}`, "stack", "ps", "sh"),
+        /^shop/,
+      );
       for (const program of [on(), cli]) {
         assert.match(await program.ok("stack", "ls"), /^shop +3$/m);
         assert.equal(

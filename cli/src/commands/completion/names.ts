@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { NAMESPACE } from "../../compose/convert/specs.ts";
 import { ContextStore, DEFAULT } from "../../config/contexts.ts";
 import type { Context } from "../../context.ts";
 import type { Candidate } from "./candidates.ts";
@@ -53,6 +54,11 @@ const services: Find = async ({ client }) =>
     Spec.Name,
     Spec.TaskTemplate.ContainerSpec.Image,
   ]);
+const stacks: Find = async ({ client }) => {
+  const filters = JSON.stringify({ label: [NAMESPACE] });
+  const found = await client.get<{ Spec: { Labels: Record<string, string> } }[]>("/services", { filters });
+  return [...new Set(found.map(({ Spec }) => Spec.Labels[NAMESPACE]!))].map((name): Candidate => [name, ""]);
+};
 const data =
   (kind: "secrets" | "configs"): Find =>
   async ({ client }) =>
@@ -91,6 +97,8 @@ const KINDS: Record<string, Find> = {
   volume: volumes,
   node: nodes,
   service: services,
+  stack: stacks,
+  project: stacks,
   task: tasks,
   "service|task": services,
   "service=replicas": scaled,
