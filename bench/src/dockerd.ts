@@ -2,6 +2,7 @@ import { mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { removeCgroups } from "../../tools/src/lab/cgroups.ts";
+import { MEMORY } from "../../tools/src/lab/lab.ts";
 import { Rest } from "../../tools/src/rest.ts";
 import type { Cleanup } from "./cleanup.ts";
 import { type PeerHost, PeerNetwork, tail } from "./host.ts";
@@ -16,7 +17,7 @@ export interface Dockerd {
   host: PeerHost;
 }
 
-/** Starts it in `dir`; resolves when it answers. */
+/** Starts it in `dir`, its exec root in memory as the lab's are; resolves when it answers. */
 export async function startDockerd(dir: string, cleanup: Cleanup): Promise<Dockerd> {
   mkdirSync(dir, { recursive: true });
   const at = (name: string) => join(dir, name);
@@ -27,10 +28,14 @@ export async function startDockerd(dir: string, cleanup: Cleanup): Promise<Docke
   // Undone in reverse: the host ends first, then its cgroups and files go.
   cleanup.add(`files in ${dir}`, () => rmSync(dir, { recursive: true, force: true, maxRetries: 5 }));
   cleanup.add(`cgroup ${cgroup}`, () => removeCgroups(cgroup));
+  const execRoot = join(MEMORY, cgroup);
+  cleanup.add(`files in ${execRoot}`, () =>
+    rmSync(execRoot, { recursive: true, force: true, maxRetries: 5 }),
+  );
   const crun = find("crun");
   const command = [
     find("dockerd")!,
-    ["--data-root", at("data"), "--exec-root", at("run"), "--pidfile", at("pid")],
+    ["--data-root", at("data"), "--exec-root", execRoot, "--pidfile", at("pid")],
     ["--host", `unix://${socket}`, "--cgroup-parent", `/${cgroup}`, "--log-level", "warn"],
     crun === undefined ? [] : ["--add-runtime", `crun=${crun}`],
   ].flat();

@@ -38,6 +38,25 @@ describe("the command tree", function () {
     )!;
     assert.deepEqual(update.opts(), { healthcheck: true, resolveImage: true });
   });
+  it("takes --help after each command and group", async () => {
+    const groups = async (command: Command): Promise<Command[]> => {
+      await complete(command);
+      return [command, ...(await Promise.all(command.commands.map(groups))).flat()];
+    };
+    const program = makeProgram();
+    for (const command of await groups(program)) {
+      if (command.name() === "__complete") continue;
+      const name = fullName(command);
+      let help = "";
+      command.configureOutput({ writeOut: (text) => (help += text) });
+      const end = await program.parseAsync([...name.split(" ").slice(1), "--help"], { from: "user" }).then(
+        () => "no end",
+        (error: { code: string }) => error.code,
+      );
+      assert.equal(end, "commander.helpDisplayed", name);
+      assert.match(help, new RegExp(`^Usage: ${name}[ |]`));
+    }
+  });
   it("has no option twice, and a description for each", async () => {
     for (const command of await leaves(makeProgram())) {
       for (const option of command.options.filter(({ hidden }) => !hidden))

@@ -4,10 +4,25 @@ import { join } from "node:path";
 import { ask, type Target } from "../../tools/src/demo/requests.ts";
 import type { TaskView } from "../../tools/src/demo/service.ts";
 import type { Lab } from "../../tools/src/lab/lab.ts";
+import { docker } from "./cli.ts";
+import { loadUsual } from "./images.ts";
 import { until } from "./wait.ts";
 
 /** What a node's service manager and its daemon keep running. */
 export type Program = "creeld" | "engine";
+
+/** Loads the usual images, and lets the cluster notice within seconds that a node is lost. */
+export async function prepare(lab: Lab): Promise<void> {
+  await loadUsual(lab);
+  await docker(lab).ok("swarm", "update", "--dispatcher-heartbeat", "1s");
+}
+
+/** A prepared lab with a service to watch: four replicas of `web`, published on `port`, started again soon. */
+export async function serveWeb(lab: Lab, port: number): Promise<void> {
+  await prepare(lab);
+  const options = ["--replicas", "4", "-p", `${port}:8080`, "--restart-delay", "500ms"];
+  await docker(lab).ok("service", "create", "-q", "--name", "web", ...options, "whoami");
+}
 
 /** The file with the process id of a node's program. */
 export function programFile(lab: Lab, node: string, program: Program): string {
@@ -71,6 +86,11 @@ export async function runningTasks(lab: Lab, via: string, service?: string): Pro
       3000,
     );
   return tasks.filter((task) => task.Status.State === "running");
+}
+
+/** The ids of tasks, sorted. */
+export function ids(tasks: { ID: string }[]): string[] {
+  return tasks.map(({ ID }) => ID).sort();
 }
 
 interface NodeView {

@@ -76,15 +76,13 @@ function cgroups(lab: Lab, node: string, { running }: Known): string[] {
 
 function mounts(lab: Lab, node: string, { running, all, networks }: Known): string[] {
   const home = join(lab.dir, node);
+  const roots = [home, lab.execRoot(node)];
   return readFileSync(`/proc/${lab.node(node).pid}/mountinfo`, "utf8")
     .split("\n")
     .map((line) => line.split(" ")[4] ?? "")
-    .filter((path) => path.startsWith(`${home}/`) && path !== join(home, "data"))
+    .filter((path) => roots.some((root) => path.startsWith(`${root}/`)) && path !== join(home, "data"))
     .filter((path) => {
-      const [kind, id] = path
-        .slice(home.length + 1)
-        .split("/")
-        .slice(-2) as [string, string];
+      const [kind, id] = path.split("/").slice(-2) as [string, string];
       if (kind === "overlays") return !networks.has(id);
       if (kind === "netns") return !belongs(id, running);
       // secrets and configs of a container that waits for its start

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import type { Lab } from "../../tools/src/lab/lab.ts";
+import { type Lab, MEMORY } from "../../tools/src/lab/lab.ts";
 
 const KINDS = ["net", "mnt", "pid", "uts", "ipc"];
 
@@ -65,16 +66,20 @@ function processes({ dir, id, namespaces, taken = Number.POSITIVE_INFINITY }: Tr
   return found;
 }
 
-/** Everything of a lab that is still there: processes, namespaces they hold, mounts, interfaces, cgroups. */
+/** Everything of a lab that is still there: processes, namespaces they hold, mounts, files, interfaces, cgroups. */
 export function left(traces: Traces): string[] {
   const mounts = readFileSync("/proc/self/mounts", "utf8").split("\n");
   // its status is no matter: cgroups of others come and go while it looks
   const cgroups = spawnSync("find", ["/sys/fs/cgroup", "-type", "d", "-name", `creel-${traces.id}`], {
     encoding: "utf8",
   }).stdout;
+  const execRoots = join(MEMORY, `creel-${traces.id}`);
   return [
     ...processes(traces),
-    ...mounts.filter((line) => line.includes(`${traces.dir}/`)).map((line) => `mount: ${line}`),
+    ...mounts
+      .filter((line) => [traces.dir, execRoots].some((path) => line.includes(`${path}/`)))
+      .map((line) => `mount: ${line}`),
+    ...(existsSync(execRoots) ? [`folder: ${execRoots}`] : []),
     ...readdirSync("/sys/class/net")
       .filter((name) => name.startsWith(traces.id))
       .map((name) => `interface: ${name}`),

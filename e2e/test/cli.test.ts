@@ -112,6 +112,19 @@ describe("creel on one node", function () {
     assert.deepEqual(await next("node", "inspect", ""), ["node1\tmanager"]);
     assert.deepEqual(await next("rmi", "who"), ["whoami:latest"]);
     await cli.ok("volume", "rm", "some-data");
+    for (const kind of ["secret", "config"]) {
+      assert.equal((await cli.run([kind, "create", `${kind}-1`, "-"], { input: "value" })).code, 0);
+      assert.deepEqual(await next(kind, "rotate", ""), [`${kind}-1`]);
+      assert.deepEqual(await next("inspect", kind), [`${kind}-1`]);
+      await cli.ok(kind, "rm", `${kind}-1`);
+    }
+    const inStack = ["--label", "com.docker.stack.namespace=shop", "--replicas", "0"];
+    await cli.ok("service", "create", "-d", "--name", "shop_web", ...inStack, "whoami");
+    assert.deepEqual(await next("stack", "ps", ""), ["shop\t1 service"]);
+    assert.deepEqual(await next("down", "--project", "s"), ["shop\t1 service"]);
+    assert.deepEqual(await next("plan", "service", "scale", "sh"), ["shop_web="]);
+    assert.deepEqual(await next("why", "service", "sh"), ["shop_web\twhoami"]);
+    await cli.ok("service", "rm", "shop_web");
   });
 
   it("shares its contexts with docker", () => {

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { audit } from "../../src/audit.ts";
 import { docker, type Result } from "../../src/cli.ts";
 import {
+  ids,
   killProgram,
   leader,
   nodesBy,
@@ -21,7 +22,6 @@ import { until } from "../../src/wait.ts";
 
 const ALL = ["node1", "node2", "node3"];
 const REPLICAS = 3;
-const ids = (tasks: { ID: string }[]) => tasks.map(({ ID }) => ID).sort();
 
 describe("managers are killed and lose their disks", function () {
   this.timeout(90_000);

@@ -5,11 +5,13 @@ import { audit } from "../../src/audit.ts";
 import { docker } from "../../src/cli.ts";
 import {
   type ClusterTask,
+  ids,
   leader,
   nodeState,
   nodesBy,
   note,
   pidOf,
+  prepare,
   processIds,
   runningTasks,
   seconds,
@@ -17,7 +19,6 @@ import {
   timed,
 } from "../../src/faults.ts";
 import { useLab } from "../../src/fixture.ts";
-import { loadUsual } from "../../src/images.ts";
 import { until } from "../../src/wait.ts";
 
 const PORT = 8080;
@@ -33,7 +34,6 @@ const addressOf = (task: ClusterTask) =>
     /\/.*/,
     "",
   );
-const ids = (tasks: { ID: string }[]) => tasks.map(({ ID }) => ID).sort();
 
 describe("nodes are lost, cut off and come back", function () {
   this.timeout(90_000);
@@ -69,9 +69,8 @@ describe("nodes are lost, cut off and come back", function () {
   }
 
   before(async () => {
-    await loadUsual(fixture.lab);
+    await prepare(fixture.lab);
     const cli = on("node1");
-    await cli.ok("swarm", "update", "--dispatcher-heartbeat", "1s");
     await cli.ok("network", "create", "-d", "overlay", "app");
     const replicas = ["--replicas", String(REPLICAS)];
     const create = ["service", "create", "-q", "--network", "app", "--restart-delay", "500ms"];

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { audit } from "../../src/audit.ts";
 import { docker } from "../../src/cli.ts";
 import {
+  ids,
   killNow,
   killProgram,
   nodeState,
@@ -10,15 +11,14 @@ import {
   processIds,
   runningTasks,
   seconds,
+  serveWeb,
   Traffic,
   timed,
 } from "../../src/faults.ts";
 import { useLab } from "../../src/fixture.ts";
-import { loadUsual } from "../../src/images.ts";
 import { until } from "../../src/wait.ts";
 
 const PORT = 8080;
-const ids = (tasks: { ID: string }[]) => tasks.map(({ ID }) => ID).sort();
 
 describe("a program of a node is killed", function () {
   this.timeout(60_000);
@@ -29,13 +29,7 @@ describe("a program of a node is killed", function () {
     await until("four tasks run", async () => (await runningTasks(fixture.lab, "node1", "web")).length === 4);
   };
 
-  before(async () => {
-    await loadUsual(fixture.lab);
-    const cli = docker(fixture.lab);
-    await cli.ok("swarm", "update", "--dispatcher-heartbeat", "1s");
-    const options = ["--replicas", "4", "-p", `${PORT}:8080`, "--restart-delay", "500ms"];
-    await cli.ok("service", "create", "-q", "--name", "web", ...options, "whoami");
-  });
+  before(() => serveWeb(fixture.lab, PORT));
   afterEach(() => audit(fixture.lab));
 
   it("creeld of a worker: no container notices, and they are the same tasks afterwards", async () => {

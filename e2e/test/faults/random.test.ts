@@ -5,9 +5,17 @@ import { answers } from "../../../tools/src/demo/requests.ts";
 import { isUp } from "../../../tools/src/lab/state.ts";
 import { audit } from "../../src/audit.ts";
 import { docker } from "../../src/cli.ts";
-import { nodesBy, note, type Program, processIds, programFile, runningTasks } from "../../src/faults.ts";
+import {
+  ids,
+  nodesBy,
+  note,
+  type Program,
+  processIds,
+  programFile,
+  runningTasks,
+  serveWeb,
+} from "../../src/faults.ts";
 import { useLab } from "../../src/fixture.ts";
-import { loadUsual } from "../../src/images.ts";
 import { until } from "../../src/wait.ts";
 
 const ALL = ["node1", "node2", "node3", "node4"];
@@ -37,13 +45,7 @@ describe(`random faults (seed ${SEED})`, function () {
   /** Replicas: as acknowledged last, or as asked for since. */
   const possible = new Set([4]);
 
-  before(async () => {
-    await loadUsual(fixture.lab);
-    const cli = docker(fixture.lab);
-    await cli.ok("swarm", "update", "--dispatcher-heartbeat", "1s");
-    const options = ["--replicas", "4", "-p", `${PORT}:8080`, "--restart-delay", "500ms"];
-    await cli.ok("service", "create", "-q", "--name", "web", ...options, "whoami");
-  });
+  before(() => serveWeb(fixture.lab, PORT));
 
   /** Where it runs: it may just be starting again. */
   function kill(node: string, program: Program): void {
@@ -115,10 +117,10 @@ describe(`random faults (seed ${SEED})`, function () {
       await until(
         "what runs is what should run",
         async () => {
-          const ids = (await runningTasks(lab, "node1", "web")).map(({ ID }) => ID).sort();
+          const tasks = ids(await runningTasks(lab, "node1", "web"));
           const running = await Promise.all(ALL.map((node) => processIds(lab, node)));
           const names = running.flatMap((each) => [...each.keys()]).map((name) => name.split(".").at(-1)!);
-          return ids.length === wanted && ids.join() === names.sort().join();
+          return tasks.length === wanted && tasks.join() === names.sort().join();
         },
         40_000,
       );

@@ -25,7 +25,7 @@ describe("secrets and configs", function () {
   const tmpfs = (node: string) =>
     inHost(node, "cat", "/proc/mounts")
       .split("\n")
-      .filter((line) => /\/run\/containers\/[0-9a-f]+\/files tmpfs /.test(line));
+      .filter((line) => /\/containers\/[0-9a-f]+\/files tmpfs /.test(line));
   const create = async (kind: "secret" | "config", name: string, value: string, ...options: string[]) => {
     const { code, stderr, stdout } = await client().run([kind, "create", ...options, name, "-"], {
       input: value,
@@ -253,7 +253,8 @@ describe("secrets and configs", function () {
     }
     const snapshots = program("find", [fixture.lab.dir, "-name", "*.snapshot"]);
     assert.notEqual(snapshots.stdout, "", "a snapshot is among what is looked through");
-    const found = program("grep", ["-rlaE", "--exclude=conf", `${MARKER}|${encoded}`, fixture.lab.dir]);
+    const places = [fixture.lab.dir, fixture.lab.execRoots];
+    const found = program("grep", ["-rlaE", "--exclude=conf", `${MARKER}|${encoded}`, ...places]);
     assert.equal(found.stdout, "");
     assert.equal(found.code, 1, found.stderr);
     const { code, stdout } = program("grep", ["-rla", "com.docker.swarm.service.name", fixture.lab.dir]);

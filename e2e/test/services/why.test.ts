@@ -1,9 +1,8 @@
 import assert from "node:assert/strict";
 import { audit } from "../../src/audit.ts";
 import { creel, docker } from "../../src/cli.ts";
-import { nodeState } from "../../src/faults.ts";
+import { nodeState, prepare } from "../../src/faults.ts";
 import { useLab } from "../../src/fixture.ts";
-import { loadUsual } from "../../src/images.ts";
 import { until } from "../../src/wait.ts";
 
 interface Why {
@@ -15,10 +14,7 @@ describe("why", function () {
   this.timeout(60_000);
   const fixture = useLab({ nodes: 3 });
   afterEach(() => audit(fixture.lab));
-  before(async () => {
-    await loadUsual(fixture.lab);
-    await on().ok("swarm", "update", "--dispatcher-heartbeat", "1s");
-  });
+  before(() => prepare(fixture.lab));
   const on = () => docker(fixture.lab);
   const why = async (kind: string, name: string) =>
     JSON.parse(await creel(fixture.lab, "node2").ok("why", kind, "--json", name)) as Why;

@@ -1,6 +1,6 @@
 import { execFileSync, spawnSync } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { networkInterfaces } from "node:os";
 import { join, resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -18,8 +18,10 @@ import {
   writeState,
 } from "./state.ts";
 
-/** UNIX socket paths are bounded by the kernel; the engine's longest is this much longer than the lab's folder. */
-const LONGEST_DIR = 50;
+/** UNIX socket paths are bounded by the kernel: 107 characters, and `/node200/creel.sock` is made below this. */
+const LONGEST_DIR = 80;
+/** Where hosts keep what need not outlive them: in memory, as a machine's /run is. */
+export const MEMORY = "/dev/shm";
 const READY_MS = 30_000;
 
 export interface LabOptions {
@@ -108,6 +110,16 @@ export class Lab {
     return `creel-lab-${this.#state.id}`;
   }
 
+  /** The folder in memory of all hosts' exec roots. */
+  get execRoots(): string {
+    return join(MEMORY, this.cgroup);
+  }
+
+  /** A node's exec root; `run` in its folder leads to it. */
+  execRoot(name: string): string {
+    return join(this.execRoots, name);
+  }
+
   /** Runs a command on a node; its output and exit code. */
   exec(name: string, command: string[], input?: string): { code: number; stdout: string; stderr: string } {
     const result = spawnSync(native("creel-lab"), ["exec", String(this.#pid(name)), "--", ...command], {
@@ -187,6 +199,7 @@ export class Lab {
     await attempt(() => this.#killUnnamed());
     await attempt(() => void this.#native(["bridge", "delete", this.#state.bridge]));
     await attempt(() => removeCgroups(this.cgroup));
+    await attempt(() => rmSync(this.execRoots, { recursive: true, force: true, maxRetries: 5 }));
     for (const node of this.#state.nodes) {
       await attempt(() => rmSync(join(this.dir, node.name), { recursive: true, force: true, maxRetries: 5 }));
     }
@@ -263,11 +276,15 @@ export class Lab {
         ? (JSON.parse(readFileSync(flagsFile, "utf8")) as string[])
         : flags;
     writeFileSync(flagsFile, JSON.stringify(kept));
-    rmSync(join(home, "run"), { recursive: true, force: true });
+    const execRoot = this.execRoot(node.name);
+    const run = join(home, "run");
+    for (const path of [execRoot, run]) rmSync(path, { recursive: true, force: true });
+    mkdirSync(execRoot, { recursive: true });
+    symlinkSync(execRoot, run);
     const creeld = [
       join(root, "bin/creeld"),
       ["--data-root", join(home, "data")],
-      ["--exec-root", join(home, "run")],
+      ["--exec-root", execRoot],
       ["--host", `unix://${this.socket(node.name)}`],
       ["--pidfile", join(home, "creeld.pid")],
       ["--cgroup-parent", `/${this.cgroup}/${node.name}`],

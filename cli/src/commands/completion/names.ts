@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import { NAMESPACE } from "../../compose/convert/specs.ts";
 import { ContextStore, DEFAULT } from "../../config/contexts.ts";
 import type { Context } from "../../context.ts";
+import { stackCounts } from "../stack/objects.ts";
 import type { Candidate } from "./candidates.ts";
 
 /** A shell waits for this: a daemon that does not answer at once has no names to offer. */
@@ -63,6 +64,11 @@ const data =
   (kind: "secrets" | "configs"): Find =>
   async ({ client }) =>
     (await client.get<{ Spec: { Name: string } }[]>(`/${kind}`)).map(({ Spec }) => [Spec.Name, ""]);
+const stacks: Find = async ({ client }) =>
+  [...(await stackCounts(client))].map(([name, count]) => [
+    name,
+    `${count} service${count === 1 ? "" : "s"}`,
+  ]);
 const scaled: Find = async ({ client }) =>
   (await client.get<ServiceName[]>("/services")).map(({ Spec }) => [`${Spec.Name}=`, ""]);
 const tasks: Find = async ({ client }) => {
@@ -84,6 +90,12 @@ interface ServiceName {
 const contexts: Find = async () => [
   [DEFAULT, "this machine's daemon"],
   ...new ContextStore().list().map((each): Candidate => [each.Name, each.Metadata.Description ?? ""]),
+];
+
+/** What `creel inspect` shows. */
+const ANYTHING = [
+  ...[containers, images, networks, volumes, nodes],
+  ...[services, tasks, data("secrets"), data("configs")],
 ];
 
 /** By the name of an argument or of an option. */
@@ -108,12 +120,12 @@ const KINDS: Record<string, Find> = {
   config: data("configs"),
   "config-add": data("configs"),
   "config-rm": data("configs"),
+  stack: stacks,
+  project: stacks,
   context: contexts,
   name: async (context, command) => {
     const all = await Promise.allSettled(
-      command.name() === "inspect"
-        ? [containers, images, networks, volumes, services, nodes].map((find) => find(context, command))
-        : [],
+      command.name() === "inspect" ? ANYTHING.map((find) => find(context, command)) : [],
     );
     return all.flatMap((each) => (each.status === "fulfilled" ? each.value : []));
   },
