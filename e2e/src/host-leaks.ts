@@ -1,7 +1,5 @@
-import assert from "node:assert/strict";
 import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
 import type { Lab } from "../../tools/src/lab/lab.ts";
 import { runningTasks } from "./faults.ts";
 
@@ -161,15 +159,4 @@ export async function strays(lab: Lab, node: string): Promise<string[]> {
     look(lab, node, has),
   );
   return found.map((what) => `${node}: ${what}`);
-}
-
-/** No host has anything that its daemon does not know of; what is on its way out has ten seconds. */
-export async function assertNoStrays(lab: Lab, nodes = lab.nodes.map(({ name }) => name)): Promise<void> {
-  const look = async () => (await Promise.all(nodes.map((node) => strays(lab, node)))).flat();
-  let found = await look();
-  for (let attempt = 0; attempt < 50 && found.length > 0; attempt++) {
-    await delay(200);
-    found = await look();
-  }
-  assert.deepEqual(found, []);
 }
