@@ -120,8 +120,8 @@ describe("creel on one node", function () {
     }
     const inStack = ["--label", "com.docker.stack.namespace=shop", "--replicas", "0"];
     await cli.ok("service", "create", "-d", "--name", "shop_web", ...inStack, "whoami");
-    assert.deepEqual(await next("stack", "ps", ""), ["shop\t1 service"]);
-    assert.deepEqual(await next("down", "--project", "s"), ["shop\t1 service"]);
+    assert.deepEqual(await next("stack", "ps", ""), ["shop"]);
+    assert.deepEqual(await next("down", "--project", "s"), ["shop"]);
     assert.deepEqual(await next("plan", "service", "scale", "sh"), ["shop_web="]);
     assert.deepEqual(await next("why", "service", "sh"), ["shop_web\twhoami"]);
     await cli.ok("service", "rm", "shop_web");

@@ -2,7 +2,6 @@ import type { Command } from "commander";
 import { NAMESPACE } from "../../compose/convert/specs.ts";
 import { ContextStore, DEFAULT } from "../../config/contexts.ts";
 import type { Context } from "../../context.ts";
-import { stackCounts } from "../stack/objects.ts";
 import type { Candidate } from "./candidates.ts";
 
 /** A shell waits for this: a daemon that does not answer at once has no names to offer. */
@@ -64,11 +63,6 @@ const data =
   (kind: "secrets" | "configs"): Find =>
   async ({ client }) =>
     (await client.get<{ Spec: { Name: string } }[]>(`/${kind}`)).map(({ Spec }) => [Spec.Name, ""]);
-const stacks: Find = async ({ client }) =>
-  [...(await stackCounts(client))].map(([name, count]) => [
-    name,
-    `${count} service${count === 1 ? "" : "s"}`,
-  ]);
 const scaled: Find = async ({ client }) =>
   (await client.get<ServiceName[]>("/services")).map(({ Spec }) => [`${Spec.Name}=`, ""]);
 const tasks: Find = async ({ client }) => {
@@ -120,8 +114,6 @@ const KINDS: Record<string, Find> = {
   config: data("configs"),
   "config-add": data("configs"),
   "config-rm": data("configs"),
-  stack: stacks,
-  project: stacks,
   context: contexts,
   name: async (context, command) => {
     const all = await Promise.allSettled(

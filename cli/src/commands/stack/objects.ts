@@ -5,17 +5,6 @@ import type { Client } from "../../rest/client.ts";
 /** Label filters, as the API takes them, for what belongs to a stack. */
 export const ofStack = (name: string) => ({ filters: JSON.stringify({ label: [`${NAMESPACE}=${name}`] }) });
 
-/** The stacks that there are, each with the number of its services. */
-export async function stackCounts(client: Client): Promise<Map<string, number>> {
-  const filters = JSON.stringify({ label: [NAMESPACE] });
-  const counts = new Map<string, number>();
-  for (const { Spec } of await client.get<CurrentService[]>("/services", { filters })) {
-    const name = Spec.Labels?.[NAMESPACE] ?? "";
-    counts.set(name, (counts.get(name) ?? 0) + 1);
-  }
-  return counts;
-}
-
 type Network = StackObjects["networks"][number] & { Labels?: Record<string, string> | null };
 
 /** What the cluster has of a stack, and all networks, secrets and configs that it may name. */

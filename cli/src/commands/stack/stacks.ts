@@ -8,7 +8,6 @@ import { printTasks, type TaskListOptions, taskListOptions } from "../service/ta
 import type { Service } from "../service/types.ts";
 import { examples, filterOption, filters } from "../words.ts";
 import { checkedName, files, load } from "./files.ts";
-import { stackCounts } from "./objects.ts";
 
 export function config(command: Command, bind: Bind): void {
   command
@@ -31,9 +30,15 @@ export function config(command: Command, bind: Bind): void {
 export function ls(command: Command, bind: Bind): void {
   command.option("--format <format>", "table, table TEMPLATE, json, or a Go template for each").action(
     bind(async ({ client, print }: Context, o: ListOptions) => {
-      const stacks = [...(await stackCounts(client))].sort(([a], [b]) =>
-        a.localeCompare(b, "en", { numeric: true }),
-      );
+      const services = await client.get<Service[]>("/services", {
+        filters: JSON.stringify({ label: [NAMESPACE] }),
+      });
+      const counts = new Map<string, number>();
+      for (const { Spec } of services) {
+        const name = Spec.Labels?.[NAMESPACE] ?? "";
+        counts.set(name, (counts.get(name) ?? 0) + 1);
+      }
+      const stacks = [...counts].sort(([a], [b]) => a.localeCompare(b, "en", { numeric: true }));
       const lines = await listing(
         stacks,
         {
