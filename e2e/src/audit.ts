@@ -201,14 +201,16 @@ export async function differences(lab: Lab, via: string): Promise<string[]> {
  * The API's picture of the cluster is what is on its nodes: for each running task its process, cgroup, addresses,
  * mounts, secrets and configs; no container that belongs to no task; on each node that answers the balancer entries of
  * published ports, and in containers those of virtual addresses; and nothing that no daemon knows of. What is on its
- * way has a few seconds. `via`: the manager that is asked.
+ * way has a few seconds: only what differs in each look counts. `via`: the manager that is asked.
  */
 export async function audit(lab: Lab, via = lab.nodes[0]!.name): Promise<void> {
+  const look = () => differences(lab, via).catch((error: Error) => [`no look: ${error.message}`]);
   const end = Date.now() + PATIENCE_MS;
-  for (;;) {
-    const found = await differences(lab, via).catch((error: Error) => [`no look: ${error.message}`]);
-    if (found.length === 0) return;
-    if (Date.now() > end) assert.deepEqual(found, []);
+  let standing = await look();
+  while (standing.length > 0) {
+    if (Date.now() > end) assert.deepEqual(standing, []);
     await delay(300);
+    const found = new Set(await look());
+    standing = standing.filter((what) => found.has(what));
   }
 }

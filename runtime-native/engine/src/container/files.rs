@@ -21,7 +21,8 @@ pub fn put(dir: &Path, files: &[File], contents: &[Vec<u8>]) -> Result<()> {
         files.len() + 16
     );
     let options = std::ffi::CString::new(options).expect("no zero byte");
-    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+    // a config with mode 0555 may be a script, as it may with Docker
+    let flags = MountFlags::NOSUID | MountFlags::NODEV;
     rustix::mount::mount("tmpfs", dir, "tmpfs", flags, Some(options.as_c_str()))
         .map_err(|e| failed(e.into()))?;
     for (index, (file, content)) in files.iter().zip(contents).enumerate() {
@@ -62,7 +63,7 @@ pub fn inputs(dir: &Path, files: &[File]) -> Result<Vec<MountInput>> {
             destination: (&file.target).into(),
             kind: "bind".into(),
             source,
-            options: ["bind", "rprivate", "ro", "nosuid", "nodev", "noexec"]
+            options: ["bind", "rprivate", "ro", "nosuid", "nodev"]
                 .map(str::to_owned)
                 .to_vec(),
         })
