@@ -1,4 +1,15 @@
-import { InvalidArgumentError } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
+
+/** Lets switches be written with a value, too, as in docker's grammar: `--detach=false`. */
+export function switches(command: Command, ...names: string[]): Command {
+  for (const name of names)
+    for (const value of [true, false]) {
+      const written = `${name}=${value}`;
+      command.addOption(new Option(`--${written}`).hideHelp());
+      command.on(`option:${written}`, () => command.setOptionValue(name, value));
+    }
+  return command;
+}
 
 /** Collects an option that may be given several times. */
 export function list(value: string, before: string[] | undefined): string[] {

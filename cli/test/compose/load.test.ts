@@ -183,6 +183,11 @@ describe("a compose file with mistakes", () => {
       service("mem_limit: 5m"),
       /mem_limit: is not supported; use deploy\.resources\.limits\.memory/,
     ],
+    [
+      "a range of addresses",
+      `${service("")}\nnetworks: {n: {ipam: {config: [{subnet: 10.1.0.0/24, ip_range: 10.1.0.0/25}]}}}`,
+      /networks\.n\.ipam\.config\[0\]\.ip_range: is not supported; the cluster gives out the whole subnet/,
+    ],
     ["a version", "version: '2.1'\nservices: {a: {image: a}}", /version "2\.1" is not supported/],
     ["no YAML", "services:\n  web: [", /a\.yaml:2:\d+: not YAML/],
     ["a tab", "services:\n\tweb: {image: a}", /a\.yaml:2:1: not YAML: .*indent by blanks/],

@@ -49,7 +49,7 @@ describe("compose files, by docker stack and creel", function () {
       const given = files.flatMap((name) => ["-c", stack(name)]);
       await docker.ok("stack", "deploy", "--detach", ...given, "shop");
       const wanted = recorder.take();
-      await creel.ok("stack", "deploy", "--detach", ...given, "shop");
+      await creel.ok("stack", "deploy", "--detach=true", ...given, "shop");
       const found = recorder.take();
       for (const { body } of found) {
         // docker 28.2 drops it without a word

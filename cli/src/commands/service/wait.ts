@@ -4,7 +4,7 @@ import type { Context } from "../../context.ts";
 import { Exit } from "../../error.ts";
 import { Block } from "../../output/block.ts";
 import { span } from "../../output/words.ts";
-import { duration } from "../options.ts";
+import { duration, switches } from "../options.ts";
 import { type Why, whyLines } from "../why/why.ts";
 import { type Progress, progressOf, type TaskView } from "./progress.ts";
 import type { Service } from "./types.ts";
@@ -30,7 +30,7 @@ export interface WaitOptions {
 
 /** Gives a command the options of waiting. */
 export function waitOptions(command: Command): Command {
-  return command
+  command
     .option("-d, --detach", "do not wait until the tasks are as wanted")
     .option("--wait", "wait for that, and show what for (the default)")
     .option(
@@ -39,6 +39,7 @@ export function waitOptions(command: Command): Command {
       duration,
     )
     .option("-q, --quiet", "no progress");
+  return switches(command, "detach", "quiet");
 }
 
 /**

@@ -5,7 +5,7 @@ import type { Loaded } from "../../compose/load.ts";
 import type { Context } from "../../context.ts";
 import { invalid } from "../../invalid.ts";
 import type { Bind } from "../../program.ts";
-import { list } from "../options.ts";
+import { list, switches } from "../options.ts";
 import { type WaitOptions, waitFor, waitOptions } from "../service/wait.ts";
 import { examples } from "../words.ts";
 import { applyStack } from "./apply.ts";
@@ -22,7 +22,7 @@ function fileOptions(command: Command): Command {
 }
 
 export function up(command: Command, bind: Bind): void {
-  waitOptions(fileOptions(command))
+  switches(waitOptions(fileOptions(command)), "prune")
     .option("-p, --project <name>", "the stack's name (default: the file's, else the folder's)")
     .option("--prune", "remove services that the files no longer have")
     .action(
@@ -35,7 +35,7 @@ export function up(command: Command, bind: Bind): void {
 }
 
 export function deploy(command: Command, bind: Bind): void {
-  waitOptions(command)
+  switches(waitOptions(command), "prune")
     .argument("<stack>")
     .requiredOption(
       "-c, --compose-file <path>",
@@ -69,7 +69,7 @@ async function run(context: Context, name: string, stack: Loaded, o: UpOptions):
 }
 
 export function down(command: Command, bind: Bind): void {
-  fileOptions(command)
+  switches(fileOptions(command), "detach")
     .option("-p, --project <name>", "the stack's name (default: the file's, else the folder's)")
     .option("-d, --detach", "do not wait until its tasks have ended")
     .action(

@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import type { Context } from "../../context.ts";
 import { DaemonError, Exit } from "../../error.ts";
 import type { Bind } from "../../program.ts";
+import { switches } from "../options.ts";
 import { at, examples } from "../words.ts";
 import { checkedName } from "./files.ts";
 import { ofStack, partsOf } from "./objects.ts";
@@ -12,7 +13,7 @@ const GIVE_UP_MS = 120_000;
 const ENDED = ["complete", "shutdown", "failed", "rejected", "remove", "orphaned"];
 
 export function rm(command: Command, bind: Bind): void {
-  command
+  switches(command, "detach")
     .argument("<stack...>")
     .option("-d, --detach", "do not wait until their tasks have ended")
     .action(

@@ -1,19 +1,7 @@
 import type { FileObject, Model, Network, Service, Volume } from "../model.ts";
 import type { Node } from "../yaml/node.ts";
 import { service } from "./service.ts";
-import {
-  anything,
-  dictOf,
-  flag,
-  type Keys,
-  list,
-  object,
-  pairs,
-  type Read,
-  type Scope,
-  text,
-  word,
-} from "./shape.ts";
+import { dictOf, flag, type Keys, list, object, pairs, type Read, type Scope, text, word } from "./shape.ts";
 
 interface Named {
   name?: string;
@@ -41,15 +29,21 @@ function named<T extends object>(keys: Keys, local: string[]): Read<T> {
   };
 }
 
+const WHOLE = "the cluster gives out the whole subnet";
+
 const network = named<Network>(
   {
     driver: text,
     driver_opts: pairs(""),
-    ipam: object({
-      driver: text,
-      options: anything,
-      config: list(object({ subnet: text, gateway: text, ip_range: text })),
-    }),
+    ipam: object(
+      {
+        driver: text,
+        config: list(
+          object({ subnet: text, gateway: text }, { refused: { ip_range: WHOLE, aux_addresses: WHOLE } }),
+        ),
+      },
+      { refused: { options: "the default IPAM driver has none" } },
+    ),
     internal: flag,
     attachable: flag,
     labels: pairs(""),
