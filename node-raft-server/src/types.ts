@@ -27,7 +27,7 @@ export interface PeerProgress {
   snapshot: boolean;
 }
 
-/** What a server knows of its group at the moment. */
+/** What a server knows of its group at the moment; how far the log and the others are, as of the last tick. */
 export interface RaftStatus {
   id: number;
   role: "leader" | "follower" | "candidate" | "learner";

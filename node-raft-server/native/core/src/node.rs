@@ -84,6 +84,10 @@ pub struct Node {
     heard: HashMap<u64, u64>,
     boot: [u8; 8],
     status: Status,
+    /// The status as it was told last.
+    told: Status,
+    /// A tick passed: what changed is told, whatever it is.
+    tell: bool,
     group: Arc<Group>,
     /// The group is another than at the last look.
     pub(crate) regroup: bool,
@@ -147,6 +151,8 @@ impl Node {
             heard: HashMap::new(),
             boot,
             status: Status::default(),
+            told: Status::default(),
+            tell: true,
             group: Arc::default(),
             regroup: true,
             options,
@@ -210,15 +216,17 @@ impl Node {
             self.pending
                 .fail_all(&crate::pending::dropped(), &mut self.events);
         }
-        if status != self.status {
-            let members_changed = status.group != self.status.group;
-            self.status = status.clone();
-            let status = Box::new(status);
+        // How far everybody is changes with each entry: it is told with the next tick.
+        let ticked = std::mem::take(&mut self.tell);
+        if status.is_news(&self.told) || (ticked && status != self.told) {
+            let members_changed = status.group != self.told.group;
+            self.told = status.clone();
             self.events.push(Event::Status {
-                status,
+                status: Box::new(status.clone()),
                 members_changed,
             });
         }
+        self.status = status;
     }
 
     fn handle(&mut self, command: Command) {
@@ -291,6 +299,7 @@ impl Node {
 
     fn tick(&mut self) {
         self.ticks += 1;
+        self.tell = true;
         if let Some(seed) = self.options.election_seed {
             let timeout = self.seeded_timeout(seed);
             self.raw.raft.set_randomized_election_timeout(timeout);

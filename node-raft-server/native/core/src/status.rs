@@ -69,6 +69,23 @@ pub struct Group {
 }
 
 impl Status {
+    /// Whether it differs in more than in how far the log's end and the others are.
+    pub fn is_news(&self, before: &Status) -> bool {
+        let news = |s: &Status| {
+            (
+                s.role,
+                s.leader,
+                s.term,
+                s.disk_full,
+                s.snapshot_index,
+                s.first_index,
+            )
+        };
+        let others =
+            |s: &Status| -> Vec<_> { s.progress.iter().map(|p| (p.id, p.active, p.snapshot)).collect() };
+        news(self) != news(before) || self.group != before.group || others(self) != others(before)
+    }
+
     /// Looks at a node.
     pub fn of(
         raw: &RawNode<LogStorage>,
