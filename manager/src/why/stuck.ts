@@ -31,6 +31,7 @@ export function stuckText(view: StoreView, service: Service, now: Millis): strin
 function slotText(tasks: TaskRecord[], now: Millis): string | undefined {
   const task = tasks.filter(isWanted).sort(byAge).at(-1);
   if (!task) return endText(tasks);
+  if (task.state === TaskState.TASK_STATE_COMPLETE) return "";
   if (task.state === TaskState.TASK_STATE_RUNNING && now - task.runningSince >= RUNS_MS) return "";
   if (task.state <= TaskState.TASK_STATE_PENDING && task.err !== "") {
     return now - task.statusAt >= NO_PLACE_MS ? task.err : undefined;

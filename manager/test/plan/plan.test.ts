@@ -123,6 +123,20 @@ describe("a plan", () => {
     }
   });
 
+  it("of a job names a node for each of its tasks, and lets be what is done", async () => {
+    const sim = threeNodes();
+    const job = (totalCompletions: number) =>
+      aServiceSpec("web", 0, {
+        mode: { $case: "replicatedJob", value: { maxConcurrent: 2, totalCompletions } },
+      });
+    const plan = await planOf(sim, create(job(5)));
+    assert.deepEqual([plan.fits, plan.complete], [true, true]);
+    assert.deepEqual(
+      plan.services[0]!.tasks.map(({ action, nodeId }) => [action, nodeId !== ""]),
+      Array(5).fill(["create", true]),
+    );
+  });
+
   it("says what has no place, and why", async () => {
     const sim = threeNodes();
     const plan = await planOf(sim, create(reserving("web", 4, 6)));
