@@ -32,7 +32,7 @@ process.on("SIGHUP", () => {
   try {
     const level = readConfig(process.argv.slice(2), creelVersion()).logLevel;
     setLogLevel(logger, level);
-    logger.info({ level, file: config.configFile }, "configuration read again");
+    logger.info({ logLevel: level, file: config.configFile }, "configuration read again");
     starting.then(
       (daemon) => {
         daemon.reloaded({ logLevel: level });

@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use tracing::Level;
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::reload;
 use tracing_subscriber::util::SubscriberInitExt;
@@ -12,7 +12,7 @@ static CHANGE: OnceLock<Box<dyn Fn(Level) + Send + Sync>> = OnceLock::new();
 
 /// Begins to log; to be called once, by the program.
 pub fn init(level: Level) {
-    let (filter, handle) = reload::Layer::new(LevelFilter::from_level(level));
+    let (filter, handle) = reload::Layer::new(targets(level));
     let lines = tracing_subscriber::fmt::layer()
         .json()
         .flatten_event(true)
@@ -20,9 +20,16 @@ pub fn init(level: Level) {
     tracing_subscriber::registry().with(filter).with(lines).init();
     let change = move |level| {
         // it fails only when the subscriber is gone, and with it the log
-        let _ = handle.reload(LevelFilter::from_level(level));
+        let _ = handle.reload(targets(level));
     };
     let _ = CHANGE.set(Box::new(change));
+}
+
+/// What is less than information is of use from our own crates: others' tell of each frame that they send.
+fn targets(level: Level) -> Targets {
+    Targets::new()
+        .with_default(level.min(Level::INFO))
+        .with_target("creel", level)
 }
 
 /// Changes the level; the error is a text for the person.
