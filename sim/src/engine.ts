@@ -21,6 +21,8 @@ export class SimulatedEngine {
   readonly #trace: Trace;
   readonly #waiting = new Map<string, ((exit: Exit) => void)[]>();
   readonly #listeners = new Set<(id: string) => void>();
+  /** Some machines are slow. */
+  readonly #pace: number;
   #made = 0;
   /** Counts the times that the machine had power. */
   #boot = 1;
@@ -32,6 +34,7 @@ export class SimulatedEngine {
     this.#time = time;
     this.#random = random;
     this.#trace = trace;
+    this.#pace = random.next() < 0.2 ? 15 : 1;
   }
 
   /** Ids of tasks whose processes run. */
@@ -83,13 +86,13 @@ export class SimulatedEngine {
           instance: `${this.#boot}`,
         })),
       ensureImage: (ref) =>
-        call(50, () => {
+        call(3, () => {
           if (ref.startsWith("absent")) throw new CreelError("no_such_image", { ref });
         }),
       containers: (label) =>
         call(2, () => [...this.containers.values()].filter((each) => each.spec?.labels[label] !== undefined)),
-      createContainer: (name, spec) => call(20, () => this.#create(name, spec)),
-      startContainer: (id) => call(20, () => this.#start(id)),
+      createContainer: (name, spec) => call(2, () => this.#create(name, spec)),
+      startContainer: (id) => call(2, () => this.#start(id)),
       stopContainer: (id, grace) => call(1, () => this.#stop(id, grace)),
       removeContainer: (id) =>
         call(10, () => {
@@ -117,7 +120,7 @@ export class SimulatedEngine {
 
   async #busy(ms: number): Promise<void> {
     if (this.away) throw new CreelError("engine_unavailable", { socket: this.#machine });
-    if (ms > 0) await this.#sleep(ms * (0.5 + this.#random.next()));
+    if (ms > 0) await this.#sleep(ms * this.#pace * (0.5 + this.#random.next()));
     if (this.away) throw new CreelError("engine_unavailable", { socket: this.#machine });
   }
 
