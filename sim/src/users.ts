@@ -123,16 +123,20 @@ export class Users {
     const global = world.chance(0.15);
     const replicas = world.between(1, MAX_REPLICAS);
     const image = this.#image();
+    const job = image.startsWith("job") && !global && world.chance(0.5);
     const spec = ServiceSpec.fromPartial({
       name,
-      mode: global ? { $case: "global", value: {} } : { $case: "replicated", value: { replicas } },
+      mode: global
+        ? { $case: "global", value: {} }
+        : job
+          ? { $case: "replicatedJob", value: { maxConcurrent: 2, totalCompletions: replicas } }
+          : { $case: "replicated", value: { replicas } },
       task: { container: { image, stopGracePeriod: 5_000 }, restart: this.#restart(image) },
-      update: this.#updateConfig(),
-      rollback: this.#updateConfig(),
+      ...(job ? {} : { update: this.#updateConfig(), rollback: this.#updateConfig() }),
       endpoint: world.chance(0.4) ? { ports: [{ protocol: "tcp", targetPort: 80 }] } : {},
     });
     return {
-      words: `create ${name}, ${global ? "on each node" : `${replicas} replicas`}, of ${image}`,
+      words: `create ${name}, ${global ? "on each node" : `${replicas} ${job ? "completions" : "replicas"}`}, of ${image}`,
       kind: { $case: "createService", value: { spec } },
     };
   }

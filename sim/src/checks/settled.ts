@@ -41,6 +41,7 @@ function unsettledNodes(world: World, view: StoreView): string | undefined {
 
 /** Services whose tasks end by themselves, or never run, have no state to come to. */
 function isRestless(service: Service): boolean {
+  if (service.spec?.mode?.$case === "replicatedJob") return true;
   const image = service.spec?.task?.container?.image ?? "";
   return /^(broken|job|absent)/.test(image);
 }
