@@ -158,6 +158,13 @@ describe("overlay networks", function () {
     assert.match(network.IPAM.Config[0]!.Subnet, /^10\.0\.\d+\.0\/24$/);
     await cli.ok("service", "create", "-q", "--name", "user", "--network", "app", "whoami");
     assert.match((await cli.fails("network", "rm", "app")).stderr, /in use/);
+    await cli.ok("create", "--name", "single", "busybox");
+    for (const args of [
+      ["create", "--network", "app", "busybox"],
+      ["network", "connect", "app", "single"],
+    ])
+      assert.match((await cli.fails(...args)).stderr, /network app is the cluster's: .* services on it/);
+    await cli.ok("rm", "single");
     await cli.ok("service", "rm", "user");
     await until("removal", async () => (await cli.run(["network", "rm", "app"])).code === 0);
     await until(

@@ -14,6 +14,7 @@ import { toInspect, toListEntry } from "../map/container-json.ts";
 import { toContainerSpec } from "../map/container-spec.ts";
 import { logsRequest } from "../map/logs.ts";
 import { CreateContainerSchema } from "../schema/container.ts";
+import { refuseOverlays } from "./networks.ts";
 
 const readCreate = bodyOf(CreateContainerSchema);
 type WithId = { Params: { id: string }; Querystring: Query };
@@ -39,10 +40,13 @@ export function containerRoutes(app: FastifyInstance, context: ApiContext): void
   app.post<{ Querystring: Query }>("/containers/create", async (request, reply) => {
     const body = readCreate(request.body);
     const inherited = await inheritedMounts(context, body.HostConfig?.VolumesFrom ?? []);
-    const { id, warnings } = await containers.create({
-      name: text(request.query, "name").replace(/^\//, ""),
-      spec: toContainerSpec(body, inherited),
-    });
+    const spec = toContainerSpec(body, inherited);
+    await refuseOverlays(
+      context,
+      spec.networks.map(({ network }) => network),
+    );
+    const name = text(request.query, "name").replace(/^\//, "");
+    const { id, warnings } = await containers.create({ name, spec });
     return reply.code(201).send({ Id: id, Warnings: warnings });
   });
 

@@ -46,6 +46,29 @@ async function findNetwork(context: ApiContext, id: string): Promise<DockerNetwo
   return findOne(networks, id, ({ network }) => network.Name, "no_such_network").network;
 }
 
+/** Containers that are no task's have no address from the managers, so none of them may be put on a cluster's network. */
+function refuseOverlay({ Name, Driver }: DockerNetwork): void {
+  if (Driver !== "overlay") return;
+  throw new CreelError("unsupported", {
+    message: `network ${Name} is the cluster's: this version of Creel puts services on it, but no single containers; make a service (docker service create --network ${Name} …), or use a bridge network`,
+  });
+}
+
+/**
+ * Refuses networks of the cluster among those that a container asks for; unknown ones are the engine's to refuse. The
+ * cluster, which may be without a leader, is asked only of those that this node does not have.
+ */
+export async function refuseOverlays(context: ApiContext, asked: string[]): Promise<void> {
+  if (asked.every((name) => BUILTIN.includes(name))) return;
+  const local = (await context.engine.networks.list({})).networks.map(toLocal);
+  const named = (networks: DockerNetwork[], name: string) =>
+    networks.find(({ Name, Id }) => Name === name || Id === name);
+  for (const name of asked) {
+    const found = named(local, name) ?? named(await allNetworks(context), name);
+    if (found) refuseOverlay(found);
+  }
+}
+
 export function networkRoutes(app: FastifyInstance, context: ApiContext): void {
   const { engine, cluster } = context;
 
@@ -105,9 +128,10 @@ export function networkRoutes(app: FastifyInstance, context: ApiContext): void {
 
   app.post<WithId>("/networks/:id/connect", async (request, reply) => {
     const body = readConnect(request.body);
-    const { Id } = await findNetwork(context, request.params.id);
+    const network = await findNetwork(context, request.params.id);
+    refuseOverlay(network);
     await engine.networks.connect({
-      network: Id,
+      network: network.Id,
       containerId: body.Container ?? "",
       address: body.EndpointConfig?.IPAMConfig?.IPv4Address ?? "",
       aliases: body.EndpointConfig?.Aliases ?? [],
