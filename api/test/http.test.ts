@@ -40,9 +40,9 @@ describe("the API's front door", function () {
   it("tells unknown pages from routes that are not there yet", async () => {
     const unknown = await api.call("GET", "/v1.40/nowhere");
     assert.deepEqual([unknown.status, unknown.json().message], [404, "page not found"]);
-    const missing = await api.call("POST", "/v1.40/containers/x/update", "{}");
+    const missing = await api.call("GET", "/v1.40/containers/x/attach/ws");
     assert.equal(missing.status, 501);
-    assert.match(missing.json().message!, /POST \/containers\/\{id\}\/update is not implemented/);
+    assert.match(missing.json().message!, /GET \/containers\/\{id\}\/attach\/ws is not implemented/);
     assert.equal((await api.call("POST", "/plugins/vendor/name/enable")).status, 501);
     const plugin = await api.call("GET", "/plugins/vendor/name:1/json");
     assert.deepEqual([plugin.status, plugin.json().message], [404, 'plugin "vendor/name:1" not found']);
@@ -53,7 +53,7 @@ describe("the API's front door", function () {
       [build.status, build.json().message],
       [501, "POST /build is not implemented by this version of Creel"],
     );
-    assert.equal((await api.call("PUT", "/containers/x/archive?path=/", archive)).status, 501);
+    assert.equal((await api.call("PUT", "/containers/x/archive?path=/", archive)).status, 503);
     assert.equal((await api.call("POST", "/nowhere", archive)).status, 404);
   });
 

@@ -5,6 +5,8 @@ import { join } from "node:path";
 import { CreelError, createLogger, systemClock } from "@creel/shared";
 import { type ClusterPort, createApi, type EnginePort, EventHub } from "../src/mod.ts";
 
+const STREAMS = new Set(["events", "load", "import", "save", "readArchive", "writeArchive", "export"]);
+
 /** An engine that is away: every call is refused as the daemon's client refuses it then. */
 const awayEngine = new Proxy(
   {},
@@ -14,7 +16,7 @@ const awayEngine = new Proxy(
         {},
         {
           get: (_target, method) =>
-            method === "events"
+            STREAMS.has(String(method))
               ? // biome-ignore lint/correctness/useYield: it ends before the first event
                 async function* () {
                   throw new CreelError("engine_unavailable", { socket: "engine.sock" });

@@ -27,6 +27,7 @@ const container = {
   life: () => import("./commands/container/life.ts"),
   run: () => import("./commands/container/run.ts"),
   exec: () => import("./commands/container/exec.ts"),
+  files: () => import("./commands/container/files.ts"),
   logs: () => import("./commands/container/logs.ts"),
   inspect: () => import("./commands/container/inspect.ts"),
 };
@@ -70,8 +71,15 @@ const dataGroup = (name: "secret" | "config", summary: string): Group => ({
 /** Those that Docker has both by themselves and below `container`. */
 const containerVerbs: Entry[] = [
   entry("attach", "join a running container's input and output", async () => (await container.run()).attach),
+  entry("commit", "make an image of a container", async () => (await container.files()).commit),
   entry("create", "make a container", async () => (await container.run()).create),
+  entry("diff", "show what a container changed of its image", async () => (await container.files()).diff),
   entry("exec", "run a command in a running container", async () => (await container.exec()).exec),
+  entry(
+    "export",
+    "write a container's files to an archive",
+    async () => (await container.files()).exportFiles,
+  ),
   entry("kill", "send containers a signal", async () => (await container.life()).kill),
   entry("logs", "show what a container wrote", async () => (await container.logs()).logs),
   entry("pause", "halt all processes of containers", async () => (await container.life()).pause),

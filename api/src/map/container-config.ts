@@ -139,13 +139,20 @@ function withoutNulls(json: Json): Json {
   return Object.fromEntries(Object.entries(json).filter(([, value]) => value !== null));
 }
 
+/** What an update may have changed since, so that only the container's spec has it. */
+const UPDATED = new Set([
+  ...["CpuShares", "Memory", "NanoCpus", "CpuPeriod", "CpuQuota", "CpusetCpus", "CpusetMems"],
+  ...["MemoryReservation", "MemorySwap", "PidsLimit"],
+]);
+
 /** Nulls and empty strings are a client's way to ask for the default, which is told instead. */
 function withoutEmpty(json: Json): Json {
-  const { NetworkMode: _mode, RestartPolicy: policy, LogConfig: log, ...rest } = json;
+  const { NetworkMode: _mode, RestartPolicy: _policy, LogConfig: log, ...rest } = json;
   const named = (value: unknown, key: string) => Boolean((value as Json | null | undefined)?.[key]);
   return {
-    ...Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== null && value !== "")),
-    ...(named(policy, "Name") ? { RestartPolicy: policy } : {}),
+    ...Object.fromEntries(
+      Object.entries(rest).filter(([key, value]) => value !== null && value !== "" && !UPDATED.has(key)),
+    ),
     ...(named(log, "Type") ? { LogConfig: log } : {}),
   };
 }

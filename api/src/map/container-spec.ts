@@ -1,5 +1,10 @@
 import { CreelError } from "@creel/shared";
-import type { ContainerSpec, Mount, NetworkAttachment } from "@creel/shared/gen/engine/v1/container.ts";
+import type {
+  ContainerSpec,
+  Mount,
+  NetworkAttachment,
+  RestartPolicy,
+} from "@creel/shared/gen/engine/v1/container.ts";
 import type { CreateContainer, HostConfig } from "../schema/container.ts";
 import { fromBind, fromMount, fromTmpfs } from "./mounts.ts";
 import { parseBindings } from "./ports.ts";
@@ -8,7 +13,6 @@ import { toHealthcheck, toResources } from "./resources.ts";
 /** Where the original body is kept, so that inspect can give back all that Docker would. */
 export const CONFIG_ANNOTATION = "creel.api.config";
 const DEVICE_RULE = /^[abc] (\d+|\*):(\d+|\*) [rwm]{1,3}$/;
-const MIN_MEMORY = 6 << 20;
 
 /** The engine's container for a body of POST /containers/create; `inherited` are mounts of `VolumesFrom`. */
 export function toContainerSpec(body: CreateContainer, inherited: Mount[]): ContainerSpec {
@@ -57,10 +61,7 @@ export function toContainerSpec(body: CreateContainer, inherited: Mount[]): Cont
     dns: { servers: host.Dns ?? [], search: host.DnsSearch ?? [], options: host.DnsOptions ?? [] },
     extraHosts: host.ExtraHosts ?? [],
     log: { driver: host.LogConfig?.Type ?? "", options: host.LogConfig?.Config ?? {} },
-    restart: {
-      name: host.RestartPolicy?.Name ?? "",
-      maxRetries: host.RestartPolicy?.MaximumRetryCount ?? 0,
-    },
+    restart: toRestartPolicy(host.RestartPolicy ?? {}),
     autoRemove: host.AutoRemove ?? false,
     init: host.Init ?? false,
     runtime: host.Runtime ?? "",
@@ -88,19 +89,24 @@ export function words(command: string | string[] | null | undefined): string[] |
   return typeof command === "string" ? [command] : command;
 }
 
+/** The engine's restart policy for Docker's. */
+export function toRestartPolicy(policy: NonNullable<HostConfig["RestartPolicy"]>): RestartPolicy {
+  const name = policy.Name ?? "";
+  if (!["", "no", "always", "on-failure", "unless-stopped"].includes(name)) {
+    throw new CreelError("invalid_parameter", {
+      message: `invalid restart policy: unknown policy '${name}'; use one of 'no', 'always', 'on-failure', or 'unless-stopped'`,
+    });
+  }
+  return { name, maxRetries: policy.MaximumRetryCount ?? 0 };
+}
+
 function refuse(body: CreateContainer, host: HostConfig): void {
   const no = (message: string) => new CreelError("invalid_parameter", { message });
   if (!body.Image) throw no("no image is given: Config.Image must be set");
   const restart = host.RestartPolicy?.Name ?? "";
-  if (!["", "no", "always", "on-failure", "unless-stopped"].includes(restart)) {
-    throw no(
-      `invalid restart policy: unknown policy '${restart}'; use one of 'no', 'always', 'on-failure', or 'unless-stopped'`,
-    );
-  }
   if (host.AutoRemove && restart !== "" && restart !== "no") {
     throw no("can't create 'AutoRemove' container with restart policy");
   }
-  if (host.Memory && host.Memory < MIN_MEMORY) throw no("Minimum memory limit allowed is 6MB");
   if (host.NanoCpus && (host.CpuQuota || host.CpuPeriod)) {
     throw no("Conflicting options: Nano CPUs and CPU Period/Quota cannot both be set");
   }

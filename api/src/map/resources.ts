@@ -1,9 +1,15 @@
+import { CreelError } from "@creel/shared";
 import type { Healthcheck, Resources, Ulimit } from "@creel/shared/gen/engine/v1/container.ts";
 import type { HealthcheckSchema, ResourcesSchema, UlimitSchema } from "../schema/container.ts";
 import type { Static } from "../schema/type.ts";
 
+const MIN_MEMORY = 6 << 20;
+
 /** The engine's limits for Docker's `Resources`. */
 export function toResources(from: Static<typeof ResourcesSchema>): Resources {
+  if (from.Memory && from.Memory < MIN_MEMORY) {
+    throw new CreelError("invalid_parameter", { message: "Minimum memory limit allowed is 6MB" });
+  }
   return {
     nanoCpus: from.NanoCpus ?? 0,
     cpuShares: from.CpuShares ?? 0,

@@ -3,18 +3,15 @@ import { CreelError } from "@creel/shared";
 import type { Progress } from "@creel/shared/gen/engine/v1/engine.ts";
 import type { FastifyInstance, FastifyReply } from "fastify";
 import type { ApiContext } from "../context.ts";
-import { connectBulk, pour } from "../http/join.ts";
+import { sendArchive, takeArchive, withArchiveBodies } from "../http/archive.ts";
 import { flag, type Query, text, texts } from "../http/query.ts";
-import { errorLine, openStream, sendStream, whenGone, writeLine } from "../http/stream.ts";
+import { errorLine, openStream, whenGone, writeLine } from "../http/stream.ts";
 
 /** Images that come and go as archives; their bytes go straight between the client's socket and the engine's. */
 export function archiveRoutes(app: FastifyInstance, context: ApiContext): void {
   const { images } = context.engine;
 
-  app.register(async (scope) => {
-    scope.removeAllContentTypeParsers();
-    scope.addContentTypeParser("*", (_request, payload, done) => done(null, payload));
-
+  withArchiveBodies(app, (scope) => {
     scope.post<{ Querystring: Query }>("/images/load", async (request, reply) => {
       const quiet = flag(request.query, "quiet");
       const signal = whenGone(reply.raw);
@@ -58,14 +55,7 @@ export function archiveRoutes(app: FastifyInstance, context: ApiContext): void {
 
 /** Sends a `docker save` archive of the named images. */
 export async function saveImages(context: ApiContext, refs: string[], reply: FastifyReply): Promise<void> {
-  const controller = new AbortController();
-  const progress = context.engine.images.save({ refs }, { signal: controller.signal });
-  for await (const { kind } of progress) {
-    if (kind?.$case !== "socket") continue;
-    const socket = await connectBulk(kind.value);
-    await sendStream(reply, "application/x-tar", socket);
-  }
-  if (!reply.sent) throw new CreelError("internal", { message: "the engine gave no archive" });
+  await sendArchive(reply, (options) => context.engine.images.save({ refs }, options));
 }
 
 /**
@@ -82,20 +72,10 @@ async function receive(
     return writeLine(reply.raw, line);
   };
   try {
-    for await (const { kind } of progress) {
-      if (kind?.$case === "socket") {
-        const socket = await connectBulk(kind.value);
-        // the engine notices a body that ends too early, and says it in its own words
-        pour(body, socket).catch(() => socket.destroy());
-      } else if (kind?.$case === "line") {
-        if (!(await say(toMessage(kind.value)))) return;
-      }
-    }
+    for await (const line of takeArchive(progress, body)) if (!(await say(toMessage(line)))) return;
     if (!reply.sent) openStream(reply, "application/json");
     reply.raw.end();
   } catch (error) {
-    body.unpipe();
-    body.resume();
     if (!reply.sent) {
       reply.header("connection", "close");
       throw error;

@@ -2,9 +2,14 @@ import { CreelError, isCreelError } from "@creel/shared";
 import type { WaitResult } from "@creel/shared/gen/engine/v1/container.ts";
 import type { FastifyInstance, FastifyReply } from "fastify";
 import type { ApiContext } from "../context.ts";
+import { bodyOf } from "../http/body.ts";
 import { integer, type Query, text } from "../http/query.ts";
 import { openStream, whenGone, writeLine } from "../http/stream.ts";
+import { toRestartPolicy } from "../map/container-spec.ts";
+import { toResources } from "../map/resources.ts";
+import { UpdateContainerSchema } from "../schema/container.ts";
 
+const readUpdate = bodyOf(UpdateContainerSchema);
 type WithId = { Params: { id: string }; Querystring: Query };
 const CONDITIONS = ["not-running", "next-exit", "removed"];
 
@@ -50,6 +55,16 @@ export function containerLifeRoutes(app: FastifyInstance, context: ApiContext): 
   app.post<WithId>("/containers/:id/unpause", async (request, reply) => {
     await containers.unpause({ id: request.params.id });
     return done(reply);
+  });
+
+  app.post<WithId>("/containers/:id/update", async (request) => {
+    const { RestartPolicy: policy, ...resources } = readUpdate(request.body);
+    await containers.update({
+      id: request.params.id,
+      resources: toResources(resources),
+      restart: policy?.Name ? toRestartPolicy(policy) : undefined,
+    });
+    return { Warnings: null };
   });
 
   app.post<WithId>("/containers/:id/rename", async (request, reply) => {

@@ -21,6 +21,10 @@ type WithId = { Params: { id: string }; Querystring: Query };
 
 export function containerRoutes(app: FastifyInstance, context: ApiContext): void {
   const { containers } = context.engine;
+  const sizeOf = async ({ id }: Container) => {
+    const { own, rootFs } = await containers.size({ id });
+    return { SizeRw: own, SizeRootFs: rootFs };
+  };
 
   app.get<{ Querystring: Query }>("/containers/json", async (request) => {
     const { query } = request;
@@ -34,7 +38,9 @@ export function containerRoutes(app: FastifyInstance, context: ApiContext): void
       .filter((container) => (all || isLive(container)) && test(container))
       .sort((a, b) => (BigInt(b.createdNanos) > BigInt(a.createdNanos) ? 1 : -1));
     const now = context.clock.now();
-    return found.slice(0, limit > 0 ? limit : undefined).map((container) => toListEntry(container, now));
+    const shown = found.slice(0, limit > 0 ? limit : undefined);
+    const sizes = flag(query, "size") ? await Promise.all(shown.map(sizeOf)) : [];
+    return shown.map((container, i) => ({ ...toListEntry(container, now), ...sizes[i] }));
   });
 
   app.post<{ Querystring: Query }>("/containers/create", async (request, reply) => {
@@ -51,7 +57,8 @@ export function containerRoutes(app: FastifyInstance, context: ApiContext): void
   });
 
   app.get<WithId>("/containers/:id/json", async (request) => {
-    return toInspect(await containers.inspect({ id: request.params.id }));
+    const container = await containers.inspect({ id: request.params.id });
+    return { ...toInspect(container), ...(flag(request.query, "size") && (await sizeOf(container))) };
   });
 
   app.get<WithId>("/containers/:id/logs", async (request, reply) => {

@@ -3,6 +3,7 @@ import type { ApiContext } from "../context.ts";
 import { absentRoutes } from "./absent.ts";
 import { archiveRoutes } from "./archives.ts";
 import { attachRoutes } from "./attach.ts";
+import { containerFileRoutes } from "./container-files.ts";
 import { containerLifeRoutes } from "./container-life.ts";
 import { containerRoutes } from "./containers.ts";
 import { dataRoutes } from "./data.ts";
@@ -28,6 +29,7 @@ export function registerRoutes(app: FastifyInstance, context: ApiContext): void 
   archiveRoutes(app, context);
   containerRoutes(app, context);
   containerLifeRoutes(app, context);
+  containerFileRoutes(app, context);
   attachRoutes(app, context);
   execRoutes(app, context);
   networkRoutes(app, context);

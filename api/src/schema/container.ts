@@ -50,6 +50,11 @@ export const UlimitSchema = Type.Object({
 
 const Count = (minimum = 0) => maybe(Type.Integer({ minimum }));
 
+const RestartPolicySchema = Type.Object({
+  Name: maybe(Type.String()),
+  MaximumRetryCount: maybe(Type.Integer({ minimum: 0 })),
+});
+
 export const ResourcesSchema = Type.Object({
   CpuShares: Count(),
   Memory: Count(),
@@ -87,9 +92,7 @@ export const HostConfigSchema = Type.Object({
       maybe(Type.Array(Type.Object({ HostIp: maybe(Type.String()), HostPort: maybe(Type.String()) }))),
     ),
   ),
-  RestartPolicy: maybe(
-    Type.Object({ Name: maybe(Type.String()), MaximumRetryCount: maybe(Type.Integer({ minimum: 0 })) }),
-  ),
+  RestartPolicy: maybe(RestartPolicySchema),
   AutoRemove: maybe(Type.Boolean()),
   VolumeDriver: maybe(Type.String()),
   VolumesFrom: maybe(Strings),
@@ -163,6 +166,12 @@ export const CreateContainerSchema = Type.Object({
 });
 /** The body of POST /containers/create. */
 export type CreateContainer = Static<typeof CreateContainerSchema>;
+
+/** The body of POST /containers/{id}/update. */
+export const UpdateContainerSchema = Type.Object({
+  ...ResourcesSchema.fields,
+  RestartPolicy: maybe(RestartPolicySchema),
+});
 
 export const ExecCreateSchema = Type.Object({
   Cmd: maybe(Command),

@@ -16,6 +16,7 @@ pub enum ErrorCode {
     NoSuchContainer,
     NoSuchImage,
     NoSuchExec,
+    NoSuchPath,
     NoSuchNetwork,
     NoSuchVolume,
     AmbiguousId,
@@ -49,6 +50,7 @@ impl ErrorCode {
             Self::NoSuchContainer => "no_such_container",
             Self::NoSuchImage => "no_such_image",
             Self::NoSuchExec => "no_such_exec",
+            Self::NoSuchPath => "no_such_path",
             Self::NoSuchNetwork => "no_such_network",
             Self::NoSuchVolume => "no_such_volume",
             Self::AmbiguousId => "ambiguous_id",
@@ -84,6 +86,7 @@ impl ErrorCode {
             Self::NoSuchContainer
             | Self::NoSuchImage
             | Self::NoSuchExec
+            | Self::NoSuchPath
             | Self::NoSuchNetwork
             | Self::NoSuchVolume => Code::NotFound,
             Self::NameInUse | Self::PortTaken | Self::NetworkNameTaken => Code::AlreadyExists,

@@ -17,6 +17,7 @@ mod info;
 pub mod log_level;
 mod logs;
 mod network;
+mod progress;
 pub mod proto;
 pub mod server;
 mod volume;

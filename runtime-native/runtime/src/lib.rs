@@ -8,6 +8,7 @@ mod error;
 mod executor;
 mod format;
 mod libcontainer_format;
+pub mod limits;
 mod native;
 mod privileges;
 pub mod rootfs;

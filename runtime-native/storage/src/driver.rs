@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::path::PathBuf;
 
+use crate::changes::Change;
 use crate::digest::Digest;
 use crate::error::{ErrorKind, Result, StorageError};
 use crate::tree;
@@ -113,6 +114,9 @@ pub trait StorageDriver: Send + Sync {
 
     /// Writes the container's writable layer as a layer archive, deletions as whiteouts.
     fn diff(&self, id: &str, out: &mut dyn Write) -> Result<()>;
+
+    /// The names of the container that are not as its image has them.
+    fn changes(&self, id: &str) -> Result<Vec<Change>>;
 
     /// Creates and mounts in one step.
     fn prepare(&self, id: &str, top: Option<&Digest>, options: &PrepareOptions) -> Result<PathBuf> {

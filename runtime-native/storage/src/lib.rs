@@ -3,6 +3,8 @@
 //! The public door is [`open`], which gives a [`StorageDriver`] by its name, and [`volumes::VolumeStore`].
 //! Every call blocks; callers on an async runtime use a blocking thread.
 
+mod archive;
+mod changes;
 mod copy;
 mod diff;
 mod digest;
@@ -16,7 +18,10 @@ mod tree;
 mod unpack;
 mod vfs;
 pub mod volumes;
+mod walk;
 
+pub use archive::{of_the_kernel, write_archive, write_root};
+pub use changes::{Change, ChangeKind};
 pub use copy::copy_tree;
 pub use digest::{Digest, DigestReader, Hasher, chain_id, chain_ids};
 pub use driver::{ContainerInfo, Discarded, LayerInfo, PrepareOptions, StorageDriver, Usage};
@@ -24,3 +29,4 @@ pub use error::{ErrorKind, Result, StorageError};
 pub use registry::{DRIVER_NAMES, open};
 pub use tarstream::{EntryType, TarEntry, TarReader};
 pub use tree::{fsync_dir, remove_tree, write_atomic};
+pub use unpack::{Placement, place};

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::ffi::{CString, OsStr};
 use std::fs::File;
 use std::io::Write;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,6 +14,17 @@ use rustix::io::Errno;
 
 use crate::driver::Usage;
 use crate::error::{Result, StorageError};
+
+/// How a directory is opened to be read, without following a link.
+pub(crate) const READ_DIR: OFlags = OFlags::RDONLY
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC);
+
+/// A path to one name in an open directory, for calls that take no descriptor. Nothing above the name can be exchanged.
+pub(crate) fn entry_path(dir: &OwnedFd, name: &OsStr) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}", dir.as_raw_fd())).join(name)
+}
 
 const MAX_OPEN: usize = 48;
 

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
+use crate::changes::{self, Change};
 use crate::copy;
 use crate::diff;
 use crate::digest::Digest;
@@ -12,6 +13,7 @@ use crate::error::{ErrorKind, Result, StorageError};
 use crate::layout::{Layout, Staged, make_private_dir};
 use crate::tree;
 use crate::unpack::{self, Whiteouts};
+use crate::walk;
 
 const CONTENT: &str = "fs";
 
@@ -50,6 +52,12 @@ impl Vfs {
     fn content(&self, id: &str) -> Result<PathBuf> {
         self.layout.container(id)?;
         Ok(self.layout.container_dir(id).join(CONTENT))
+    }
+
+    /// The content of the layers that a container stands on.
+    fn below(&self, id: &str) -> Result<Option<PathBuf>> {
+        let top = self.layout.container(id)?.top;
+        Ok(top.map(|top| self.layout.layer_dir(&top).join(CONTENT)))
     }
 }
 
@@ -132,12 +140,14 @@ impl StorageDriver for Vfs {
     }
 
     fn diff(&self, id: &str, out: &mut dyn Write) -> Result<()> {
-        let content = self.content(id)?;
-        let top = self.layout.container(id)?.top;
-        diff::write_compared(
-            &content,
-            top.map(|t| self.layout.layer_dir(&t).join(CONTENT)).as_deref(),
-            out,
-        )
+        let (content, below) = (self.content(id)?, self.below(id)?);
+        diff::write(out, |layer| walk::compared(&content, below.as_deref(), layer))
+    }
+
+    fn changes(&self, id: &str) -> Result<Vec<Change>> {
+        let (content, below) = (self.content(id)?, self.below(id)?);
+        changes::list(below.as_slice(), |list| {
+            walk::compared(&content, below.as_deref(), list)
+        })
     }
 }

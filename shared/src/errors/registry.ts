@@ -67,6 +67,7 @@ export const registry = {
   no_such_container: { status: 404, grpc: NOT_FOUND, text: "No such container: {id}" },
   no_such_image: { status: 404, grpc: NOT_FOUND, text: "No such image: {ref}" },
   no_such_exec: { status: 404, grpc: NOT_FOUND, text: "No such exec instance: {id}" },
+  no_such_path: { status: 404, grpc: NOT_FOUND, text: "Could not find the file {path} in container {id}" },
   no_such_network: { status: 404, grpc: NOT_FOUND, text: "network {id} not found" },
   no_such_plugin: { status: 404, grpc: NOT_FOUND, text: 'plugin "{name}" not found' },
   no_such_secret: { status: 404, grpc: NOT_FOUND, text: "secret {id} not found" },

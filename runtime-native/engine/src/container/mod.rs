@@ -1,12 +1,15 @@
 //! Containers: their records, their life cycle, and everything that is done to them.
 
+mod archive;
 pub mod attach;
 pub mod create;
 pub mod etc_files;
 pub mod exec;
 pub mod exit;
 pub mod files;
+mod filesystem;
 pub mod health;
+mod image;
 pub mod inspect;
 pub mod log_options;
 pub mod merge;
@@ -21,6 +24,7 @@ pub mod signals;
 pub mod start;
 pub mod stop;
 pub mod top;
+mod update;
 pub mod wait;
 
 use std::sync::{Arc, Mutex, RwLock};
@@ -98,6 +102,11 @@ impl Container {
     pub fn set_name(&self, name: &str) -> Result<()> {
         let mut definition = (*self.definition()).clone();
         definition.name = name.into();
+        self.set_definition(definition)
+    }
+
+    /// Makes it something else, also on disk. The caller holds the operation lock.
+    pub fn set_definition(&self, definition: Definition) -> Result<()> {
         self.dir.save_definition(&definition)?;
         *self.definition.write().expect("no panic while locked") = Arc::new(definition);
         Ok(())

@@ -12,7 +12,7 @@ use crate::proto::{BoundPort, ContainerSpec, Endpoint, Healthcheck, Mount, Netwo
 const FORMAT: u32 = 1;
 const DEFINITION: &str = "container.json";
 
-/// What a container is. Only a new name changes it after its creation.
+/// What a container is. After its creation only its name, limits and restart policy change.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Definition {
     pub format: u32,

@@ -157,7 +157,8 @@ fn paths(security: &Security, own: &[String]) -> Option<Vec<String>> {
     }
 }
 
-fn limits(resources: &Resources) -> ResourcesInput {
+/// The limits in the runtime's form.
+pub(super) fn limits(resources: &Resources) -> ResourcesInput {
     ResourcesInput {
         memory: resources.memory,
         memory_reservation: resources.memory_reservation,

@@ -147,6 +147,56 @@ impl containers_server::Containers for Door {
         Ok(Response::new(self.0.top(&request.id, &request.ps_args).await?))
     }
 
+    async fn changes(&self, request: Request<proto::ContainerRef>) -> Reply<proto::ChangesReply> {
+        let changes = self.0.changes(&request.into_inner().id).await?;
+        Ok(Response::new(proto::ChangesReply { changes }))
+    }
+
+    async fn size(&self, request: Request<proto::ContainerRef>) -> Reply<proto::ContainerSize> {
+        Ok(Response::new(self.0.size(&request.into_inner().id).await?))
+    }
+
+    async fn stat_path(&self, request: Request<proto::PathRef>) -> Reply<proto::PathStat> {
+        Ok(Response::new(self.0.stat_path(request.into_inner()).await?))
+    }
+
+    type ReadArchiveStream = Answers<proto::Progress>;
+
+    async fn read_archive(&self, request: Request<proto::PathRef>) -> Reply<Self::ReadArchiveStream> {
+        let progress = self.0.read_archive(request.into_inner())?;
+        Ok(Response::new(ReceiverStream::new(progress)))
+    }
+
+    type WriteArchiveStream = Answers<proto::Progress>;
+
+    async fn write_archive(
+        &self,
+        request: Request<proto::WriteArchiveRequest>,
+    ) -> Reply<Self::WriteArchiveStream> {
+        let progress = self.0.write_archive(request.into_inner())?;
+        Ok(Response::new(ReceiverStream::new(progress)))
+    }
+
+    type ExportStream = Answers<proto::Progress>;
+
+    async fn export(&self, request: Request<proto::ContainerRef>) -> Reply<Self::ExportStream> {
+        let progress = self.0.export(&request.into_inner().id)?;
+        Ok(Response::new(ReceiverStream::new(progress)))
+    }
+
+    async fn commit(&self, request: Request<proto::CommitRequest>) -> Reply<proto::ImageRef> {
+        let (engine, request) = (self.0.clone(), request.into_inner());
+        // On a task of its own: a caller that goes away leaves no paused container.
+        let id = run(async move { engine.commit(request).await }).await?;
+        Ok(Response::new(proto::ImageRef { r#ref: id }))
+    }
+
+    async fn update(&self, request: Request<proto::UpdateRequest>) -> Reply<proto::Empty> {
+        let (engine, request) = (self.0.clone(), request.into_inner());
+        run(async move { engine.update(request).await }).await?;
+        empty()
+    }
+
     async fn exec_create(&self, request: Request<proto::ExecCreateRequest>) -> Reply<proto::ExecRef> {
         let id = self.0.exec_create(request.into_inner())?;
         Ok(Response::new(proto::ExecRef { id }))

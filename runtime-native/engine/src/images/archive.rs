@@ -1,41 +1,20 @@
-//! Archives in and out, over one-time sockets, with their progress.
+//! Archives of images in and out, over one-time sockets, with their progress.
 
 use std::io::{BufWriter, Write};
-use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
 use creel_image::{ImportOptions, Progress as Step};
-use tokio::sync::mpsc;
 
 use super::image_error;
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};
-use crate::network::blocking;
-use crate::proto::{ImportRequest, Progress, ProgressDone, ProgressLine, progress::Kind};
-
-/// What a caller reads the progress from.
-pub type ProgressStream = mpsc::Receiver<std::result::Result<Progress, tonic::Status>>;
-type ProgressSender = mpsc::Sender<std::result::Result<Progress, tonic::Status>>;
-
-/// Progress at which a caller is too slow to look is dropped, not waited for.
-const QUEUE: usize = 128;
-
-fn message(kind: Kind) -> std::result::Result<Progress, tonic::Status> {
-    Ok(Progress { kind: Some(kind) })
-}
-
-fn text(stream: String) -> Kind {
-    Kind::Line(ProgressLine {
-        stream,
-        ..ProgressLine::default()
-    })
-}
+use crate::progress::{ProgressStream, message};
+use crate::proto::{ImportRequest, ProgressDone, ProgressLine, progress::Kind};
 
 impl Engine {
     /// Loads an archive that the caller writes to the socket named in the first message.
     pub fn load(self: &Arc<Self>, quiet: bool) -> Result<ProgressStream> {
-        let (sender, receiver) = mpsc::channel(QUEUE);
-        self.with_socket(sender, move |engine, stream, sender| {
+        self.over_socket(move |engine, stream, sender| {
             let progress = sender.clone();
             let report = move |step: Step| {
                 if !quiet && let Some(line) = line(&step) {
@@ -60,8 +39,7 @@ impl Engine {
                 done.refs.extend(image.references);
             }
             Ok((lines, done))
-        })?;
-        Ok(receiver)
+        })
     }
 
     /// Makes an image of a root file system's archive that the caller writes to the socket named in the first message.
@@ -77,8 +55,7 @@ impl Engine {
             message: request.message,
             platform: request.platform,
         };
-        let (sender, receiver) = mpsc::channel(QUEUE);
-        self.with_socket(sender, move |engine, stream, _| {
+        self.over_socket(move |engine, stream, _| {
             let id = engine
                 .images
                 .store
@@ -91,8 +68,7 @@ impl Engine {
                 refs: reference.into_iter().collect(),
             };
             Ok((vec![format!("{id}\n")], done))
-        })?;
-        Ok(receiver)
+        })
     }
 
     /// Writes an archive of images to the socket named in the first message.
@@ -100,8 +76,7 @@ impl Engine {
         for name in &refs {
             self.images.find(name)?;
         }
-        let (sender, receiver) = mpsc::channel(QUEUE);
-        self.with_socket(sender, move |engine, stream, _| {
+        self.over_socket(move |engine, stream, _| {
             let failed = |e| EngineError::io("write the archive", e);
             let mut out = BufWriter::with_capacity(256 << 10, stream);
             engine.images.store.save(&refs, &mut out).map_err(image_error)?;
@@ -118,56 +93,7 @@ impl Engine {
                     refs,
                 },
             ))
-        })?;
-        Ok(receiver)
-    }
-
-    /// Names a socket, waits for the caller on it, and runs `work` with it on a blocking thread.
-    fn with_socket(
-        self: &Arc<Self>,
-        sender: ProgressSender,
-        work: impl FnOnce(&Arc<Self>, UnixStream, &ProgressSender) -> Result<(Vec<String>, ProgressDone)>
-        + Send
-        + 'static,
-    ) -> Result<()> {
-        let socket = self.bulk.create()?;
-        let first = message(Kind::Socket(socket.path()));
-        let engine = self.clone();
-        tokio::spawn(async move {
-            if sender.send(first).await.is_err() {
-                return;
-            }
-            let accepted = tokio::select! {
-                accepted = socket.accept() => accepted,
-                () = sender.closed() => return,
-            };
-            let Some(stream) = accepted else {
-                let error = EngineError::invalid("nobody connected to the socket in time");
-                let _ = sender.send(Err(error.into())).await;
-                return;
-            };
-            let worker = sender.clone();
-            let done = blocking(move || {
-                let stream = stream
-                    .into_std()
-                    .map_err(|e| EngineError::io("use the socket", e))?;
-                stream
-                    .set_nonblocking(false)
-                    .map_err(|e| EngineError::io("use the socket", e))?;
-                work(&engine, stream, &worker)
-            })
-            .await;
-            match done {
-                Ok((lines, done)) => {
-                    for line in lines {
-                        let _ = sender.send(message(text(line))).await;
-                    }
-                    let _ = sender.send(message(Kind::Done(done))).await;
-                }
-                Err(error) => drop(sender.send(Err(error.into())).await),
-            }
-        });
-        Ok(())
+        })
     }
 }
 

@@ -7,7 +7,7 @@ use crate::error::{ImageError, Result};
 use words::{expand, pairs, split};
 
 /// Applies instructions such as `CMD ["sh"]` or `ENV A=1` in their order.
-pub(crate) fn apply(config: &mut ContainerConfig, changes: &[String]) -> Result<()> {
+pub fn apply(config: &mut ContainerConfig, changes: &[String]) -> Result<()> {
     for change in changes {
         for line in change
             .lines()

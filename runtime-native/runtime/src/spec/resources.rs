@@ -29,6 +29,13 @@ pub(super) fn build(
     invalid(resources.build())
 }
 
+impl ResourcesInput {
+    /// The limits in the runtime's form, checked.
+    pub fn limits(&self) -> Result<LinuxResources, RuntimeError> {
+        build(self, &[], false)
+    }
+}
+
 fn memory(input: &ResourcesInput) -> Result<Option<oci_spec::runtime::LinuxMemory>, RuntimeError> {
     if input.memory == 0 && input.memory_reservation == 0 && input.memory_swap == 0 {
         return Ok(None);

@@ -8,6 +8,7 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use crate::changes::{self, Change};
 use crate::diff;
 use crate::digest::Digest;
 use crate::driver::{ContainerInfo, Discarded, LayerInfo, PrepareOptions, StorageDriver, Usage, check_id};
@@ -15,6 +16,7 @@ use crate::error::{ErrorKind, Result, StorageError};
 use crate::layout::{Layout, Staged, make_private_dir};
 use crate::tree;
 use crate::unpack::{self, Whiteouts};
+use crate::walk;
 use mount::{Method, Stack};
 
 const CONTENT: &str = "diff";
@@ -210,6 +212,14 @@ impl StorageDriver for Overlay {
 
     fn diff(&self, id: &str, out: &mut dyn Write) -> Result<()> {
         self.layout.container(id)?;
-        diff::write_upper(&self.layout.container_dir(id).join(UPPER), out)
+        let upper = self.layout.container_dir(id).join(UPPER);
+        diff::write(out, |layer| walk::upper(&upper, layer))
+    }
+
+    fn changes(&self, id: &str) -> Result<Vec<Change>> {
+        let container = self.layout.container(id)?;
+        let upper = self.layout.container_dir(id).join(UPPER);
+        let layers = self.content_dirs(container.top.as_ref())?;
+        changes::list(&layers, |list| walk::upper(&upper, list))
     }
 }

@@ -6,6 +6,7 @@ pub(crate) mod whiteout;
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::io::Read;
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -25,6 +26,8 @@ pub(crate) enum Whiteouts {
     Overlay,
     /// The deletion itself: the directory already holds the parent's content.
     Delete,
+    /// Nothing: the archive is no layer, and such a name is one like any other.
+    Names,
 }
 
 /// How to unpack one layer.
@@ -43,20 +46,41 @@ pub(crate) struct Unpacked {
 
 /// Unpacks `stream` into `directory` and reads it to its end.
 pub(crate) fn unpack(directory: &Path, stream: &mut dyn Read, options: &Options<'_>) -> Result<Unpacked> {
-    let mut unpacker = Unpacker {
-        root: Root::open(directory, options.parents)?,
-        whiteouts: options.whiteouts,
-        own: HashSet::new(),
-        directory_times: Vec::new(),
-        done: Unpacked::default(),
-    };
+    let root = Root::open(directory, options.parents)?;
+    let mut unpacker = Unpacker::new(root, options.whiteouts, Placement::default());
     unpacker.run(stream)?;
     Ok(unpacker.done)
+}
+
+/// How files of an archive are put among those of a container.
+#[derive(Debug, Clone, Default)]
+pub struct Placement {
+    /// The directory that the archive's names are below, as seen from the root. It exists.
+    pub directory: PathBuf,
+    /// A directory never takes the place of another file, nor the other way round.
+    pub keep_kind: bool,
+    /// Owner and group of all files, whatever the archive says.
+    pub owner: Option<(u32, u32)>,
+}
+
+/// Puts the files of an archive below the open directory `root`. Links that stand there are followed as a process with
+/// that root would follow them, and lead nowhere else, whatever is exchanged meanwhile.
+pub fn place(root: &OwnedFd, placement: &Placement, stream: &mut dyn Read) -> Result<()> {
+    let root = Root::at(
+        root.try_clone()
+            .map_err(|e| StorageError::io("open the root", e))?,
+    );
+    let placement = Placement {
+        directory: clean(placement.directory.as_os_str().as_bytes())?,
+        ..placement.clone()
+    };
+    Unpacker::new(root, Whiteouts::Names, placement).run(stream)
 }
 
 struct Unpacker {
     root: Root,
     whiteouts: Whiteouts,
+    placement: Placement,
     /// Paths this layer brought itself; a whiteout deletes only what is below it. Kept for `Whiteouts::Delete`.
     own: HashSet<PathBuf>,
     /// Set last, because making an entry changes its directory's time.
@@ -65,6 +89,17 @@ struct Unpacker {
 }
 
 impl Unpacker {
+    fn new(root: Root, whiteouts: Whiteouts, placement: Placement) -> Self {
+        Self {
+            root,
+            whiteouts,
+            placement,
+            own: HashSet::new(),
+            directory_times: Vec::new(),
+            done: Unpacked::default(),
+        }
+    }
+
     fn run(&mut self, stream: &mut dyn Read) -> Result<()> {
         let bad = |e| StorageError::archive("invalid layer archive", e);
         let mut archive = TarReader::new(stream);
@@ -83,7 +118,15 @@ impl Unpacker {
         // An archive may not speak to overlay: redirects and opaque marks come from whiteouts alone.
         meta.xattrs
             .retain(|(k, _)| !k.starts_with(b"trusted.overlay.") && !k.starts_with(b"user.overlay."));
-        let path = clean(&meta.path)?;
+        if let Some((uid, gid)) = self.placement.owner {
+            (meta.uid, meta.gid) = (uid, gid);
+        }
+        let layer = self.whiteouts != Whiteouts::Names;
+        let below = clean(&meta.path)?;
+        if !layer && below.as_os_str().is_empty() {
+            return Ok(());
+        }
+        let path = self.placement.directory.join(below);
         let Some(name) = path.file_name().map(OsStr::to_owned) else {
             if kind.is_dir() {
                 self.root.set_root_metadata(&meta)?;
@@ -92,16 +135,20 @@ impl Unpacker {
             return Ok(());
         };
         let directory = path.parent().unwrap_or(Path::new("")).to_owned();
-        if directory
-            .iter()
-            .any(|part| part.as_bytes().starts_with(whiteout::PRIVATE))
+        if layer
+            && directory
+                .iter()
+                .any(|part| part.as_bytes().starts_with(whiteout::PRIVATE))
         {
             return Ok(());
         }
-        if let Some(hidden) = name.as_bytes().strip_prefix(whiteout::PREFIX) {
+        if layer && let Some(hidden) = name.as_bytes().strip_prefix(whiteout::PREFIX) {
             return self.whiteout(&directory, hidden);
         }
         let parent = self.root.directory(&directory, self.whiteouts)?;
+        if self.placement.keep_kind {
+            self.root.check_kind(&parent, &name, kind.is_dir())?;
+        }
         let hid_lower = self.root.clear(&parent, &name, kind.is_dir(), self.whiteouts)?;
         match kind {
             EntryType::Directory => {
@@ -113,7 +160,7 @@ impl Unpacker {
                 self.done.bytes += self.root.make_file(&parent, &name, &mut meta, data)?;
             }
             EntryType::Link => {
-                let target = clean(&meta.link)?;
+                let target = self.placement.directory.join(clean(&meta.link)?);
                 self.root.make_link(&parent, &name, &target)?;
             }
             EntryType::Symlink => {
@@ -151,6 +198,7 @@ impl Unpacker {
             }
         };
         match self.whiteouts {
+            Whiteouts::Names => Ok(()),
             Whiteouts::Overlay => {
                 let parent = self.root.directory(directory, self.whiteouts)?;
                 match target {

@@ -48,6 +48,17 @@ impl Root {
         })
     }
 
+    /// An open directory with nothing below it.
+    pub(super) fn at(fd: OwnedFd) -> Self {
+        Self {
+            path: tree_path(&fd),
+            fd,
+            parents: Vec::new(),
+            last: None,
+            buffer: vec![0; BUFFER],
+        }
+    }
+
     fn resolve(&self, path: &Path) -> rustix::io::Result<OwnedFd> {
         let path = if path.as_os_str().is_empty() {
             Path::new(".")
@@ -156,13 +167,30 @@ impl Root {
         Ok(whiteouts == Whiteouts::Overlay && is_whiteout(&stat))
     }
 
+    /// Refuses an entry that would take the place of a file of the other kind.
+    pub(super) fn check_kind(&self, parent: &OwnedFd, name: &OsStr, is_directory: bool) -> Result<()> {
+        let Ok(stat) = rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW) else {
+            return Ok(());
+        };
+        let stands = FileType::from_raw_mode(stat.st_mode) == FileType::Directory;
+        if stands == is_directory {
+            return Ok(());
+        }
+        let (old, new) = match stands {
+            true => ("directory", "non-directory"),
+            false => ("non-directory", "directory"),
+        };
+        let name = name.to_string_lossy();
+        let text = format!("cannot overwrite {old} \"{name}\" with {new} \"{name}\"");
+        Err(StorageError::new(ErrorKind::InvalidArgument, text))
+    }
+
     pub(super) fn make_directory(&self, parent: &OwnedFd, name: &OsStr, opaque: bool) -> Result<()> {
         let failed = |e| StorageError::path("create directory", Path::new(name), e);
         match rustix::fs::mkdirat(parent, name, Mode::from_raw_mode(0o755)) {
             Ok(()) => {
                 // The process's umask has no say in an image.
-                rustix::fs::chmodat(parent, name, Mode::from_raw_mode(0o755), AtFlags::empty())
-                    .map_err(failed)?;
+                set_mode(parent, name, 0o755).map_err(failed)?;
             }
             Err(Errno::EXIST) => {}
             Err(error) => return Err(failed(error)),
@@ -297,7 +325,7 @@ impl Root {
         let apply = || -> rustix::io::Result<()> {
             rustix::fs::chownat(parent, name, owner(meta.uid), group(meta.gid), nofollow)?;
             if !symlink {
-                rustix::fs::chmodat(parent, name, Mode::from_raw_mode(meta.mode), AtFlags::empty())?;
+                set_mode(parent, name, meta.mode)?;
             }
             for (key, value) in &meta.xattrs {
                 let path = tree_path(parent).join(name);
@@ -341,6 +369,13 @@ impl Root {
             Err(_) => Ok(()),
         }
     }
+}
+
+/// Sets the mode of what stands at `name` itself: a link that has come there meanwhile is not followed.
+fn set_mode(parent: &OwnedFd, name: &OsStr, mode: u32) -> rustix::io::Result<()> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(parent, name, flags, Mode::empty())?;
+    rustix::fs::chmodat(CWD, tree_path(&file), Mode::from_raw_mode(mode), AtFlags::empty())
 }
 
 fn bad_path(path: &Path, error: Errno) -> StorageError {

@@ -13,6 +13,54 @@ export const protobufFileName = "creel/engine/v1/container.proto";
 
 /** What a container is, down at the engine: everything resolved, nothing of services. */
 
+export const ChangeKind = {
+  CHANGE_KIND_MODIFIED: 0,
+  CHANGE_KIND_ADDED: 1,
+  CHANGE_KIND_DELETED: 2,
+  UNRECOGNIZED: -1,
+} as const;
+
+export type ChangeKind = typeof ChangeKind[keyof typeof ChangeKind];
+
+export namespace ChangeKind {
+  export type CHANGE_KIND_MODIFIED = typeof ChangeKind.CHANGE_KIND_MODIFIED;
+  export type CHANGE_KIND_ADDED = typeof ChangeKind.CHANGE_KIND_ADDED;
+  export type CHANGE_KIND_DELETED = typeof ChangeKind.CHANGE_KIND_DELETED;
+  export type UNRECOGNIZED = typeof ChangeKind.UNRECOGNIZED;
+}
+
+export function changeKindFromJSON(object: any): ChangeKind {
+  switch (object) {
+    case 0:
+    case "CHANGE_KIND_MODIFIED":
+      return ChangeKind.CHANGE_KIND_MODIFIED;
+    case 1:
+    case "CHANGE_KIND_ADDED":
+      return ChangeKind.CHANGE_KIND_ADDED;
+    case 2:
+    case "CHANGE_KIND_DELETED":
+      return ChangeKind.CHANGE_KIND_DELETED;
+    case -1:
+    case "UNRECOGNIZED":
+    default:
+      return ChangeKind.UNRECOGNIZED;
+  }
+}
+
+export function changeKindToJSON(object: ChangeKind): string {
+  switch (object) {
+    case ChangeKind.CHANGE_KIND_MODIFIED:
+      return "CHANGE_KIND_MODIFIED";
+    case ChangeKind.CHANGE_KIND_ADDED:
+      return "CHANGE_KIND_ADDED";
+    case ChangeKind.CHANGE_KIND_DELETED:
+      return "CHANGE_KIND_DELETED";
+    case ChangeKind.UNRECOGNIZED:
+    default:
+      return "UNRECOGNIZED";
+  }
+}
+
 export interface ContainerRef {
   /** id, a unique prefix of one, or a name */
   id: string;
@@ -482,6 +530,72 @@ export interface Exec {
   exitCode: number;
   pid: number;
   spec: ExecCreateRequest | undefined;
+}
+
+export interface Change {
+  /** absolute */
+  path: string;
+  kind: ChangeKind;
+}
+
+export interface ChangesReply {
+  changes: Change[];
+}
+
+export interface ContainerSize {
+  /** bytes of what it wrote */
+  own: number;
+  /** with its image */
+  rootFs: number;
+}
+
+export interface PathRef {
+  id: string;
+  /** in the container; with "/" or "/." at its end a link there is followed */
+  path: string;
+}
+
+export interface PathStat {
+  name: string;
+  size: number;
+  /** as the kernel has it, the kind of file too */
+  mode: number;
+  mtimeNanos: string;
+  /** of a symbolic link: absolute in the container */
+  linkTarget: string;
+}
+
+export interface WriteArchiveRequest {
+  id: string;
+  /** a directory that exists */
+  path: string;
+  /** refuse to put a directory in the place of another file, and the other way round */
+  keepKind: boolean;
+  /** the files belong to the container's user */
+  containerOwner: boolean;
+}
+
+export interface CommitRequest {
+  id: string;
+  /** empty: the image gets no name */
+  repo: string;
+  tag: string;
+  author: string;
+  message: string;
+  /** Dockerfile instructions */
+  changes: string[];
+  /** while its files are read */
+  pause: boolean;
+}
+
+export interface UpdateRequest {
+  id: string;
+  /** what is 0 or empty stays as it is */
+  resources:
+    | Resources
+    | undefined;
+  /** absent: stays as it is */
+  restart: RestartPolicy | undefined;
 }
 
 function createBaseContainerRef(): ContainerRef {
@@ -7963,6 +8077,870 @@ export const Exec: MessageFns<Exec> = {
     message.pid = object.pid ?? 0;
     message.spec = (object.spec !== undefined && object.spec !== null)
       ? ExecCreateRequest.fromPartial(object.spec)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseChange(): Change {
+  return { path: "", kind: 0 };
+}
+
+export const Change: MessageFns<Change> = {
+  encode(message: Change, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.path !== "") {
+      writer.uint32(10).string(message.path);
+    }
+    if (message.kind !== 0) {
+      writer.uint32(16).int32(message.kind);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Change {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseChange();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.path = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.kind = reader.int32() as any;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Change {
+    return {
+      path: isSet(object.path) ? globalThis.String(object.path) : "",
+      kind: isSet(object.kind) ? changeKindFromJSON(object.kind) : 0,
+    };
+  },
+
+  toJSON(message: Change): unknown {
+    const obj: any = {};
+    if (message.path !== "") {
+      obj.path = message.path;
+    }
+    if (message.kind !== 0) {
+      obj.kind = changeKindToJSON(message.kind);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Change>): Change {
+    return Change.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Change>): Change {
+    const message = createBaseChange();
+    message.path = object.path ?? "";
+    message.kind = object.kind ?? 0;
+    return message;
+  },
+};
+
+function createBaseChangesReply(): ChangesReply {
+  return { changes: [] };
+}
+
+export const ChangesReply: MessageFns<ChangesReply> = {
+  encode(message: ChangesReply, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.changes) {
+      Change.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ChangesReply {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseChangesReply();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.changes.push(Change.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ChangesReply {
+    return {
+      changes: globalThis.Array.isArray(object?.changes) ? object.changes.map((e: any) => Change.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: ChangesReply): unknown {
+    const obj: any = {};
+    if (message.changes?.length) {
+      obj.changes = message.changes.map((e) => Change.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ChangesReply>): ChangesReply {
+    return ChangesReply.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ChangesReply>): ChangesReply {
+    const message = createBaseChangesReply();
+    message.changes = object.changes?.map((e) => Change.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseContainerSize(): ContainerSize {
+  return { own: 0, rootFs: 0 };
+}
+
+export const ContainerSize: MessageFns<ContainerSize> = {
+  encode(message: ContainerSize, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.own !== 0) {
+      writer.uint32(8).int64(message.own);
+    }
+    if (message.rootFs !== 0) {
+      writer.uint32(16).int64(message.rootFs);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ContainerSize {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseContainerSize();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.own = longToNumber(reader.int64());
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.rootFs = longToNumber(reader.int64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ContainerSize {
+    return {
+      own: isSet(object.own) ? globalThis.Number(object.own) : 0,
+      rootFs: isSet(object.rootFs)
+        ? globalThis.Number(object.rootFs)
+        : isSet(object.root_fs)
+        ? globalThis.Number(object.root_fs)
+        : 0,
+    };
+  },
+
+  toJSON(message: ContainerSize): unknown {
+    const obj: any = {};
+    if (message.own !== 0) {
+      obj.own = Math.round(message.own);
+    }
+    if (message.rootFs !== 0) {
+      obj.rootFs = Math.round(message.rootFs);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ContainerSize>): ContainerSize {
+    return ContainerSize.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ContainerSize>): ContainerSize {
+    const message = createBaseContainerSize();
+    message.own = object.own ?? 0;
+    message.rootFs = object.rootFs ?? 0;
+    return message;
+  },
+};
+
+function createBasePathRef(): PathRef {
+  return { id: "", path: "" };
+}
+
+export const PathRef: MessageFns<PathRef> = {
+  encode(message: PathRef, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.path !== "") {
+      writer.uint32(18).string(message.path);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PathRef {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePathRef();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.path = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PathRef {
+    return {
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+      path: isSet(object.path) ? globalThis.String(object.path) : "",
+    };
+  },
+
+  toJSON(message: PathRef): unknown {
+    const obj: any = {};
+    if (message.id !== "") {
+      obj.id = message.id;
+    }
+    if (message.path !== "") {
+      obj.path = message.path;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PathRef>): PathRef {
+    return PathRef.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PathRef>): PathRef {
+    const message = createBasePathRef();
+    message.id = object.id ?? "";
+    message.path = object.path ?? "";
+    return message;
+  },
+};
+
+function createBasePathStat(): PathStat {
+  return { name: "", size: 0, mode: 0, mtimeNanos: "0", linkTarget: "" };
+}
+
+export const PathStat: MessageFns<PathStat> = {
+  encode(message: PathStat, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.size !== 0) {
+      writer.uint32(16).int64(message.size);
+    }
+    if (message.mode !== 0) {
+      writer.uint32(24).uint32(message.mode);
+    }
+    if (message.mtimeNanos !== "0") {
+      writer.uint32(32).int64(message.mtimeNanos);
+    }
+    if (message.linkTarget !== "") {
+      writer.uint32(42).string(message.linkTarget);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PathStat {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePathStat();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.size = longToNumber(reader.int64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.mode = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.mtimeNanos = reader.int64().toString();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.linkTarget = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PathStat {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      size: isSet(object.size) ? globalThis.Number(object.size) : 0,
+      mode: isSet(object.mode) ? globalThis.Number(object.mode) : 0,
+      mtimeNanos: isSet(object.mtimeNanos)
+        ? globalThis.String(object.mtimeNanos)
+        : isSet(object.mtime_nanos)
+        ? globalThis.String(object.mtime_nanos)
+        : "0",
+      linkTarget: isSet(object.linkTarget)
+        ? globalThis.String(object.linkTarget)
+        : isSet(object.link_target)
+        ? globalThis.String(object.link_target)
+        : "",
+    };
+  },
+
+  toJSON(message: PathStat): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.size !== 0) {
+      obj.size = Math.round(message.size);
+    }
+    if (message.mode !== 0) {
+      obj.mode = Math.round(message.mode);
+    }
+    if (message.mtimeNanos !== "0") {
+      obj.mtimeNanos = globalThis.String(message.mtimeNanos);
+    }
+    if (message.linkTarget !== "") {
+      obj.linkTarget = message.linkTarget;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PathStat>): PathStat {
+    return PathStat.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PathStat>): PathStat {
+    const message = createBasePathStat();
+    message.name = object.name ?? "";
+    message.size = object.size ?? 0;
+    message.mode = object.mode ?? 0;
+    message.mtimeNanos = object.mtimeNanos ?? "0";
+    message.linkTarget = object.linkTarget ?? "";
+    return message;
+  },
+};
+
+function createBaseWriteArchiveRequest(): WriteArchiveRequest {
+  return { id: "", path: "", keepKind: false, containerOwner: false };
+}
+
+export const WriteArchiveRequest: MessageFns<WriteArchiveRequest> = {
+  encode(message: WriteArchiveRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.path !== "") {
+      writer.uint32(18).string(message.path);
+    }
+    if (message.keepKind !== false) {
+      writer.uint32(24).bool(message.keepKind);
+    }
+    if (message.containerOwner !== false) {
+      writer.uint32(32).bool(message.containerOwner);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WriteArchiveRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWriteArchiveRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.path = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.keepKind = reader.bool();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.containerOwner = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): WriteArchiveRequest {
+    return {
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+      path: isSet(object.path) ? globalThis.String(object.path) : "",
+      keepKind: isSet(object.keepKind)
+        ? globalThis.Boolean(object.keepKind)
+        : isSet(object.keep_kind)
+        ? globalThis.Boolean(object.keep_kind)
+        : false,
+      containerOwner: isSet(object.containerOwner)
+        ? globalThis.Boolean(object.containerOwner)
+        : isSet(object.container_owner)
+        ? globalThis.Boolean(object.container_owner)
+        : false,
+    };
+  },
+
+  toJSON(message: WriteArchiveRequest): unknown {
+    const obj: any = {};
+    if (message.id !== "") {
+      obj.id = message.id;
+    }
+    if (message.path !== "") {
+      obj.path = message.path;
+    }
+    if (message.keepKind !== false) {
+      obj.keepKind = message.keepKind;
+    }
+    if (message.containerOwner !== false) {
+      obj.containerOwner = message.containerOwner;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<WriteArchiveRequest>): WriteArchiveRequest {
+    return WriteArchiveRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<WriteArchiveRequest>): WriteArchiveRequest {
+    const message = createBaseWriteArchiveRequest();
+    message.id = object.id ?? "";
+    message.path = object.path ?? "";
+    message.keepKind = object.keepKind ?? false;
+    message.containerOwner = object.containerOwner ?? false;
+    return message;
+  },
+};
+
+function createBaseCommitRequest(): CommitRequest {
+  return { id: "", repo: "", tag: "", author: "", message: "", changes: [], pause: false };
+}
+
+export const CommitRequest: MessageFns<CommitRequest> = {
+  encode(message: CommitRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.repo !== "") {
+      writer.uint32(18).string(message.repo);
+    }
+    if (message.tag !== "") {
+      writer.uint32(26).string(message.tag);
+    }
+    if (message.author !== "") {
+      writer.uint32(34).string(message.author);
+    }
+    if (message.message !== "") {
+      writer.uint32(42).string(message.message);
+    }
+    for (const v of message.changes) {
+      writer.uint32(50).string(v!);
+    }
+    if (message.pause !== false) {
+      writer.uint32(56).bool(message.pause);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): CommitRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseCommitRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.repo = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.tag = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.author = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.message = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.changes.push(reader.string());
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.pause = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): CommitRequest {
+    return {
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+      repo: isSet(object.repo) ? globalThis.String(object.repo) : "",
+      tag: isSet(object.tag) ? globalThis.String(object.tag) : "",
+      author: isSet(object.author) ? globalThis.String(object.author) : "",
+      message: isSet(object.message) ? globalThis.String(object.message) : "",
+      changes: globalThis.Array.isArray(object?.changes) ? object.changes.map((e: any) => globalThis.String(e)) : [],
+      pause: isSet(object.pause) ? globalThis.Boolean(object.pause) : false,
+    };
+  },
+
+  toJSON(message: CommitRequest): unknown {
+    const obj: any = {};
+    if (message.id !== "") {
+      obj.id = message.id;
+    }
+    if (message.repo !== "") {
+      obj.repo = message.repo;
+    }
+    if (message.tag !== "") {
+      obj.tag = message.tag;
+    }
+    if (message.author !== "") {
+      obj.author = message.author;
+    }
+    if (message.message !== "") {
+      obj.message = message.message;
+    }
+    if (message.changes?.length) {
+      obj.changes = message.changes;
+    }
+    if (message.pause !== false) {
+      obj.pause = message.pause;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<CommitRequest>): CommitRequest {
+    return CommitRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<CommitRequest>): CommitRequest {
+    const message = createBaseCommitRequest();
+    message.id = object.id ?? "";
+    message.repo = object.repo ?? "";
+    message.tag = object.tag ?? "";
+    message.author = object.author ?? "";
+    message.message = object.message ?? "";
+    message.changes = object.changes?.map((e) => e) || [];
+    message.pause = object.pause ?? false;
+    return message;
+  },
+};
+
+function createBaseUpdateRequest(): UpdateRequest {
+  return { id: "", resources: undefined, restart: undefined };
+}
+
+export const UpdateRequest: MessageFns<UpdateRequest> = {
+  encode(message: UpdateRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.resources !== undefined) {
+      Resources.encode(message.resources, writer.uint32(18).fork()).join();
+    }
+    if (message.restart !== undefined) {
+      RestartPolicy.encode(message.restart, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UpdateRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUpdateRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.resources = Resources.decode(reader, reader.uint32());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.restart = RestartPolicy.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): UpdateRequest {
+    return {
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+      resources: isSet(object.resources) ? Resources.fromJSON(object.resources) : undefined,
+      restart: isSet(object.restart) ? RestartPolicy.fromJSON(object.restart) : undefined,
+    };
+  },
+
+  toJSON(message: UpdateRequest): unknown {
+    const obj: any = {};
+    if (message.id !== "") {
+      obj.id = message.id;
+    }
+    if (message.resources !== undefined) {
+      obj.resources = Resources.toJSON(message.resources);
+    }
+    if (message.restart !== undefined) {
+      obj.restart = RestartPolicy.toJSON(message.restart);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<UpdateRequest>): UpdateRequest {
+    return UpdateRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<UpdateRequest>): UpdateRequest {
+    const message = createBaseUpdateRequest();
+    message.id = object.id ?? "";
+    message.resources = (object.resources !== undefined && object.resources !== null)
+      ? Resources.fromPartial(object.resources)
+      : undefined;
+    message.restart = (object.restart !== undefined && object.restart !== null)
+      ? RestartPolicy.fromPartial(object.restart)
       : undefined;
     return message;
   },

@@ -22,8 +22,11 @@ import {
 } from "@grpc/grpc-js";
 import {
   AttachRequest,
+  ChangesReply,
+  CommitRequest,
   Container,
   ContainerRef,
+  ContainerSize,
   CreateContainerReply,
   CreateContainerRequest,
   Endpoint,
@@ -36,6 +39,8 @@ import {
   ListContainersReply,
   ListContainersRequest,
   LogsRequest,
+  PathRef,
+  PathStat,
   RemoveContainerRequest,
   RenameRequest,
   ResizeRequest,
@@ -43,8 +48,10 @@ import {
   StreamReply,
   TopReply,
   TopRequest,
+  UpdateRequest,
   WaitReply,
   WaitRequest,
+  WriteArchiveRequest,
 } from "./container.ts";
 import {
   ApplyRequest,
@@ -4904,6 +4911,82 @@ export const ContainersService = {
     responseSerialize: (value: TopReply): Buffer => Buffer.from(TopReply.encode(value).finish()),
     responseDeserialize: (value: Buffer): TopReply => TopReply.decode(value),
   },
+  /** What differs from the image, name by name. */
+  changes: {
+    path: "/creel.engine.v1.Containers/Changes" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ContainerRef): Buffer => Buffer.from(ContainerRef.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ContainerRef => ContainerRef.decode(value),
+    responseSerialize: (value: ChangesReply): Buffer => Buffer.from(ChangesReply.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ChangesReply => ChangesReply.decode(value),
+  },
+  size: {
+    path: "/creel.engine.v1.Containers/Size" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ContainerRef): Buffer => Buffer.from(ContainerRef.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ContainerRef => ContainerRef.decode(value),
+    responseSerialize: (value: ContainerSize): Buffer => Buffer.from(ContainerSize.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ContainerSize => ContainerSize.decode(value),
+  },
+  statPath: {
+    path: "/creel.engine.v1.Containers/StatPath" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: PathRef): Buffer => Buffer.from(PathRef.encode(value).finish()),
+    requestDeserialize: (value: Buffer): PathRef => PathRef.decode(value),
+    responseSerialize: (value: PathStat): Buffer => Buffer.from(PathStat.encode(value).finish()),
+    responseDeserialize: (value: Buffer): PathStat => PathStat.decode(value),
+  },
+  /** First a Progress with `socket` that the caller reads an archive from: of the path, as the container sees it. */
+  readArchive: {
+    path: "/creel.engine.v1.Containers/ReadArchive" as const,
+    requestStream: false as const,
+    responseStream: true as const,
+    requestSerialize: (value: PathRef): Buffer => Buffer.from(PathRef.encode(value).finish()),
+    requestDeserialize: (value: Buffer): PathRef => PathRef.decode(value),
+    responseSerialize: (value: Progress): Buffer => Buffer.from(Progress.encode(value).finish()),
+    responseDeserialize: (value: Buffer): Progress => Progress.decode(value),
+  },
+  /** First a Progress with `socket`; the caller connects, writes the archive and half-closes; last `done`. */
+  writeArchive: {
+    path: "/creel.engine.v1.Containers/WriteArchive" as const,
+    requestStream: false as const,
+    responseStream: true as const,
+    requestSerialize: (value: WriteArchiveRequest): Buffer => Buffer.from(WriteArchiveRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): WriteArchiveRequest => WriteArchiveRequest.decode(value),
+    responseSerialize: (value: Progress): Buffer => Buffer.from(Progress.encode(value).finish()),
+    responseDeserialize: (value: Buffer): Progress => Progress.decode(value),
+  },
+  /** The container's own files with its image's, without volumes; the socket as with ReadArchive. */
+  export: {
+    path: "/creel.engine.v1.Containers/Export" as const,
+    requestStream: false as const,
+    responseStream: true as const,
+    requestSerialize: (value: ContainerRef): Buffer => Buffer.from(ContainerRef.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ContainerRef => ContainerRef.decode(value),
+    responseSerialize: (value: Progress): Buffer => Buffer.from(Progress.encode(value).finish()),
+    responseDeserialize: (value: Buffer): Progress => Progress.decode(value),
+  },
+  commit: {
+    path: "/creel.engine.v1.Containers/Commit" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: CommitRequest): Buffer => Buffer.from(CommitRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): CommitRequest => CommitRequest.decode(value),
+    responseSerialize: (value: ImageRef): Buffer => Buffer.from(ImageRef.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ImageRef => ImageRef.decode(value),
+  },
+  update: {
+    path: "/creel.engine.v1.Containers/Update" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: UpdateRequest): Buffer => Buffer.from(UpdateRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): UpdateRequest => UpdateRequest.decode(value),
+    responseSerialize: (value: Empty): Buffer => Buffer.from(Empty.encode(value).finish()),
+    responseDeserialize: (value: Buffer): Empty => Empty.decode(value),
+  },
   execCreate: {
     path: "/creel.engine.v1.Containers/ExecCreate" as const,
     requestStream: false as const,
@@ -4960,6 +5043,18 @@ export interface ContainersServer extends UntypedServiceImplementation {
   resize: handleUnaryCall<ResizeRequest, Empty>;
   logs: handleUnaryCall<LogsRequest, StreamReply>;
   top: handleUnaryCall<TopRequest, TopReply>;
+  /** What differs from the image, name by name. */
+  changes: handleUnaryCall<ContainerRef, ChangesReply>;
+  size: handleUnaryCall<ContainerRef, ContainerSize>;
+  statPath: handleUnaryCall<PathRef, PathStat>;
+  /** First a Progress with `socket` that the caller reads an archive from: of the path, as the container sees it. */
+  readArchive: handleServerStreamingCall<PathRef, Progress>;
+  /** First a Progress with `socket`; the caller connects, writes the archive and half-closes; last `done`. */
+  writeArchive: handleServerStreamingCall<WriteArchiveRequest, Progress>;
+  /** The container's own files with its image's, without volumes; the socket as with ReadArchive. */
+  export: handleServerStreamingCall<ContainerRef, Progress>;
+  commit: handleUnaryCall<CommitRequest, ImageRef>;
+  update: handleUnaryCall<UpdateRequest, Empty>;
   execCreate: handleUnaryCall<ExecCreateRequest, ExecRef>;
   execStart: handleUnaryCall<ExecStartRequest, StreamReply>;
   execResize: handleUnaryCall<ResizeRequest, Empty>;
@@ -5150,6 +5245,83 @@ export interface ContainersClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: TopReply) => void,
+  ): ClientUnaryCall;
+  /** What differs from the image, name by name. */
+  changes(
+    request: ContainerRef,
+    callback: (error: ServiceError | null, response: ChangesReply) => void,
+  ): ClientUnaryCall;
+  changes(
+    request: ContainerRef,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ChangesReply) => void,
+  ): ClientUnaryCall;
+  changes(
+    request: ContainerRef,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ChangesReply) => void,
+  ): ClientUnaryCall;
+  size(request: ContainerRef, callback: (error: ServiceError | null, response: ContainerSize) => void): ClientUnaryCall;
+  size(
+    request: ContainerRef,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ContainerSize) => void,
+  ): ClientUnaryCall;
+  size(
+    request: ContainerRef,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ContainerSize) => void,
+  ): ClientUnaryCall;
+  statPath(request: PathRef, callback: (error: ServiceError | null, response: PathStat) => void): ClientUnaryCall;
+  statPath(
+    request: PathRef,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: PathStat) => void,
+  ): ClientUnaryCall;
+  statPath(
+    request: PathRef,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: PathStat) => void,
+  ): ClientUnaryCall;
+  /** First a Progress with `socket` that the caller reads an archive from: of the path, as the container sees it. */
+  readArchive(request: PathRef, options?: Partial<CallOptions>): ClientReadableStream<Progress>;
+  readArchive(request: PathRef, metadata?: Metadata, options?: Partial<CallOptions>): ClientReadableStream<Progress>;
+  /** First a Progress with `socket`; the caller connects, writes the archive and half-closes; last `done`. */
+  writeArchive(request: WriteArchiveRequest, options?: Partial<CallOptions>): ClientReadableStream<Progress>;
+  writeArchive(
+    request: WriteArchiveRequest,
+    metadata?: Metadata,
+    options?: Partial<CallOptions>,
+  ): ClientReadableStream<Progress>;
+  /** The container's own files with its image's, without volumes; the socket as with ReadArchive. */
+  export(request: ContainerRef, options?: Partial<CallOptions>): ClientReadableStream<Progress>;
+  export(request: ContainerRef, metadata?: Metadata, options?: Partial<CallOptions>): ClientReadableStream<Progress>;
+  commit(request: CommitRequest, callback: (error: ServiceError | null, response: ImageRef) => void): ClientUnaryCall;
+  commit(
+    request: CommitRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ImageRef) => void,
+  ): ClientUnaryCall;
+  commit(
+    request: CommitRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ImageRef) => void,
+  ): ClientUnaryCall;
+  update(request: UpdateRequest, callback: (error: ServiceError | null, response: Empty) => void): ClientUnaryCall;
+  update(
+    request: UpdateRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: Empty) => void,
+  ): ClientUnaryCall;
+  update(
+    request: UpdateRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: Empty) => void,
   ): ClientUnaryCall;
   execCreate(
     request: ExecCreateRequest,

@@ -1,0 +1,79 @@
+import assert from "node:assert/strict";
+import { type Cli, docker } from "../../src/cli.ts";
+import { useLab } from "../../src/fixture.ts";
+import { loadUsual } from "../../src/images.ts";
+import { until } from "../../src/wait.ts";
+
+describe("docker update", function () {
+  this.timeout(60_000);
+  const fixture = useLab({ nodes: 1, managers: 1, join: false });
+  let cli: Cli;
+  const host = async (name: string) =>
+    JSON.parse(await cli.ok("inspect", "-f", "{{json .HostConfig}}", name)) as Record<string, unknown>;
+
+  before(async () => {
+    cli = docker(fixture.lab);
+    await loadUsual(fixture.lab);
+    await cli.ok(
+      "run",
+      "-d",
+      "--name",
+      "one",
+      "--memory",
+      "64m",
+      "--memory-swap",
+      "-1",
+      "busybox",
+      "sleep",
+      "1000",
+    );
+  });
+
+  it("changes the limits of a container that runs, in the kernel", async () => {
+    const spawn = "for i in 1 2 3 4 5 6 7 8 9; do sleep 5 & done; echo done";
+    assert.equal(await cli.ok("exec", "one", "sh", "-c", spawn), "done");
+    await cli.ok("update", "--pids-limit", "4", "--memory", "32m", "--cpus", "0.5", "one");
+    assert.notEqual((await cli.run(["exec", "one", "sh", "-c", spawn])).code, 0);
+    const { Memory, NanoCpus, PidsLimit, MemorySwap } = await host("one");
+    assert.deepEqual([Memory, NanoCpus, PidsLimit, MemorySwap], [32 << 20, 500_000_000, 4, -1]);
+    await cli.ok("update", "--pids-limit", "100", "one");
+    await until(
+      "the limit is wide again",
+      async () => (await cli.ok("exec", "one", "sh", "-c", spawn)) === "done",
+    );
+    // below what 48 MB take: the kernel ends it
+    const fill = "dd if=/dev/zero of=/dev/null bs=48M count=1";
+    assert.notEqual((await cli.run(["exec", "one", "sh", "-c", fill])).code, 0);
+    await cli.ok("update", "--memory", "96m", "one");
+    assert.equal((await cli.run(["exec", "one", "sh", "-c", fill])).code, 0);
+  });
+
+  it("holds at the next start, and changes what follows an end", async () => {
+    await cli.ok("update", "--restart", "on-failure:2", "one");
+    assert.deepEqual((await host("one")).RestartPolicy, { Name: "on-failure", MaximumRetryCount: 2 });
+    await cli.ok("stop", "-t", "0", "one");
+    await cli.ok("start", "one");
+    assert.equal((await host("one")).Memory, 96 << 20);
+    await cli.ok("create", "--name", "idle", "busybox", "true");
+    await cli.ok("update", "--cpu-shares", "512", "idle");
+    assert.equal((await host("idle")).CpuShares, 512);
+  });
+
+  it("says what is wrong", async () => {
+    assert.match(
+      (await cli.fails("update", "--memory", "64m", "nobody")).stderr,
+      /No such container: nobody/,
+    );
+    assert.match(
+      (await cli.fails("update", "--restart", "sometimes", "one")).stderr,
+      /unknown policy|invalid restart policy/,
+    );
+    assert.match(
+      (await cli.fails("update", "--memory", "1m", "one")).stderr,
+      /Minimum memory limit allowed is 6MB/,
+    );
+    assert.match((await cli.fails("update", "--cpu-quota", "50000", "one")).stderr, /Conflicting options/);
+    await cli.ok("create", "--name", "passing", "--rm", "busybox");
+    assert.match((await cli.fails("update", "--restart", "always", "passing")).stderr, /AutoRemove/);
+  });
+});
