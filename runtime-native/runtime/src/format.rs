@@ -1,10 +1,10 @@
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 
-use oci_spec::runtime::LinuxResources;
+use oci_spec::runtime::{LinuxResources, Spec};
 use serde::{Deserialize, Serialize};
 
-use crate::RuntimeError;
+use crate::{OciState, RuntimeError};
 
 /// Where a container's files are. Every container format is given the same.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -19,6 +19,20 @@ pub struct Bundle {
     pub filter_cache: PathBuf,
     /// The container's cgroup, absolute within each hierarchy.
     pub cgroup: String,
+    /// How many open files from number 3 on the container's first process gets besides its standard streams.
+    #[serde(default)]
+    pub keep_fds: u32,
+    /// The bundle's path as hooks are told, where that is another than `bundle_dir`.
+    #[serde(default)]
+    pub shown_dir: Option<PathBuf>,
+}
+
+impl Bundle {
+    /// The state of the container, as its hooks read it.
+    pub(crate) fn oci_state(&self, spec: &Spec, status: &str, pid: i32) -> OciState {
+        let dir = self.shown_dir.as_ref().unwrap_or(&self.bundle_dir);
+        OciState::of(spec, &self.id, status, pid, dir.clone())
+    }
 }
 
 /// The three standard streams a process begins with; or a socket on which the terminal comes.

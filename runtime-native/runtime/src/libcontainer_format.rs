@@ -46,12 +46,8 @@ impl ContainerFormat for LibcontainerFormat {
     }
 
     fn exec(&self, bundle: &Bundle, process_file: &Path, stdio: Stdio) -> Result<i32, RuntimeError> {
-        let full = read_spec(&bundle.bundle_dir.join("config.json"))?;
-        let bytes = fs::read(process_file).map_err(|err| RuntimeError::io("read", process_file, err))?;
-        let mut process: Process = serde_json::from_slice(&bytes)
-            .map_err(|err| RuntimeError::Invalid(format!("{}: {err}", process_file.display())))?;
-        let executor = executor(&full, &process, bundle)?;
-        hand_over(&stdio, &process)?;
+        let (mut spec, executor) = load_exec(bundle, process_file, &stdio)?;
+        let mut process = spec.process_mut().take().unwrap_or_default();
         process.set_capabilities(None);
         let own = process_file.with_extension("own.json");
         let json = serde_json::to_vec(&process).map_err(|err| RuntimeError::Invalid(err.to_string()))?;
@@ -169,6 +165,22 @@ pub(crate) fn load(bundle: &Bundle, stdio: &Stdio) -> Result<(Spec, CommandExecu
     Ok((spec, executor))
 }
 
+/// The spec of a container with the process of an exec in the place of its own, and the executor for that.
+pub(crate) fn load_exec(
+    bundle: &Bundle,
+    process_file: &Path,
+    stdio: &Stdio,
+) -> Result<(Spec, CommandExecutor), RuntimeError> {
+    let mut spec = read_spec(&bundle.bundle_dir.join("config.json"))?;
+    let bytes = fs::read(process_file).map_err(|err| RuntimeError::io("read", process_file, err))?;
+    let process: Process = serde_json::from_slice(&bytes)
+        .map_err(|err| RuntimeError::Invalid(format!("{}: {err}", process_file.display())))?;
+    let executor = executor(&spec, &process, bundle)?;
+    hand_over(stdio, &process)?;
+    spec.set_process(Some(process));
+    Ok((spec, executor))
+}
+
 /// Lets libcontainer know of a container that runs and that it has not made.
 pub(crate) fn introduce(bundle: &Bundle, pid: i32) -> Result<(), RuntimeError> {
     let root = bundle.state_dir.join("libcontainer");
@@ -264,6 +276,10 @@ fn strip(spec: &mut Spec, bundle_dir: &Path) {
     }
     if let Some(linux) = spec.linux_mut() {
         linux.set_seccomp(None);
+    }
+    // The caller runs these itself: it tells hooks the bundle's own path.
+    if let Some(hooks) = spec.hooks_mut() {
+        hooks.set_poststart(None).set_poststop(None);
     }
     if let Some(root) = spec.root_mut() {
         let absolute = bundle_dir.join(root.path());

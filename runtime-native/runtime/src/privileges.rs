@@ -26,7 +26,7 @@ struct Header {
 }
 
 /// The names of the capabilities, each at its number.
-pub(crate) const NAMES: [&str; 41] = [
+pub const NAMES: [&str; 41] = [
     "CAP_CHOWN",
     "CAP_DAC_OVERRIDE",
     "CAP_DAC_READ_SEARCH",
@@ -81,8 +81,10 @@ impl CapabilitySets {
         }
     }
 
-    /// Makes these the sets of the calling thread. It needs CAP_SETPCAP while the bounding set shrinks.
+    /// Makes these the sets of the calling thread, but for what it has not itself and cannot give. It needs CAP_SETPCAP
+    /// while the bounding set shrinks.
     pub(crate) fn apply(&self) -> io::Result<()> {
+        let own = permitted()?;
         for number in 0..64 {
             // SAFETY: plain prctl calls with integer arguments.
             let present = unsafe { libc::prctl(PR_CAPBSET_READ, number as libc::c_ulong, 0, 0, 0) };
@@ -101,16 +103,18 @@ impl CapabilitySets {
         let half = |mask: u64, high: bool| if high { (mask >> 32) as u32 } else { mask as u32 };
         let data: [[u32; 3]; 2] = [false, true].map(|high| {
             [
-                half(self.effective, high),
-                half(self.permitted, high),
-                half(self.inheritable, high),
+                half(self.effective & own, high),
+                half(self.permitted & own, high),
+                half(self.inheritable & own, high),
             ]
         });
         // SAFETY: header and data have the layout of version 3 and outlive the call.
         if unsafe { libc::syscall(libc::SYS_capset, &header, data.as_ptr()) } != 0 {
             return Err(io::Error::last_os_error());
         }
-        for number in (0..64).filter(|number| self.ambient & (1 << number) != 0) {
+        // The kernel takes no others.
+        let ambient = self.ambient & self.permitted & self.inheritable & own;
+        for number in (0..64).filter(|number| ambient & (1 << number) != 0) {
             check(unsafe {
                 libc::prctl(
                     PR_CAP_AMBIENT,
@@ -123,6 +127,20 @@ impl CapabilitySets {
         }
         Ok(())
     }
+}
+
+/// The permitted capabilities of the calling thread.
+fn permitted() -> io::Result<u64> {
+    let header = Header {
+        version: CAPABILITY_VERSION_3,
+        pid: 0,
+    };
+    let mut data = [[0u32; 3]; 2];
+    // SAFETY: header and data have the layout of version 3 and outlive the call.
+    if unsafe { libc::syscall(libc::SYS_capget, &header, data.as_mut_ptr()) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(u64::from(data[0][1]) | u64::from(data[1][1]) << 32)
 }
 
 /// Makes all permitted capabilities effective again; they cease to be when root becomes another user.
@@ -151,13 +169,7 @@ pub(crate) fn regain() -> io::Result<()> {
 /// another container that is less than all.
 pub(crate) fn grantable() -> u64 {
     let known = (1u64 << NAMES.len()) - 1;
-    std::fs::read_to_string("/proc/self/status")
-        .ok()
-        .and_then(|status| {
-            let own = status.lines().find_map(|line| line.strip_prefix("CapPrm:"))?;
-            u64::from_str_radix(own.trim(), 16).ok()
-        })
-        .map_or(known, |own| known & own)
+    permitted().map_or(known, |own| known & own)
 }
 
 fn mask(set: &Option<Capabilities>) -> u64 {

@@ -127,6 +127,8 @@ fn prepare(base: &Path, number: usize, probe: &Path) -> CreateRequest {
             state_dir,
             filter_cache: filter_cache(base),
             cgroup: spec.cgroup_path,
+            keep_fds: 0,
+            shown_dir: None,
         },
         terminal: false,
         open_stdin: false,

@@ -171,6 +171,8 @@ impl Engine {
                 state_dir: places.state_dir.clone(),
                 filter_cache: self.config.exec_root.join("seccomp"),
                 cgroup: places.cgroup.clone(),
+                keep_fds: 0,
+                shown_dir: None,
             },
             terminal: definition.spec.tty,
             open_stdin: definition.spec.open_stdin,

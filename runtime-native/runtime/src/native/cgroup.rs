@@ -56,6 +56,25 @@ pub(super) fn prepare(
     Ok(Some(prepared))
 }
 
+/// The cgroup of a container that runs, for one more process.
+pub(super) fn find(bundle: &Bundle) -> Result<Prepared, RuntimeError> {
+    let mut found = Prepared {
+        tasks: Vec::new(),
+        unified: None,
+    };
+    for (path, unified) in Cgroup::new(&bundle.cgroup).places() {
+        let failed = |err| RuntimeError::io("open cgroup", path, err);
+        if unified {
+            let directory = File::open(path).map_err(failed)?;
+            found.unified = Some(directory.into());
+        } else {
+            let tasks = fs::OpenOptions::new().write(true).open(path.join("tasks"));
+            found.tasks.push(tasks.map_err(failed)?);
+        }
+    }
+    Ok(found)
+}
+
 /// Makes a directory and those above it. One of the cpuset controller begins without processors and takes no process
 /// before it has some.
 fn make(path: &Path) -> io::Result<()> {
@@ -139,7 +158,11 @@ fn apply_rest(bundle: &Bundle, resources: &LinuxResources) -> Result<(), Runtime
     let manager = create_cgroup_manager(config).map_err(|err| failed(&err))?;
     let options = ControllerOpt {
         resources: &rest,
-        disable_oom_killer: false,
+        disable_oom_killer: rest
+            .memory()
+            .as_ref()
+            .and_then(|memory| memory.disable_oom_killer())
+            .unwrap_or(false),
         oom_score_adj: None,
         freezer_state: None,
     };

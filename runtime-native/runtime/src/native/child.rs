@@ -2,17 +2,21 @@
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use libcontainer::workload::Executor;
-use oci_spec::runtime::{PosixRlimitType, Process};
+use oci_spec::runtime::{PosixRlimitType, Process, Spec};
 
-use super::filesystem;
 use super::plan::Plan;
 use super::sys::{Outcome, check, when};
+use super::talk::Talk;
+use super::{filesystem, terminal};
+use crate::RuntimeError;
 use crate::executor::CommandExecutor;
-use crate::format::Stdio;
+use crate::format::{Bundle, Stdio};
+use crate::hooks::{HookPoint, OciState, run_hooks};
 use crate::rootfs::read_in_root;
 
 const KEYCTL_JOIN_SESSION_KEYRING: libc::c_long = 1;
@@ -23,26 +27,53 @@ pub(super) struct Ends {
     /// The files that take it into each v1 cgroup.
     pub(super) tasks: Vec<File>,
     /// Says how it went: nothing but the end when all is well.
-    pub(super) report: File,
+    pub(super) report: Talk,
     /// A byte comes here when the command is to be executed.
     pub(super) start: File,
-    pub(super) stdio: Stdio,
+    pub(super) streams: Streams,
+}
+
+/// Where the standard streams come from.
+pub(super) enum Streams {
+    /// Input, output, error.
+    Files([OwnedFd; 3]),
+    /// A terminal is made; this is whom it is sent to.
+    Terminal(UnixStream),
+}
+
+impl Streams {
+    /// Opens what has a path, as long as the host's paths are in sight.
+    pub(super) fn open(stdio: Stdio) -> Result<Self, RuntimeError> {
+        Ok(match stdio {
+            Stdio::Pipes {
+                stdin,
+                stdout,
+                stderr,
+            } => Self::Files([stdin, stdout, stderr]),
+            Stdio::Terminal { console_socket } => Self::Terminal(
+                UnixStream::connect(&console_socket)
+                    .map_err(|err| RuntimeError::io("connect to console socket", &console_socket, err))?,
+            ),
+        })
+    }
 }
 
 /// Never returns: it becomes the command, or ends.
-pub(super) fn run(plan: &Plan, executor: &CommandExecutor, ends: Ends) -> ! {
+pub(super) fn run(plan: &Plan, executor: &CommandExecutor, bundle: &Bundle, ends: Ends) -> ! {
     let Ends {
         tasks,
-        mut report,
+        report,
         mut start,
-        stdio,
+        streams,
     } = ends;
-    let prepared = prepare(plan, executor, tasks, stdio);
-    if let Err(text) = prepared {
-        let _ = report.write_all(text.as_bytes());
-        // SAFETY: ends this process without the destructors of its maker's objects.
-        unsafe { libc::_exit(1) };
-    }
+    let state = match prepare(plan, executor, bundle, tasks, &report, streams) {
+        Ok(state) => state,
+        Err(text) => {
+            report.fail(&text);
+            // SAFETY: ends this process without the destructors of its maker's objects.
+            unsafe { libc::_exit(1) };
+        }
+    };
     drop(report);
     let mut byte = [0];
     loop {
@@ -54,57 +85,112 @@ pub(super) fn run(plan: &Plan, executor: &CommandExecutor, ends: Ends) -> ! {
         }
     }
     drop(start);
+    if let Some(state) = state
+        && let Err(err) = run_hooks(plan.spec, HookPoint::StartContainer, &state)
+    {
+        let _ = writeln!(std::io::stderr(), "{err}");
+        // SAFETY: as above.
+        unsafe { libc::_exit(1) };
+    }
     // What went wrong is on the container's own standard error by then.
     let _ = executor.exec(plan.spec);
     // SAFETY: as above.
     unsafe { libc::_exit(127) }
 }
 
-fn prepare(plan: &Plan, executor: &CommandExecutor, tasks: Vec<File>, stdio: Stdio) -> Outcome<()> {
-    // The thread itself, named 0, moves without the lock over all of the machine's forks that moving another takes.
+/// Gives the state that hooks are to read, where there are any.
+fn prepare(
+    plan: &Plan,
+    executor: &CommandExecutor,
+    bundle: &Bundle,
+    tasks: Vec<File>,
+    report: &Talk,
+    streams: Streams,
+) -> Outcome<Option<OciState>> {
+    join_cgroups(tasks)?;
+    begin_session()?;
+    if let Streams::Files(files) = &streams {
+        take_streams(files)?;
+    }
+    new_keyring();
+    namespaces(plan)?;
+    let mut state = None;
+    if plan.spec.hooks().is_some() {
+        let pid = when(report.namespaces(), || "wait for the hooks".into())?;
+        state = Some(bundle.oci_state(plan.spec, "creating", pid));
+    }
+    if let Some(score) = plan.process.oom_score_adj() {
+        let written = fs::write("/proc/self/oom_score_adj", score.to_string());
+        when(written, || format!("set the out-of-memory score to {score}"))?;
+    }
+    let filesystem = filesystem::enter(plan, || match &state {
+        Some(state) => run_hooks(plan.spec, HookPoint::CreateContainer, state).map_err(|err| err.to_string()),
+        None => Ok(()),
+    })?;
+    match &streams {
+        Streams::Terminal(socket) => terminal::take(socket, &filesystem.root, plan.process, true)?,
+        Streams::Files(_) => when(filesystem.take_null(), || "take the container's /dev/null".into())?,
+    }
+    keep_files(bundle.keep_fds)?;
+    drop((filesystem, streams));
+    if let Some(state) = &mut state {
+        "created".clone_into(&mut state.status);
+    }
+    settle(plan.spec, executor)?;
+    Ok(state)
+}
+
+/// The thread itself, named 0, moves without the lock over all of the machine's forks that moving another takes.
+pub(super) fn join_cgroups(tasks: Vec<File>) -> Outcome<()> {
     for mut task in tasks {
         when(task.write_all(b"0"), || "join the cgroup".into())?;
     }
+    Ok(())
+}
+
+pub(super) fn begin_session() -> Outcome<()> {
     // SAFETY: plain calls of a single-threaded process.
     unsafe {
         libc::prctl(libc::PR_SET_NAME, c"creel-init".as_ptr());
         check(libc::setsid().into()).map_err(|err| format!("begin a session: {err}"))?;
     }
-    take_streams(stdio)?;
-    // The engine's keys are not the container's. A kernel without keys has none to hide.
-    // SAFETY: as above; no name asks for a keyring without one.
+    Ok(())
+}
+
+/// The engine's keys are not the container's. A kernel without keys has none to hide.
+pub(super) fn new_keyring() {
+    // SAFETY: no name asks for a keyring without one.
     unsafe { libc::syscall(libc::SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, 0, 0, 0, 0) };
-    namespaces(plan)?;
-    if let Some(score) = plan.process.oom_score_adj() {
-        let written = fs::write("/proc/self/oom_score_adj", score.to_string());
-        when(written, || format!("set the out-of-memory score to {score}"))?;
-    }
-    let filesystem = filesystem::enter(plan)?;
-    when(filesystem.take_null(), || "take the container's /dev/null".into())?;
-    // What is open by now is for this process alone.
+}
+
+/// What is open by now is for this process alone, but for the standard streams and `more` files after them.
+pub(super) fn keep_files(more: u32) -> Outcome<()> {
     // SAFETY: a flag on descriptors.
-    let closed = unsafe { libc::syscall(libc::SYS_close_range, 3u32, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) };
-    when(check(closed), || "keep files from the command".into())?;
-    drop(filesystem);
-    become_user(plan.process)?;
-    let home = home_of(plan.process.user().uid());
-    let command = executor.validate(plan.spec);
+    let closed = unsafe {
+        libc::syscall(
+            libc::SYS_close_range,
+            3 + more,
+            u32::MAX,
+            libc::CLOSE_RANGE_CLOEXEC,
+        )
+    };
+    when(check(closed), || "keep files from the command".into()).map(drop)
+}
+
+/// The last steps that can fail before the command is executed: user, command, environment.
+pub(super) fn settle(spec: &Spec, executor: &CommandExecutor) -> Outcome<()> {
+    let process = spec.process().as_ref().ok_or("no process in the spec")?;
+    become_user(process)?;
+    let home = home_of(process.user().uid());
+    let command = executor.validate(spec);
     command.map_err(|err| err.to_string())?;
     let environment = home.map(|home| ("HOME".to_owned(), home));
     let set = executor.setup_envs(environment.into_iter().collect());
     set.map_err(|err| err.to_string())
 }
 
-fn take_streams(stdio: Stdio) -> Outcome<()> {
-    let Stdio::Pipes {
-        stdin,
-        stdout,
-        stderr,
-    } = stdio
-    else {
-        return Err("a terminal was not expected here".into());
-    };
-    for (number, stream) in [stdin, stdout, stderr].iter().enumerate() {
+pub(super) fn take_streams(files: &[OwnedFd; 3]) -> Outcome<()> {
+    for (number, stream) in files.iter().enumerate() {
         // SAFETY: both are open descriptors.
         let taken = unsafe { libc::dup2(stream.as_raw_fd(), number as i32) };
         when(check(taken.into()), || "take the standard streams".into())?;

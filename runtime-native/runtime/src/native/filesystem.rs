@@ -36,8 +36,12 @@ pub(super) struct Filesystem {
     proc: OwnedFd,
 }
 
-/// Makes everything that a container sees, in a mount namespace of its own, and makes it the root.
-pub(super) fn enter(plan: &Plan) -> Outcome<Filesystem> {
+/// Makes everything that a container sees, in a mount namespace of its own, and makes it the root; `before` is called
+/// while the host's paths can still be seen.
+pub(super) fn enter(plan: &Plan, before: impl FnOnce() -> Outcome<()>) -> Outcome<Filesystem> {
+    // Modes are as they are asked for.
+    // SAFETY: a plain call; the command gets the usual mask below.
+    unsafe { libc::umask(0) };
     let linux = plan.spec.linux().as_ref();
     let kind = match linux.and_then(|linux| linux.rootfs_propagation().as_deref()) {
         Some("private") => libc::MS_PRIVATE,
@@ -69,6 +73,7 @@ pub(super) fn enter(plan: &Plan) -> Outcome<Filesystem> {
         filesystem.protect(&paths(linux.readonly_paths()))?;
         filesystem.mask(&paths(linux.masked_paths()))?;
     }
+    before()?;
     if plan
         .spec
         .root()
@@ -80,6 +85,8 @@ pub(super) fn enter(plan: &Plan) -> Outcome<Filesystem> {
         when(made, || "make the root read-only".into())?;
     }
     when(sys::pivot_root(&filesystem.root), || "change the root".into())?;
+    // SAFETY: as above.
+    unsafe { libc::umask(0o022) };
     Ok(filesystem)
 }
 
@@ -110,9 +117,13 @@ fn place(root: &OwnedFd, plan: &MountPlan) -> Outcome<OwnedFd> {
             }
             (mount, is_dir, false)
         }
-        What::Filesystem { kind, options } => {
+        What::Filesystem {
+            kind,
+            source,
+            options,
+        } => {
             let options: Vec<&str> = options.iter().map(String::as_str).collect();
-            let made = sys::new_filesystem(kind, &options, plan.set);
+            let made = sys::new_filesystem(kind, source, &options, plan.set);
             let mount = when(made, || format!("mount a {kind} to {name}"))?;
             (mount, true, matches!(kind.as_str(), "proc" | "sysfs"))
         }
@@ -287,7 +298,7 @@ impl Filesystem {
             let mask = || {
                 let mount = match is_directory(&target)? {
                     false => sys::clone_fd(&null, false)?,
-                    true => sys::new_filesystem("tmpfs", &["ro"], sys::ATTR_RDONLY)?,
+                    true => sys::new_filesystem("tmpfs", Path::new("tmpfs"), &["ro"], sys::ATTR_RDONLY)?,
                 };
                 sys::attach(&mount, &target)
             };

@@ -3,14 +3,17 @@
 
 mod cgroup;
 mod child;
+mod exec;
 mod filesystem;
 mod plan;
 mod sys;
+mod talk;
+mod terminal;
 
 use std::ffi::CString;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::io::{self, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -20,8 +23,10 @@ use oci_spec::runtime::LinuxResources;
 use crate::RuntimeError;
 use crate::executor::CommandExecutor;
 use crate::format::{Bundle, ContainerFormat, ContainerState, Stdio};
+use crate::hooks::{HookPoint, run_hooks};
 use crate::libcontainer_format::{self, LibcontainerFormat};
 use plan::Plan;
+use talk::Heard;
 
 /// The byte that lets the command begin goes through this file of the state directory.
 const START: &str = "start";
@@ -37,7 +42,7 @@ pub struct NativeFormat;
 
 impl ContainerFormat for NativeFormat {
     fn create(&self, bundle: &Bundle, stdio: Stdio) -> Result<i32, RuntimeError> {
-        if matches!(stdio, Stdio::Pipes { .. }) && sys::available() {
+        if sys::available() {
             let (spec, executor) = libcontainer_format::load(bundle, &stdio)?;
             if let Some(plan) = Plan::of(&spec)
                 && let Some(cgroup) = cgroup::prepare(bundle, plan.resources)?
@@ -77,8 +82,16 @@ impl ContainerFormat for NativeFormat {
     }
 
     fn exec(&self, bundle: &Bundle, process: &Path, stdio: Stdio) -> Result<i32, RuntimeError> {
-        if let Some(pid) = pid_of(bundle)? {
-            libcontainer_format::introduce(bundle, pid)?;
+        if let Some(init) = pid_of(bundle)? {
+            let (spec, executor) = libcontainer_format::load_exec(bundle, process, &stdio)?;
+            if spec
+                .process()
+                .as_ref()
+                .is_some_and(|process| exec::known(init, process))
+            {
+                return exec::make(bundle, init, &spec, &executor, stdio);
+            }
+            libcontainer_format::introduce(bundle, init)?;
         }
         LibcontainerFormat.exec(bundle, process, stdio)
     }
@@ -136,7 +149,8 @@ fn make(
     cgroup: cgroup::Prepared,
     stdio: Stdio,
 ) -> Result<i32, RuntimeError> {
-    let (mut answer, report) = pipe().map_err(|err| failed("make a pipe", err))?;
+    let (talk, report) = talk::pair().map_err(|err| failed("make a socket", err))?;
+    let streams = child::Streams::open(stdio)?;
     let start = gate(&bundle.state_dir)?;
     let spread = plan.new & !libc::CLONE_NEWCGROUP;
     // SAFETY: plain calls; nobody else may look into a process that holds the host's files on its way into a container.
@@ -155,19 +169,30 @@ fn make(
         tasks,
         report,
         start,
-        stdio,
+        streams,
     };
     if pid == 0 {
-        child::run(plan, executor, ends);
+        drop(talk);
+        child::run(plan, executor, bundle, ends);
     }
-    // The pipe ends when the child has let go of it, too.
+    // The socket ends when the child has let go of it, too.
     drop(ends);
-    let mut text = Vec::new();
-    answer
-        .read_to_end(&mut text)
-        .map_err(|err| failed("hear from the container's process", err))?;
-    if !text.is_empty() {
-        return Err(libcontainer_format::understood(&String::from_utf8_lossy(&text)));
+    loop {
+        match talk
+            .hear()
+            .map_err(|err| failed("hear from the container's process", err))?
+        {
+            Heard::End => break,
+            Heard::Failure(text) => return Err(libcontainer_format::understood(&text)),
+            Heard::Namespaces => {
+                let state = bundle.oci_state(plan.spec, "creating", pid);
+                for point in [HookPoint::Prestart, HookPoint::CreateRuntime] {
+                    run_hooks(plan.spec, point, &state)?;
+                }
+                talk.go_on(pid)
+                    .map_err(|err| failed("speak to the container's process", err))?;
+            }
+        }
     }
     let path = bundle.state_dir.join(PID);
     fs::write(&path, pid.to_string()).map_err(|err| RuntimeError::io("write", &path, err))?;
@@ -178,16 +203,6 @@ fn failed(what: &str, source: io::Error) -> RuntimeError {
     RuntimeError::Io {
         what: what.to_owned(),
         source,
-    }
-}
-
-fn pipe() -> io::Result<(File, File)> {
-    let mut ends = [0; 2];
-    // SAFETY: the kernel fills in two descriptors, which are ours.
-    unsafe {
-        sys::check(libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC).into())?;
-        let file = |fd| File::from(OwnedFd::from_raw_fd(fd));
-        Ok((file(ends[0]), file(ends[1])))
     }
 }
 

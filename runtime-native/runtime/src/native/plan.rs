@@ -19,8 +19,15 @@ pub(super) struct MountPlan {
 
 #[derive(Debug)]
 pub(super) enum What {
-    Bind { source: PathBuf, recursive: bool },
-    Filesystem { kind: String, options: Vec<String> },
+    Bind {
+        source: PathBuf,
+        recursive: bool,
+    },
+    Filesystem {
+        kind: String,
+        source: PathBuf,
+        options: Vec<String>,
+    },
 }
 
 /// A container that is made here; what is not known here is libcontainer's.
@@ -42,8 +49,7 @@ impl<'a> Plan<'a> {
     pub(super) fn of(spec: &'a Spec) -> Option<Self> {
         let linux = spec.linux().as_ref()?;
         let process = spec.process().as_ref()?;
-        let foreign = spec.hooks().is_some()
-            || linux.uid_mappings().as_ref().is_some_and(|m| !m.is_empty())
+        let foreign = linux.uid_mappings().as_ref().is_some_and(|m| !m.is_empty())
             || linux.time_offsets().as_ref().is_some_and(|o| !o.is_empty())
             || linux.net_devices().as_ref().is_some_and(|d| !d.is_empty())
             || linux.intel_rdt().is_some()
@@ -55,8 +61,7 @@ impl<'a> Plan<'a> {
             || process.scheduler().is_some()
             || process.io_priority().is_some()
             || process.exec_cpu_affinity().is_some()
-            || process.user().umask().is_some()
-            || process.terminal().unwrap_or(false);
+            || process.user().umask().is_some();
         let propagation = linux.rootfs_propagation().as_deref();
         if foreign || !matches!(propagation, None | Some("slave" | "private")) {
             return None;
@@ -117,6 +122,7 @@ fn mount(mount: &Mount) -> Option<MountPlan> {
         destination: mount.destination().clone(),
         what: What::Filesystem {
             kind: kind.to_owned(),
+            source: PathBuf::new(),
             options: Vec::new(),
         },
         set: 0,
@@ -180,6 +186,7 @@ fn mount(mount: &Mount) -> Option<MountPlan> {
         }
         plan.what = What::Filesystem {
             kind: kind.to_owned(),
+            source: mount.source().clone().unwrap_or_else(|| kind.into()),
             options: data,
         };
     }
@@ -237,7 +244,7 @@ mod tests {
     #[test]
     fn usual_containers_are_made_here_and_others_are_not() {
         assert!(Plan::of(&spec(|_| ())).is_some());
-        assert!(Plan::of(&spec(|input| input.process.terminal = true)).is_none());
+        assert!(Plan::of(&spec(|input| input.process.terminal = true)).is_some());
         assert!(Plan::of(&spec(|input| input.rootfs_propagation = "shared".into())).is_none());
         assert!(Plan::of(&spec(|input| input.mounts.clear())).is_none());
         for (destination, kind, options) in [
@@ -273,7 +280,7 @@ mod tests {
         let mount = planned("/data", "tmpfs", &["size=1m", "mode=700", "ro", "noexec"]).unwrap();
         assert_eq!(mount.set, sys::ATTR_RDONLY | sys::ATTR_NOEXEC);
         match mount.what {
-            What::Filesystem { kind, options } => {
+            What::Filesystem { kind, options, .. } => {
                 assert_eq!(
                     (kind.as_str(), options.join(",")),
                     ("tmpfs", "size=1m,mode=700,ro".into())

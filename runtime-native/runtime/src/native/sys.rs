@@ -189,8 +189,14 @@ pub(super) fn set_attributes(
 }
 
 /// A new file system with these options (`name` or `name=value`), attached nowhere.
-pub(super) fn new_filesystem(kind: &str, options: &[&str], attributes: u64) -> io::Result<OwnedFd> {
+pub(super) fn new_filesystem(
+    kind: &str,
+    source: &Path,
+    options: &[&str],
+    attributes: u64,
+) -> io::Result<OwnedFd> {
     let name = CString::new(kind)?;
+    let source = c_path(source)?;
     // SAFETY: strings outlive the calls, which take plain numbers besides.
     unsafe {
         let context = owned(libc::syscall(libc::SYS_fsopen, name.as_ptr(), FSOPEN_CLOEXEC))?;
@@ -198,7 +204,7 @@ pub(super) fn new_filesystem(kind: &str, options: &[&str], attributes: u64) -> i
         let configure = |command: libc::c_uint, key: *const libc::c_char, value: *const libc::c_char| {
             check(libc::syscall(libc::SYS_fsconfig, fd, command, key, value, 0)).map(drop)
         };
-        configure(FSCONFIG_SET_STRING, c"source".as_ptr(), name.as_ptr())?;
+        configure(FSCONFIG_SET_STRING, c"source".as_ptr(), source.as_ptr())?;
         for option in options {
             match option.split_once('=') {
                 Some((key, value)) => {

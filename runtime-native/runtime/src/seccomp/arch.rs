@@ -6,6 +6,14 @@ use oci_spec::runtime::Arch;
 const TABLE: &str = include_str!("syscalls.txt");
 const X32_BIT: u32 = 0x4000_0000;
 
+/// The architectures whose system calls a policy can speak of, by their names in the specification.
+pub const ARCHITECTURES: [&str; 4] = [
+    "SCMP_ARCH_X86_64",
+    "SCMP_ARCH_X86",
+    "SCMP_ARCH_X32",
+    "SCMP_ARCH_AARCH64",
+];
+
 /// A system call convention that a filter tells apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Abi {

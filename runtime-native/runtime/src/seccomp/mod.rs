@@ -9,6 +9,7 @@ mod profile;
 #[cfg(test)]
 mod tests;
 
+pub use arch::ARCHITECTURES;
 pub use cache::{load_filter, store_filter};
 pub use compile::compile;
 pub use profile::{DEFAULT_PROFILE, Profile};

@@ -19,6 +19,7 @@ pub use input::{
     DeviceInput, MountInput, NamespaceMode, Namespaces, ProcessInput, ResourcesInput, SeccompInput,
     SpecInput, Ulimit, User,
 };
+pub use resources::usual_devices;
 pub use user::resolve_user;
 
 use crate::RuntimeError;

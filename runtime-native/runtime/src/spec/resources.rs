@@ -134,6 +134,25 @@ fn device_rules(
             .access("rwm")
             .build(),
     )?];
+    rules.extend(usual_devices()?);
+    for device in devices {
+        let (kind, major, minor) = identify(&device.host_path)?;
+        let access = if device.access.is_empty() {
+            "rwm"
+        } else {
+            &device.access
+        };
+        rules.push(rule(kind, major, minor, access)?);
+    }
+    for text in &input.device_rules {
+        rules.push(parse(text)?);
+    }
+    Ok(rules)
+}
+
+/// Rules that allow what each container has in its /dev, and making device nodes.
+pub fn usual_devices() -> Result<Vec<LinuxDeviceCgroup>, RuntimeError> {
+    let mut rules = Vec::new();
     for (major, minor) in [
         (1, 3),
         (1, 5),
@@ -149,18 +168,6 @@ fn device_rules(
     }
     rules.push(rule(LinuxDeviceType::C, -1, -1, "m")?);
     rules.push(rule(LinuxDeviceType::B, -1, -1, "m")?);
-    for device in devices {
-        let (kind, major, minor) = identify(&device.host_path)?;
-        let access = if device.access.is_empty() {
-            "rwm"
-        } else {
-            &device.access
-        };
-        rules.push(rule(kind, major, minor, access)?);
-    }
-    for text in &input.device_rules {
-        rules.push(parse(text)?);
-    }
     Ok(rules)
 }
 

@@ -106,6 +106,8 @@ impl Fixture {
                 state_dir: state_dir.clone(),
                 filter_cache: self.directory.path().join("seccomp"),
                 cgroup: spec.cgroup_path.clone(),
+                keep_fds: 0,
+                shown_dir: None,
             },
             terminal: spec.process.terminal,
             open_stdin: options.open_stdin,

@@ -1,0 +1,240 @@
+//! A bundle's `config.json`, read with care: what is wrong in it is said before anything is made.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use creel_runtime::CAPABILITIES;
+use creel_runtime::oci::{LinuxNamespaceType, Process, Spec};
+use creel_runtime::spec::usual_devices;
+
+use serde_json::Value;
+
+use crate::Outcome;
+
+const LIMIT: u64 = 16 << 20;
+
+/// Whether an id can be one: letters, digits and `_+-.`, as runc has it.
+pub fn check_id(id: &str) -> Outcome<()> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '+' | '-' | '.');
+    if id.is_empty() || id.len() > 1024 || !id.chars().all(fits) || id.starts_with('.') {
+        return Err(format!(
+            "invalid container id {id:?}: letters, digits and _ + - . only, not beginning with a dot"
+        ));
+    }
+    Ok(())
+}
+
+/// The spec of a bundle for a container with this id. Its root is an absolute path by then, it names its cgroup, and
+/// it allows the usual devices.
+pub fn read(directory: &Path, id: &str) -> Outcome<Spec> {
+    let path = directory.join("config.json");
+    let failed = |reason: &str| format!("{}: {reason}", path.display());
+    let size = fs::metadata(&path).map_err(|err| failed(&err.to_string()))?.len();
+    if size > LIMIT {
+        return Err(failed("it is larger than 16 MiB"));
+    }
+    let bytes = fs::read(&path).map_err(|err| failed(&err.to_string()))?;
+    let mut spec = parse(&bytes).map_err(|reason| failed(&reason))?;
+    if let Some(root) = spec.root_mut() {
+        let absolute = directory.join(root.path());
+        let absolute = fs::canonicalize(&absolute)
+            .map_err(|err| format!("root filesystem {}: {err}", absolute.display()))?;
+        if !absolute.is_dir() {
+            return Err(format!(
+                "root filesystem {} is not a directory",
+                absolute.display()
+            ));
+        }
+        root.set_path(absolute);
+    }
+    let cgroup = cgroup(&spec, id)?;
+    if let Some(linux) = spec.linux_mut() {
+        linux.set_cgroups_path(Some(cgroup.into()));
+        let mut resources = linux.resources().clone().unwrap_or_default();
+        let mut rules = resources.devices().clone().unwrap_or_default();
+        // No container is without what is in every /dev.
+        rules.extend(usual_devices().map_err(|err| err.to_string())?);
+        resources.set_devices(Some(rules));
+        linux.set_resources(Some(resources));
+    }
+    Ok(spec)
+}
+
+/// A spec out of bytes that may be anything.
+pub fn parse(bytes: &[u8]) -> Outcome<Spec> {
+    let mut value: Value = serde_json::from_slice(bytes).map_err(|err| format!("invalid spec: {err}"))?;
+    drop_unknown_capabilities(&mut value["process"]["capabilities"]);
+    let spec: Spec = serde_json::from_value(value).map_err(|err| format!("invalid spec: {err}"))?;
+    check_version(spec.version())?;
+    if spec.root().is_none() {
+        return Err("invalid spec: root is missing".into());
+    }
+    let linux = spec.linux().as_ref().ok_or("invalid spec: linux is missing")?;
+    let process = spec
+        .process()
+        .as_ref()
+        .ok_or("invalid spec: process is missing")?;
+    check_process(process)?;
+    let mut kinds = Vec::new();
+    for namespace in linux.namespaces().iter().flatten() {
+        if kinds.contains(&namespace.typ()) {
+            return Err(format!(
+                "invalid spec: two namespaces of the kind {}",
+                namespace.typ()
+            ));
+        }
+        kinds.push(namespace.typ());
+        if namespace.path().as_ref().is_some_and(|path| !path.is_absolute()) {
+            return Err(format!(
+                "invalid spec: the path of the {} namespace is not absolute",
+                namespace.typ()
+            ));
+        }
+    }
+    if !kinds.contains(&LinuxNamespaceType::Mount) {
+        return Err(
+            "invalid spec: a mount namespace is needed; without one its mounts would be the host's".into(),
+        );
+    }
+    for mount in spec.mounts().iter().flatten() {
+        if !mount.destination().is_absolute() {
+            return Err(format!(
+                "invalid spec: mount destination {} is not absolute",
+                mount.destination().display()
+            ));
+        }
+    }
+    let named = |name: &Option<String>| name.as_ref().is_some_and(|name| !name.is_empty());
+    if (named(spec.hostname()) || named(spec.domainname())) && !kinds.contains(&LinuxNamespaceType::Uts) {
+        return Err("invalid spec: a host or domain name without a uts namespace of its own".into());
+    }
+    Ok(spec)
+}
+
+/// A capability that this kernel does not have cannot be given; the specification wants no error for it.
+fn drop_unknown_capabilities(sets: &mut Value) {
+    for set in sets
+        .as_object_mut()
+        .into_iter()
+        .flat_map(|sets| sets.values_mut())
+    {
+        if let Some(names) = set.as_array_mut() {
+            names.retain(|name| name.as_str().is_none_or(|name| CAPABILITIES.contains(&name)));
+        }
+    }
+}
+
+/// What a process must have, that of a container and that of an exec.
+pub fn check_process(process: &Process) -> Outcome<()> {
+    if process.args().as_ref().is_none_or(Vec::is_empty) {
+        return Err("invalid spec: process.args is empty: there is no command to run".into());
+    }
+    if !process.cwd().is_absolute() {
+        return Err(format!(
+            "invalid spec: process.cwd {} is not absolute",
+            process.cwd().display()
+        ));
+    }
+    let mut limits = BTreeSet::new();
+    for limit in process.rlimits().iter().flatten() {
+        if !limits.insert(limit.typ().to_string()) {
+            return Err(format!("invalid spec: two limits of the kind {}", limit.typ()));
+        }
+    }
+    Ok(())
+}
+
+/// Where the container's cgroup is, in every hierarchy.
+pub fn cgroup(spec: &Spec, id: &str) -> Outcome<String> {
+    let asked = spec
+        .linux()
+        .as_ref()
+        .and_then(|linux| linux.cgroups_path().clone());
+    let path = match asked {
+        None => PathBuf::from("/").join(id),
+        Some(path) => PathBuf::from("/").join(path),
+    };
+    let text = path
+        .to_str()
+        .ok_or("invalid spec: linux.cgroupsPath is not UTF-8")?;
+    if path
+        .components()
+        .any(|part| part == std::path::Component::ParentDir)
+        || text.trim_matches('/').is_empty()
+    {
+        return Err(format!(
+            "invalid spec: linux.cgroupsPath {text:?} does not name a cgroup below the root"
+        ));
+    }
+    Ok(text.to_owned())
+}
+
+fn check_version(version: &str) -> Outcome<()> {
+    let core = version.split(['-', '+']).next().unwrap_or_default();
+    let numbers: Vec<Option<u64>> = core.split('.').map(|part| part.parse().ok()).collect();
+    match numbers.as_slice() {
+        [Some(1), Some(_), Some(_)] => Ok(()),
+        [Some(_), Some(_), Some(_)] => Err(format!(
+            "unsupported spec version {version}: this runtime knows the versions 1.x"
+        )),
+        _ => Err(format!("invalid spec: ociVersion {version:?} is not a version")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(change: impl FnOnce(&mut serde_json::Value)) -> Outcome<Spec> {
+        let mut value = serde_json::json!({
+            "ociVersion": "1.0.2",
+            "process": { "args": ["true"], "cwd": "/", "user": { "uid": 0, "gid": 0 } },
+            "root": { "path": "rootfs" },
+            "linux": { "namespaces": [{ "type": "mount" }] },
+        });
+        change(&mut value);
+        parse(value.to_string().as_bytes())
+    }
+
+    #[test]
+    fn a_bad_spec_says_what_is_wrong() {
+        assert!(spec(|_| ()).is_ok());
+        for (text, change) in [
+            (
+                "2.0.0",
+                (|v| v["ociVersion"] = "2.0.0".into()) as fn(&mut serde_json::Value),
+            ),
+            ("not a version", |v| v["ociVersion"] = "one".into()),
+            ("root is missing", |v| v["root"] = serde_json::Value::Null),
+            ("process.args is empty", |v| {
+                v["process"]["args"] = serde_json::json!([])
+            }),
+            ("process.cwd", |v| v["process"]["cwd"] = "tmp".into()),
+            ("two namespaces", |v| {
+                v["linux"]["namespaces"] = serde_json::json!([{ "type": "pid" }, { "type": "pid" }]);
+            }),
+            ("mount destination", |v| {
+                v["mounts"] = serde_json::json!([{ "destination": "tmp" }])
+            }),
+            ("uts namespace", |v| v["hostname"] = "box".into()),
+        ] {
+            let error = spec(change).unwrap_err();
+            assert!(error.contains(text), "{error}");
+        }
+    }
+
+    #[test]
+    fn ids_and_cgroups_stay_below_their_roots() {
+        for id in ["", ".", "..", "a/b", ".hidden", "a b"] {
+            assert!(check_id(id).is_err(), "{id}");
+        }
+        assert!(check_id("web_1+a-b.c").is_ok());
+        let at = |path: &str| cgroup(&spec(|v| v["linux"]["cgroupsPath"] = path.into()).unwrap(), "id");
+        assert_eq!(at("/a/b").unwrap(), "/a/b");
+        assert_eq!(at("a").unwrap(), "/a");
+        assert!(at("/a/../..").is_err());
+        assert!(at("/").is_err());
+        assert_eq!(cgroup(&spec(|_| ()).unwrap(), "id").unwrap(), "/id");
+    }
+}

@@ -1,0 +1,38 @@
+//! `creel-runtime`: containers by runc's command line, for engines that call an OCI runtime (dockerd, containerd,
+//! podman, buildkitd). It is a thin layer over the crate `creel-runtime`, which makes Creel's own containers too.
+
+mod bundle;
+mod cli;
+mod commands;
+mod console;
+mod help;
+mod helper;
+mod log;
+mod process;
+mod seal;
+mod signal;
+mod store;
+mod time;
+
+use std::process::ExitCode;
+
+/// A failure: one sentence, as the user reads it.
+type Outcome<T> = Result<T, String>;
+
+fn main() -> ExitCode {
+    let (global, command) = match cli::parse(lexopt::Parser::from_env()) {
+        Ok(parsed) => parsed,
+        Err(text) => {
+            eprintln!("creel-runtime: {text}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match commands::run(&global, command) {
+        Ok(code) => ExitCode::from(code),
+        Err(text) => {
+            log::error(&global, &text);
+            eprintln!("creel-runtime: {text}");
+            ExitCode::FAILURE
+        }
+    }
+}
