@@ -137,7 +137,7 @@ async function buildAddon() {
 
 async function buildPrograms() {
   const value = digest(["runtime-native", "proto"]);
-  const programs = ["creel-engine", "creel-shim", "creel-lab", "whoami"].map(
+  const programs = ["creel-engine", "creel-runtime", "creel-shim", "creel-lab", "whoami"].map(
     (name) => `runtime-native/target/release/${name}`,
   );
   if (fresh("native", value, programs)) return;
@@ -145,7 +145,7 @@ async function buildPrograms() {
   const env = { ...process.env };
   delete env.CARGO_TARGET_DIR;
   await step(
-    "building engine, shim and lab (first time: about four minutes)",
+    "building engine, runtime, shim and lab (first time: about four minutes)",
     "cargo",
     ["build", "--release", "--locked"],
     { cwd, env },

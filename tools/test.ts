@@ -11,6 +11,8 @@ const raft = join(root, "node-raft-server");
 
 /** Emulates a whole machine, on one core, for minutes. */
 const VM = "e2e/test/vm.test.ts";
+/** Compiles a suite in Go, then makes hundreds of containers. */
+const VALIDATION = "e2e/test/oci/validation.test.ts";
 
 interface Stage {
   name: string;
@@ -51,7 +53,7 @@ const stages: Stage[] = [
       "{shared,node-raft-server,manager,worker,sim,api,daemon,cli,tools,bench}/test/**/*.test.ts",
     ),
   },
-  { name: "end to end", command: mocha("e2e/test/**/*.test.ts", "--ignore", VM) },
+  { name: "end to end", command: mocha("e2e/test/**/*.test.ts", "--ignore", VM, "--ignore", VALIDATION) },
   cargo("cargo test (raft)", raft, ...test),
   cargo("cargo test", native, ...test),
   cargo(
@@ -76,7 +78,10 @@ const beside: Stage[] = [
 ]
   .concat({ name: "simulation", command: [bin("node"), join(root, "sim/src/main.ts"), "--seeds", "200"] })
   .map((stage) => ({ ...stage, command: ["nice", "-n", "10", ...stage.command] }))
-  .concat({ name: "cgroup v2 and systemd, in a VM", command: mocha(VM) });
+  .concat([
+    { name: "cgroup v2 and systemd, in a VM", command: mocha(VM) },
+    { name: "OCI validation", command: mocha(VALIDATION) },
+  ]);
 
 /** Passed and failed tests by a runner's own closing lines; undefined where it has none. */
 function counted(output: string): { passed: number; failed: number } | undefined {
@@ -125,6 +130,8 @@ function installPackages(): void {
     { program: "zsh", packages: ["zsh"] },
     { program: "fish", packages: ["fish"] },
     { program: "runc", packages: ["runc"] },
+    { program: "podman", packages: ["podman"] },
+    { program: "go", packages: ["golang-go"] },
     { program: "skopeo", packages: ["skopeo"] },
     { program: "umoci", packages: ["umoci"] },
     { program: "mmdebstrap", packages: ["mmdebstrap"] },

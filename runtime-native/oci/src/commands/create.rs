@@ -104,11 +104,12 @@ pub fn wants_terminal(spec: &Spec) -> bool {
 /// Makes the container, and nothing where that fails.
 pub fn make(store: &Store, options: &Options, spec: &Spec, stdio: Stdio) -> Outcome<Record> {
     let cgroup = bundle::cgroup(spec, &options.id)?;
+    store.claim(&options.id)?;
     // A cgroup with processes in it is somebody else's: its end would be theirs.
     if !Cgroup::new(&cgroup).pids().is_empty() {
+        let _ = store.forget(&options.id);
         return Err(format!("the cgroup {cgroup} is in use: it has processes in it"));
     }
-    store.claim(&options.id)?;
     let made = make_in(store, options, spec, stdio, &cgroup);
     if made.is_err() {
         let _ = Cgroup::new(&cgroup).kill_and_remove();

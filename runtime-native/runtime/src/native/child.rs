@@ -66,7 +66,9 @@ pub(super) fn run(plan: &Plan, executor: &CommandExecutor, bundle: &Bundle, ends
         mut start,
         streams,
     } = ends;
-    let state = match prepare(plan, executor, bundle, tasks, &report, streams) {
+    let prepared = prepare(plan, executor, bundle, tasks, &report, streams)
+        .and_then(|state| when(report.ready().map(|()| state), || "say that it is ready".into()));
+    let state = match prepared {
         Ok(state) => state,
         Err(text) => {
             report.fail(&text);

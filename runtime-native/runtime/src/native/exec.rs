@@ -71,7 +71,7 @@ pub(super) fn make(
     drop((report, streams, tasks));
     match talk.hear().map_err(|err| failed("hear from the process", err))? {
         Heard::Failure(text) => Err(libcontainer_format::understood(&text)),
-        Heard::End | Heard::Namespaces => Ok(pid),
+        _ => Ok(pid),
     }
 }
 

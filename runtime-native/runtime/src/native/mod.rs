@@ -182,7 +182,8 @@ fn make(
             .hear()
             .map_err(|err| failed("hear from the container's process", err))?
         {
-            Heard::End => break,
+            Heard::Ready => break,
+            Heard::End => return Err(killed(bundle)),
             Heard::Failure(text) => return Err(libcontainer_format::understood(&text)),
             Heard::Namespaces => {
                 let state = bundle.oci_state(plan.spec, "creating", pid);
@@ -197,6 +198,16 @@ fn make(
     let path = bundle.state_dir.join(PID);
     fs::write(&path, pid.to_string()).map_err(|err| RuntimeError::io("write", &path, err))?;
     Ok(pid)
+}
+
+fn killed(bundle: &Bundle) -> RuntimeError {
+    let why = match crate::cgroup::Cgroup::new(&bundle.cgroup).oom_kills() {
+        0 => "",
+        _ => " for want of memory: its memory limit is too low",
+    };
+    RuntimeError::Failed(format!(
+        "the container's process was killed before it could be started{why}"
+    ))
 }
 
 fn failed(what: &str, source: io::Error) -> RuntimeError {

@@ -6,6 +6,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use super::sys::check;
 
 const NAMESPACES: &[u8] = b"\x02";
+const READY: &[u8] = b"\x06";
 const LIMIT: usize = 16 << 10;
 
 /// One end of the conversation.
@@ -13,7 +14,9 @@ pub(super) struct Talk(OwnedFd);
 
 /// What the maker hears.
 pub(super) enum Heard {
-    /// The process is ready: nothing more will come.
+    /// The process is ready: its command can be executed.
+    Ready,
+    /// The process let go of its end: it executed a command, or was killed.
     End,
     /// The process gave up, and why.
     Failure(String),
@@ -38,6 +41,7 @@ impl Talk {
         let message = self.receive()?;
         Ok(match &*message {
             [] => Heard::End,
+            READY => Heard::Ready,
             NAMESPACES => Heard::Namespaces,
             text => Heard::Failure(String::from_utf8_lossy(text).into_owned()),
         })
@@ -45,6 +49,10 @@ impl Talk {
 
     pub(super) fn go_on(&self, pid: i32) -> io::Result<()> {
         self.send(pid.to_string().as_bytes())
+    }
+
+    pub(super) fn ready(&self) -> io::Result<()> {
+        self.send(READY)
     }
 
     pub(super) fn fail(&self, text: &str) {
