@@ -22,6 +22,9 @@ export interface DaemonConfig {
   engineSocket: string;
   engineBinary: string;
   cgroupParent: string;
+  /** Further OCI runtimes, each NAME=PATH. */
+  runtimes: string[];
+  defaultRuntime: string;
   tls: boolean;
   tlsverify: boolean;
   tlscacert: string;
@@ -33,8 +36,18 @@ export interface DaemonConfig {
   configFile: string;
 }
 
+type Kind = "string" | "boolean" | "strings" | "programs";
+
+/** What a value of each kind is, for the person whose value is none. */
+const KINDS: Record<Kind, string> = {
+  string: "a string",
+  boolean: "a boolean",
+  strings: "a list of strings",
+  programs: 'an object as {"NAME": {"path": "PATH"}}',
+};
+
 /** Names in the configuration file, with the flag each stands for and what it must be. */
-const KEYS: Record<string, { option: string; kind: "string" | "boolean" | "strings" }> = {
+const KEYS: Record<string, { option: string; kind: Kind }> = {
   "data-root": { option: "dataRoot", kind: "string" },
   "exec-root": { option: "execRoot", kind: "string" },
   hosts: { option: "host", kind: "strings" },
@@ -48,6 +61,8 @@ const KEYS: Record<string, { option: string; kind: "string" | "boolean" | "strin
   "engine-socket": { option: "engineSocket", kind: "string" },
   "engine-binary": { option: "engineBinary", kind: "string" },
   "cgroup-parent": { option: "cgroupParent", kind: "string" },
+  runtimes: { option: "addRuntime", kind: "programs" },
+  "default-runtime": { option: "defaultRuntime", kind: "string" },
   tls: { option: "tls", kind: "boolean" },
   tlsverify: { option: "tlsverify", kind: "boolean" },
   tlscacert: { option: "tlscacert", kind: "string" },
@@ -64,10 +79,16 @@ function command(version: string): Command {
     .description("The daemon of a Creel node: the Docker Engine API, and the node's part in a cluster.")
     .version(`creeld version ${version}`, "-v, --version", "print the version")
     .allowExcessArguments(false)
+    .option(
+      "--add-runtime <name=path>",
+      "further OCI runtime for containers; runc and crun are found on the PATH (may be given several times)",
+      collect,
+    )
     .option("--cgroup-parent <path>", "cgroup that holds those of all containers")
     .option("--config-file <file>", `configuration file (default: ${CONFIG_FILE}, where it exists)`)
     .option("-D, --debug", "log at level debug")
     .option("--data-root <dir>", "what must outlive a reboot (default: /var/lib/creel)")
+    .option("--default-runtime <name>", "runtime of containers that ask for none (default: creel)")
     .option("--engine-binary <path>", "the program creel-engine (default: the one built in this checkout)")
     .option("--engine-socket <path>", "socket of creel-engine (default: EXEC-ROOT/engine.sock)")
     .option("--exec-root <dir>", "what need not outlive a reboot (default: /run/creel)")
@@ -154,19 +175,30 @@ function readFile(path: string, required: boolean, flags: Record<string, unknown
   for (const [name, value] of Object.entries(parsed)) {
     const key = KEYS[name];
     if (!key) throw bad(`the following directives don't match any configuration option: ${name}`);
-    const fits =
-      key.kind === "strings"
-        ? Array.isArray(value) && value.every((v) => typeof v === "string")
-        : typeof value === key.kind;
-    if (!fits) throw bad(`${name} must be ${key.kind === "strings" ? "a list of strings" : `a ${key.kind}`}`);
+    const setting = settingOf(key.kind, value);
+    if (setting === undefined) throw bad(`${name} must be ${KINDS[key.kind]}`);
     if (flags[key.option] !== undefined) {
       throw bad(
         `the following directives are specified both as a flag and in the configuration file: ${name}`,
       );
     }
-    settings[key.option] = value;
+    settings[key.option] = setting;
   }
   return settings;
+}
+
+/** A value of the file as a flag would have given it; undefined if it is of another kind. */
+function settingOf(kind: Kind, value: unknown): unknown {
+  const strings = (list: unknown): list is string[] =>
+    Array.isArray(list) && list.every((item) => typeof item === "string");
+  if (kind === "strings") return strings(value) ? value : undefined;
+  if (kind !== "programs") return typeof value === kind ? value : undefined;
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return undefined;
+  const entries = Object.entries(value as Record<string, { path?: unknown } | null>);
+  const programs = entries.map(([name, program]) => [name, program?.path] as const);
+  return programs.every(([, path]) => typeof path === "string")
+    ? programs.map(([name, path]) => `${name}=${path}`)
+    : undefined;
 }
 
 function levelOf(level: string | undefined): string | undefined {
@@ -210,6 +242,8 @@ function settle(given: Record<string, unknown>, configFile: string): DaemonConfi
     engineSocket: text("engineSocket", `${execRoot}/engine.sock`),
     engineBinary: text("engineBinary", join(root, "runtime-native/target/release/creel-engine")),
     cgroupParent: text("cgroupParent", "/creel"),
+    runtimes: (given.addRuntime as string[] | undefined) ?? [],
+    defaultRuntime: text("defaultRuntime", ""),
     tls: Boolean(given.tls) || Boolean(given.tlsverify),
     tlsverify: Boolean(given.tlsverify),
     tlscacert: text("tlscacert", "/etc/creel/tls/ca.pem"),

@@ -54,6 +54,8 @@ export async function startDaemon(config: DaemonConfig, logger: Logger): Promise
         execRoot: config.execRoot,
         cgroupParent: config.cgroupParent,
         storageDriver: config.storageDriver,
+        runtimes: config.runtimes,
+        defaultRuntime: config.defaultRuntime,
         logLevel: config.logLevel,
       },
       engine,

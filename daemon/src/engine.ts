@@ -25,6 +25,9 @@ export interface EngineOptions {
   execRoot: string;
   cgroupParent: string;
   storageDriver: string;
+  /** Further OCI runtimes, each NAME=PATH. */
+  runtimes: string[];
+  defaultRuntime: string;
   logLevel: string;
 }
 
@@ -116,7 +119,8 @@ export class EngineKeeper {
   }
 
   async #launch(): Promise<void> {
-    const { binary, socket, dataRoot, execRoot, cgroupParent, storageDriver } = this.#options;
+    const { binary, socket, dataRoot, execRoot, cgroupParent, storageDriver, runtimes, defaultRuntime } =
+      this.#options;
     if (!existsSync(binary)) {
       throw new CreelError("internal", { message: `${binary} is not built: run npm run build` });
     }
@@ -131,6 +135,8 @@ export class EngineKeeper {
       ["--log-level", this.#logLevel],
       ["--pidfile", this.#pidfile],
       storageDriver === "" ? [] : ["--storage-driver", storageDriver],
+      ...runtimes.map((runtime) => ["--add-runtime", runtime]),
+      defaultRuntime === "" ? [] : ["--default-runtime", defaultRuntime],
     ].flat();
     const logFile = join(dataRoot, "engine.log");
     const log = openSync(logFile, "a", 0o640);

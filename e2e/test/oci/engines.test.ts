@@ -155,7 +155,19 @@ describe("other engines with creel-runtime", function () {
         ].flat(),
       );
     const run = (...args: string[]) =>
-      podman("run", "--network", "none", "--ulimit", "host", "--log-driver", "k8s-file", ...args);
+      podman(
+        "run",
+        "--network",
+        "none",
+        // More than the machine's own limits may allow would be asked for otherwise.
+        "--ulimit",
+        "nofile=1024:2048",
+        "--ulimit",
+        "nproc=1024:2048",
+        "--log-driver",
+        "k8s-file",
+        ...args,
+      );
 
     it("runs containers, execs in them, and gives their exit status", () => {
       const loaded = podman("load", "-i", archive);

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use lexopt::prelude::*;
 
 use crate::log_level;
+use crate::runtimes::Runtimes;
 
 /// How the engine is started.
 #[derive(Debug, Clone)]
@@ -21,6 +22,7 @@ pub struct Config {
     pub pidfile: Option<PathBuf>,
     /// The program creel-shim; else the one beside the engine.
     pub shim: Option<PathBuf>,
+    pub runtimes: Runtimes,
 }
 
 /// What `--help` prints.
@@ -38,6 +40,8 @@ Usage: creel-engine [OPTIONS]
       --data-path-addr IP     this node's address for overlay networks (default: as told by Networks.SetDataPath)
       --data-path-port PORT   UDP port of overlay networks (default 4789)
       --pidfile PATH          where to write the process id
+      --add-runtime NAME=PATH a further OCI runtime (may be given several times; runc and crun are found on the PATH)
+      --default-runtime NAME  the one that makes containers which ask for none (default creel)
       --shim PATH             the program creel-shim (default: the one beside creel-engine)
       --version               print the version
   -h, --help                  print this
@@ -63,7 +67,9 @@ pub fn parse(mut arguments: lexopt::Parser) -> Result<Command, String> {
         data_path_port: 4789,
         pidfile: None,
         shim: None,
+        runtimes: Runtimes::new(&[], "")?,
     };
+    let (mut added, mut default_runtime) = (Vec::new(), String::new());
     let mut next = || -> Result<Option<Command>, lexopt::Error> {
         while let Some(argument) = arguments.next()? {
             match argument {
@@ -91,6 +97,8 @@ pub fn parse(mut arguments: lexopt::Parser) -> Result<Command, String> {
                 Long("data-path-port") => config.data_path_port = arguments.value()?.parse()?,
                 Long("pidfile") => config.pidfile = Some(arguments.value()?.into()),
                 Long("shim") => config.shim = Some(arguments.value()?.into()),
+                Long("add-runtime") => added.push(arguments.value()?.parse::<String>()?),
+                Long("default-runtime") => default_runtime = arguments.value()?.parse()?,
                 Long("version") => return Ok(Some(Command::Version)),
                 Short('h') | Long("help") => return Ok(Some(Command::Help)),
                 other => return Err(other.unexpected()),
@@ -101,6 +109,7 @@ pub fn parse(mut arguments: lexopt::Parser) -> Result<Command, String> {
     if let Some(command) = next().map_err(|e| e.to_string())? {
         return Ok(command);
     }
+    config.runtimes = Runtimes::new(&added, &default_runtime)?;
     for root in [&mut config.data_root, &mut config.exec_root] {
         *root = std::path::absolute(&*root).map_err(|e| format!("{}: {e}", root.display()))?;
     }

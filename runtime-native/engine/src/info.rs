@@ -28,7 +28,7 @@ pub fn info(engine: &Engine) -> InfoReply {
         os_type: "linux".into(),
         architecture: text(uname.machine()),
         security_options,
-        runtimes: vec!["creel".into()],
+        runtimes: engine.config.runtimes.names(),
         data_root: engine.config.data_root.to_string_lossy().into_owned(),
         images: engine.images.count(),
         warnings: Vec::new(),

@@ -19,5 +19,6 @@ mod logs;
 mod network;
 mod progress;
 pub mod proto;
+mod runtimes;
 pub mod server;
 mod volume;

@@ -1,10 +1,10 @@
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{LinuxResources, Spec};
 use serde::{Deserialize, Serialize};
 
-use crate::{OciState, RuntimeError};
+use crate::{ExternalFormat, NativeFormat, OciState, RuntimeError};
 
 /// Where a container's files are. Every container format is given the same.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -82,7 +82,7 @@ pub trait ContainerFormat {
         None
     }
     /// Runs another process, described by an OCI process in a file, in a running container; gives its process id.
-    fn exec(&self, bundle: &Bundle, process: &std::path::Path, stdio: Stdio) -> Result<i32, RuntimeError>;
+    fn exec(&self, bundle: &Bundle, process: &Path, stdio: Stdio) -> Result<i32, RuntimeError>;
     /// Sends a signal to the container's first process, or to all its processes.
     fn kill(&self, bundle: &Bundle, pid: i32, signal: i32, all: bool) -> Result<(), RuntimeError>;
     /// Freezes all processes.
@@ -95,4 +95,12 @@ pub trait ContainerFormat {
     fn state(&self, bundle: &Bundle) -> Result<ContainerState, RuntimeError>;
     /// Ends whatever is left of the container and removes its cgroup and the format's own files.
     fn delete(&self, bundle: &Bundle) -> Result<(), RuntimeError>;
+}
+
+/// The format that makes a container: Creel's own, or another OCI runtime's program.
+pub fn format_of(runtime: Option<&Path>) -> Box<dyn ContainerFormat> {
+    match runtime {
+        None => Box::new(NativeFormat),
+        Some(program) => Box::new(ExternalFormat::new(program.to_owned())),
+    }
 }

@@ -6,6 +6,7 @@ mod cgroup_mounts;
 mod device_filter;
 mod error;
 mod executor;
+mod external;
 mod format;
 mod hooks;
 mod libcontainer_format;
@@ -19,7 +20,8 @@ pub mod stats;
 mod trace;
 
 pub use error::RuntimeError;
-pub use format::{Bundle, ContainerFormat, ContainerState, Stdio};
+pub use external::ExternalFormat;
+pub use format::{Bundle, ContainerFormat, ContainerState, Stdio, format_of};
 pub use hooks::{HookPoint, OciState, run_hooks};
 pub use libcontainer_format::LibcontainerFormat;
 pub use native::{FORMAT_FILES, NativeFormat};

@@ -129,7 +129,7 @@ impl ContainerFormat for LibcontainerFormat {
         Cgroup::new(&bundle.cgroup)
             .kill_and_remove()
             .map_err(|err| io_failure("remove cgroup", err))?;
-        for directory in ["bundle", "libcontainer"] {
+        for directory in ["bundle", "libcontainer", crate::external::STATE] {
             let path = bundle.state_dir.join(directory);
             match fs::remove_dir_all(&path) {
                 Err(err) if err.kind() != std::io::ErrorKind::NotFound => {
@@ -145,7 +145,16 @@ impl ContainerFormat for LibcontainerFormat {
 /// The spec of a bundle without what our executor does itself, and that executor. What must be there before the container
 /// is, is made.
 pub(crate) fn load(bundle: &Bundle, stdio: &Stdio) -> Result<(Spec, CommandExecutor), RuntimeError> {
-    let mut spec = read_spec(&bundle.bundle_dir.join("config.json"))?;
+    let (mut spec, process) = prepare(bundle, stdio)?;
+    let executor = executor(&spec, &process, bundle)?;
+    strip(&mut spec, &bundle.bundle_dir);
+    cgroup_mounts::write_out(&mut spec, &bundle.cgroup)?;
+    Ok((spec, executor))
+}
+
+/// The spec of a bundle and its process. What must be there before the container is, is made.
+pub(crate) fn prepare(bundle: &Bundle, stdio: &Stdio) -> Result<(Spec, Process), RuntimeError> {
+    let spec = read_spec(&bundle.bundle_dir.join("config.json"))?;
     if !bundle.cgroup.starts_with('/') || bundle.cgroup.trim_matches('/').is_empty() {
         let text = format!(
             "cgroup path {:?} is not an absolute path below the root",
@@ -158,11 +167,8 @@ pub(crate) fn load(bundle: &Bundle, stdio: &Stdio) -> Result<(Spec, CommandExecu
         .clone()
         .ok_or_else(|| RuntimeError::Invalid("no process in the spec".into()))?;
     prepare_working_directory(&spec, &bundle.bundle_dir, &process)?;
-    let executor = executor(&spec, &process, bundle)?;
     hand_over(stdio, &process)?;
-    strip(&mut spec, &bundle.bundle_dir);
-    cgroup_mounts::write_out(&mut spec, &bundle.cgroup)?;
-    Ok((spec, executor))
+    Ok((spec, process))
 }
 
 /// The spec of a container with the process of an exec in the place of its own, and the executor for that.

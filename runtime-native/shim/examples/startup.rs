@@ -139,6 +139,7 @@ fn prepare(base: &Path, number: usize, probe: &Path) -> CreateRequest {
             max_size: 0,
             max_file: 1,
         },
+        runtime: None,
     }
 }
 

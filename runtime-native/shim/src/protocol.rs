@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use creel_runtime::{Bundle, ContainerState, RuntimeError, oci::LinuxResources};
+use creel_runtime::oci::LinuxResources;
+use creel_runtime::{Bundle, ContainerFormat, ContainerState, RuntimeError};
 use serde::{Deserialize, Serialize};
 
 /// The name of the control socket in the container's state directory.
@@ -25,6 +26,16 @@ pub struct CreateRequest {
     pub stdin_once: bool,
     /// Where its output is logged.
     pub log: LogConfig,
+    /// Another OCI runtime that makes the container; none: Creel's own.
+    #[serde(default)]
+    pub runtime: Option<PathBuf>,
+}
+
+impl CreateRequest {
+    /// What makes the container.
+    pub(crate) fn format(&self) -> Box<dyn ContainerFormat> {
+        creel_runtime::format_of(self.runtime.as_deref())
+    }
 }
 
 /// Where and how output is logged.

@@ -7,7 +7,7 @@ use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
 
-use creel_runtime::{ContainerFormat, ContainerState, NativeFormat};
+use creel_runtime::{ContainerFormat, ContainerState};
 
 use crate::connection::{Connection, Received};
 use crate::helper::Helper;
@@ -112,8 +112,8 @@ impl Server {
         crate::exit::ignore_missing(std::fs::remove_file(state_dir.join(crate::protocol::EXIT_NAME)))?;
         let listener = listen(state_dir, SOCKET_NAME, libc::SOCK_SEQPACKET)?;
         Ok(Self {
+            format: request.format(),
             request,
-            format: Box::new(NativeFormat),
             signals,
             listener: Some(listener),
             connections: Vec::new(),

@@ -21,6 +21,7 @@ impl Engine {
             .ok_or_else(|| EngineError::invalid("a container needs a spec"))?;
         let mut warnings = Vec::new();
         check(&spec, &mut warnings)?;
+        self.config.runtimes.program(&spec.runtime)?;
         let networks = self.attachments(&spec)?;
         let id = ids::new_id();
         let name = self
@@ -154,19 +155,6 @@ impl Engine {
 fn check(spec: &ContainerSpec, warnings: &mut Vec<String>) -> Result<()> {
     if spec.image.is_empty() {
         return Err(EngineError::invalid("no image specified"));
-    }
-    if !matches!(
-        spec.runtime.as_str(),
-        "" | "creel" | "io.containerd.runc.v2" | "runc"
-    ) {
-        return Err(EngineError::invalid(format!(
-            "unknown or invalid runtime name: {}",
-            spec.runtime
-        )));
-    }
-    if spec.runtime == "runc" || spec.runtime == "io.containerd.runc.v2" {
-        warnings
-            .push("The container runs on Creel's own runtime, which the name runc stands for here.".into());
     }
     if !matches!(spec.userns_mode.as_str(), "" | "host") {
         return Err(EngineError::new(

@@ -178,6 +178,11 @@ impl Engine {
             open_stdin: definition.spec.open_stdin,
             stdin_once: definition.spec.stdin_once,
             log: log_options::read(&definition)?,
+            runtime: self
+                .config
+                .runtimes
+                .program(&definition.spec.runtime)?
+                .map(Into::into),
         };
         let (shim, pid) = self.zygote.create(&request).await.map_err(create_error)?;
         let shim = Arc::new(shim);

@@ -236,6 +236,8 @@ fn namespaces(plan: &Plan) -> Outcome<()> {
 
 /// Limits, working directory, groups and user; the capabilities stay until the command is executed.
 fn become_user(process: &Process) -> Outcome<()> {
+    // SAFETY: a plain call.
+    unsafe { libc::umask(process.user().umask().unwrap_or(0o022)) };
     for limit in process.rlimits().iter().flatten() {
         let value = libc::rlimit {
             rlim_cur: limit.soft(),

@@ -32,8 +32,7 @@ pub(super) fn known(init: i32, process: &Process) -> bool {
         && process.selinux_label().is_none()
         && process.scheduler().is_none()
         && process.io_priority().is_none()
-        && process.exec_cpu_affinity().is_none()
-        && process.user().umask().is_none();
+        && process.exec_cpu_affinity().is_none();
     plain && sys::available() && same_namespace("user", init)
 }
 

@@ -40,7 +40,7 @@ pub(super) struct Filesystem {
 /// while the host's paths can still be seen.
 pub(super) fn enter(plan: &Plan, before: impl FnOnce() -> Outcome<()>) -> Outcome<Filesystem> {
     // Modes are as they are asked for.
-    // SAFETY: a plain call; the command gets the usual mask below.
+    // SAFETY: a plain call; the command gets a mask of its own later.
     unsafe { libc::umask(0) };
     let linux = plan.spec.linux().as_ref();
     let kind = match linux.and_then(|linux| linux.rootfs_propagation().as_deref()) {
@@ -85,8 +85,6 @@ pub(super) fn enter(plan: &Plan, before: impl FnOnce() -> Outcome<()>) -> Outcom
         when(made, || "make the root read-only".into())?;
     }
     when(sys::pivot_root(&filesystem.root), || "change the root".into())?;
-    // SAFETY: as above.
-    unsafe { libc::umask(0o022) };
     Ok(filesystem)
 }
 

@@ -60,8 +60,7 @@ impl<'a> Plan<'a> {
             || process.selinux_label().is_some()
             || process.scheduler().is_some()
             || process.io_priority().is_some()
-            || process.exec_cpu_affinity().is_some()
-            || process.user().umask().is_some();
+            || process.exec_cpu_affinity().is_some();
         let propagation = linux.rootfs_propagation().as_deref();
         if foreign || !matches!(propagation, None | Some("slave" | "private")) {
             return None;

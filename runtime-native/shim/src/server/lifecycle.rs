@@ -4,7 +4,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::time::Instant;
 
 use creel_runtime::cgroup::Cgroup;
-use creel_runtime::{ContainerState, NativeFormat, Stdio};
+use creel_runtime::{ContainerState, Stdio};
 
 use super::{REMEMBERED_EXITS, Server, Task, console};
 use crate::clock;
@@ -35,9 +35,12 @@ impl Server {
             "console.sock",
         )?;
         self.init.streams = streams;
-        let bundle = self.request.bundle.clone();
+        let request = self.request.clone();
         let helper = spawn(stdio, move |stdio| {
-            creel_runtime::ContainerFormat::create(&NativeFormat, &bundle, stdio).map_err(Failure::from)
+            request
+                .format()
+                .create(&request.bundle, stdio)
+                .map_err(Failure::from)
         })?;
         self.helpers.push((
             helper,

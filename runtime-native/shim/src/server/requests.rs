@@ -1,6 +1,6 @@
 use std::os::fd::OwnedFd;
 
-use creel_runtime::{ContainerFormat, ContainerState, NativeFormat};
+use creel_runtime::ContainerState;
 
 use super::lifecycle::{console_name, spawn};
 use super::{MAX_EXECS, Server, Task};
@@ -52,10 +52,11 @@ impl Server {
                 self.reply(connection, Reply::State(state));
             }
             Request::Update { resources } => {
-                let bundle = self.request.bundle.clone();
+                let request = self.request.clone();
                 let work = move || {
-                    NativeFormat
-                        .update(&bundle, &resources)
+                    request
+                        .format()
+                        .update(&request.bundle, &resources)
                         .map(|()| 0)
                         .map_err(Failure::from)
                 };
@@ -90,9 +91,10 @@ impl Server {
             }
             return self.reply_result(connection, started.map_err(Failure::from));
         }
-        let bundle = self.request.bundle.clone();
+        let request = self.request.clone();
         match Helper::spawn(&[], move || {
-            NativeFormat.start(&bundle).map(|()| 0).map_err(Failure::from)
+            let started = request.format().start(&request.bundle);
+            started.map(|()| 0).map_err(Failure::from)
         }) {
             Ok(helper) => self.helpers.push((helper, Task::Start { connection })),
             Err(err) => self.reply_result(connection, Err(internal(&err))),
@@ -185,10 +187,11 @@ impl Server {
                 .ok_or_else(|| Failure::new(FailureKind::Invalid, "no socket came with the request"))?;
             streams.attach(socket, attach).map_err(|err| internal(&err))?;
         }
-        let bundle = self.request.bundle.clone();
+        let container = self.request.clone();
         let helper = spawn(stdio, move |stdio| {
-            let result = NativeFormat
-                .exec(&bundle, &request.process_file, stdio)
+            let result = container
+                .format()
+                .exec(&container.bundle, &request.process_file, stdio)
                 .map_err(Failure::from);
             let _ = std::fs::remove_file(&request.process_file);
             result

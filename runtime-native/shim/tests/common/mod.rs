@@ -118,6 +118,7 @@ impl Fixture {
                 max_size: 0,
                 max_file: 1,
             },
+            runtime: None,
         };
         self.containers
             .lock()
