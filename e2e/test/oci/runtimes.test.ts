@@ -54,24 +54,24 @@ describe("containers by other OCI runtimes", function () {
 
       it("execs, has a terminal, pauses, limits, logs and ends", async () => {
         const script = "trap 'echo stopping; exit 3' TERM; echo begun; while :; do sleep 0.1; done";
-        const begun = await run("-d", "-t", "--name", "c", "-m", "32m", "busybox", "sh", "-c", script);
+        const begun = await run("-d", "-t", "--name", "tried", "-m", "32m", "busybox", "sh", "-c", script);
         assert.equal(begun.code, 0, begun.stderr);
         assert.equal(
-          await cli.ok("inspect", "-f", "{{.HostConfig.Runtime}} {{.State.Status}}", "c"),
+          await cli.ok("inspect", "-f", "{{.HostConfig.Runtime}} {{.State.Status}}", "tried"),
           `${runtime} running`,
         );
-        assert.match(await cli.ok("exec", "c", "ps"), /sleep 0\.1/);
-        assert.match(await cli.ok("exec", "-t", "c", "sh", "-c", "test -t 0 && echo tty"), /tty/);
-        assert.equal((await cli.run(["exec", "c", "sh", "-c", "exit 9"])).code, 9);
-        await cli.ok("pause", "c");
-        assert.equal(await cli.ok("inspect", "-f", "{{.State.Status}}", "c"), "paused");
-        await cli.ok("unpause", "c");
-        await until("the log", async () => (await cli.ok("logs", "c")).includes("begun"));
-        await cli.ok("stop", "c");
-        assert.equal(await cli.ok("inspect", "-f", "{{.State.ExitCode}}", "c"), "3");
-        assert.match(await cli.ok("logs", "c"), /begun\s+stopping/);
-        await cli.ok("start", "c");
-        await cli.ok("rm", "-f", "c");
+        assert.match(await cli.ok("exec", "tried", "ps"), /sleep 0\.1/);
+        assert.match(await cli.ok("exec", "-t", "tried", "sh", "-c", "test -t 0 && echo tty"), /tty/);
+        assert.equal((await cli.run(["exec", "tried", "sh", "-c", "exit 9"])).code, 9);
+        await cli.ok("pause", "tried");
+        assert.equal(await cli.ok("inspect", "-f", "{{.State.Status}}", "tried"), "paused");
+        await cli.ok("unpause", "tried");
+        await until("the log", async () => (await cli.ok("logs", "tried")).includes("begun"));
+        await cli.ok("stop", "tried");
+        assert.equal(await cli.ok("inspect", "-f", "{{.State.ExitCode}}", "tried"), "3");
+        assert.match(await cli.ok("logs", "tried"), /begun\s+stopping/);
+        await cli.ok("start", "tried");
+        await cli.ok("rm", "-f", "tried");
       });
     });
   }

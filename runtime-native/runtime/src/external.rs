@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Read;
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio as Streams};
 
@@ -73,7 +74,7 @@ impl ContainerFormat for ExternalFormat {
     fn create(&self, bundle: &Bundle, stdio: Stdio) -> Result<i32, RuntimeError> {
         libcontainer_format::prepare(bundle, &stdio)?;
         let pid_file = state(bundle)?.join(PID);
-        let console = console(&stdio);
+        let console = console(&stdio)?;
         let mut arguments = vec![
             "create",
             "--bundle",
@@ -82,7 +83,7 @@ impl ContainerFormat for ExternalFormat {
             text(&pid_file)?,
         ];
         if let Some(console) = &console {
-            arguments.extend(["--console-socket", text(console)?]);
+            arguments.extend(["--console-socket", &console.path]);
         }
         arguments.push(&bundle.id);
         self.call(bundle, &arguments, Some(stdio))?;
@@ -95,7 +96,7 @@ impl ContainerFormat for ExternalFormat {
 
     fn exec(&self, bundle: &Bundle, process: &Path, stdio: Stdio) -> Result<i32, RuntimeError> {
         let pid_file = process.with_extension("pid");
-        let console = console(&stdio);
+        let console = console(&stdio)?;
         let mut arguments = vec![
             "exec",
             "--detach",
@@ -105,7 +106,7 @@ impl ContainerFormat for ExternalFormat {
             text(&pid_file)?,
         ];
         if let Some(console) = &console {
-            arguments.extend(["--console-socket", text(console)?]);
+            arguments.extend(["--console-socket", &console.path]);
         }
         arguments.push(&bundle.id);
         let pid = self
@@ -155,11 +156,23 @@ fn state(bundle: &Bundle) -> Result<PathBuf, RuntimeError> {
     Ok(path)
 }
 
-fn console(stdio: &Stdio) -> Option<PathBuf> {
-    match stdio {
-        Stdio::Terminal { console_socket } => Some(console_socket.clone()),
-        Stdio::Pipes { .. } => None,
-    }
+/// The socket that waits for the terminal, by a path that is short enough for a socket's address.
+struct Console {
+    _directory: fs::File,
+    path: String,
+}
+
+fn console(stdio: &Stdio) -> Result<Option<Console>, RuntimeError> {
+    let Stdio::Terminal { console_socket } = stdio else {
+        return Ok(None);
+    };
+    let parent = console_socket.parent().unwrap_or(Path::new("/"));
+    let directory = fs::File::open(parent).map_err(|err| RuntimeError::io("open", parent, err))?;
+    let name = text(Path::new(console_socket.file_name().unwrap_or_default()))?;
+    Ok(Some(Console {
+        path: format!("/proc/{}/fd/{}/{name}", std::process::id(), directory.as_raw_fd()),
+        _directory: directory,
+    }))
 }
 
 fn text(path: &Path) -> Result<&str, RuntimeError> {
