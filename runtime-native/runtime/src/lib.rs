@@ -18,6 +18,7 @@ pub mod seccomp;
 pub mod spec;
 pub mod stats;
 mod trace;
+pub mod usage;
 
 pub use error::RuntimeError;
 pub use external::ExternalFormat;

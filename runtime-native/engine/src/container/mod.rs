@@ -22,6 +22,7 @@ pub mod restore;
 pub mod runtime_spec;
 pub mod signals;
 pub mod start;
+mod stats;
 pub mod stop;
 pub mod top;
 mod update;

@@ -191,6 +191,10 @@ impl containers_server::Containers for Door {
         Ok(Response::new(proto::ImageRef { r#ref: id }))
     }
 
+    async fn stats(&self, request: Request<proto::ContainerRef>) -> Reply<proto::Stats> {
+        Ok(Response::new(self.0.stats(&request.into_inner().id).await?))
+    }
+
     async fn update(&self, request: Request<proto::UpdateRequest>) -> Reply<proto::Empty> {
         let (engine, request) = (self.0.clone(), request.into_inner());
         run(async move { engine.update(request).await }).await?;
