@@ -5,6 +5,7 @@ import { archiveRoutes } from "./archives.ts";
 import { attachRoutes } from "./attach.ts";
 import { containerFileRoutes } from "./container-files.ts";
 import { containerLifeRoutes } from "./container-life.ts";
+import { containerStatsRoutes } from "./container-stats.ts";
 import { containerRoutes } from "./containers.ts";
 import { dataRoutes } from "./data.ts";
 import { debugRoutes } from "./debug.ts";
@@ -30,6 +31,7 @@ export function registerRoutes(app: FastifyInstance, context: ApiContext): void 
   containerRoutes(app, context);
   containerLifeRoutes(app, context);
   containerFileRoutes(app, context);
+  containerStatsRoutes(app, context);
   attachRoutes(app, context);
   execRoutes(app, context);
   networkRoutes(app, context);

@@ -173,12 +173,6 @@ impl Cgroup {
             .map(|found| &*found.path)
     }
 
-    /// A file of whichever hierarchy has it.
-    pub(crate) fn read(&self, file: &str) -> Option<String> {
-        let directory = self.controller(file)?;
-        fs::read_to_string(directory.join(file)).ok()
-    }
-
     fn controller(&self, file: &str) -> Option<&Path> {
         self.directories
             .iter()
@@ -208,7 +202,7 @@ fn read(path: &Path) -> String {
     fs::read_to_string(path).unwrap_or_default()
 }
 
-pub(crate) fn field(text: &str, key: &str) -> Option<u64> {
+fn field(text: &str, key: &str) -> Option<u64> {
     text.lines()
         .find_map(|line| line.strip_prefix(key)?.strip_prefix(' ')?.trim().parse().ok())
 }

@@ -10,7 +10,6 @@ mod external;
 mod format;
 mod hooks;
 mod libcontainer_format;
-pub mod limits;
 mod native;
 mod privileges;
 pub mod rootfs;
@@ -18,7 +17,6 @@ pub mod seccomp;
 pub mod spec;
 pub mod stats;
 mod trace;
-pub mod usage;
 
 pub use error::RuntimeError;
 pub use external::ExternalFormat;

@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 
 use libcgroups::common::{CgroupConfig, CgroupManager, create_cgroup_manager};
-pub use libcgroups::stats::{BlkioStats, CpuStats, MemoryData, MemoryStats, PidStats, Stats};
+pub use libcgroups::stats::{
+    BlkioDeviceStat, BlkioStats, CpuStats, MemoryData, MemoryStats, PidStats, Stats,
+};
 
 use crate::{Bundle, RuntimeError};
 

@@ -165,15 +165,7 @@ impl Engine {
         let failed = |e| EngineError::io(format_args!("prepare {}", places.state_dir.display()), e);
         fs::create_dir_all(&places.state_dir).map_err(failed)?;
         let request = CreateRequest {
-            bundle: Bundle {
-                id: container.id.clone(),
-                bundle_dir: container.dir.path().to_path_buf(),
-                state_dir: places.state_dir.clone(),
-                filter_cache: self.config.exec_root.join("seccomp"),
-                cgroup: places.cgroup.clone(),
-                keep_fds: 0,
-                shown_dir: None,
-            },
+            bundle: self.bundle(container, places),
             terminal: definition.spec.tty,
             open_stdin: definition.spec.open_stdin,
             stdin_once: definition.spec.stdin_once,
@@ -208,6 +200,19 @@ impl Engine {
         self.start_health(container);
         self.watch_exit(container.clone(), shim);
         Ok(())
+    }
+
+    /// The container as its format knows it.
+    pub(super) fn bundle(&self, container: &Container, places: &Places) -> Bundle {
+        Bundle {
+            id: container.id.clone(),
+            bundle_dir: container.dir.path().to_path_buf(),
+            state_dir: places.state_dir.clone(),
+            filter_cache: self.config.exec_root.join("seccomp"),
+            cgroup: places.cgroup.clone(),
+            keep_fds: 0,
+            shown_dir: None,
+        }
     }
 
     async fn mount_rootfs(&self, container: &Container) -> Result<PathBuf> {

@@ -2,35 +2,35 @@
 
 use std::fs;
 
-use creel_runtime::cgroup::Cgroup;
-use creel_runtime::usage::Io;
+use creel_runtime::stats::{BlkioDeviceStat, Stats, read};
 
+use super::runtime_spec::runtime_error;
 use crate::clock::now_nanos;
 use crate::engine::Engine;
 use crate::error::Result;
 use crate::network::blocking;
-use crate::proto::{InterfaceStats, IoStats, Stats};
+use crate::proto::{ContainerStats, InterfaceStats, IoStats};
 
 /// The largest number that every reader of the contract can hold.
 const MOST: u64 = (1 << 53) - 1;
 
 impl Engine {
     /// The counters of a container; all 0 for one that does not run.
-    pub async fn stats(&self, reference: &str) -> Result<Stats> {
+    pub async fn stats(&self, reference: &str) -> Result<ContainerStats> {
         let container = self.containers.find(reference)?;
-        let mut stats = Stats {
+        let mut stats = ContainerStats {
             id: container.id.clone(),
             name: container.name(),
             time_nanos: now_nanos(),
-            ..Stats::default()
+            ..ContainerStats::default()
         };
         let state = container.state();
         if !state.status.has_process() {
             return Ok(stats);
         }
-        let cgroup = self.places(&container).cgroup;
+        let bundle = self.bundle(&container, &self.places(&container));
         blocking(move || {
-            fill(&mut stats, &cgroup);
+            fill(&mut stats, read(&bundle).map_err(runtime_error)?);
             stats.system_cpu = system_cpu();
             stats.interfaces = interfaces(state.pid);
             Ok(stats)
@@ -39,37 +39,40 @@ impl Engine {
     }
 }
 
-fn fill(stats: &mut Stats, cgroup: &str) {
-    let usage = Cgroup::new(cgroup).usage();
+fn fill(stats: &mut ContainerStats, used: Stats) {
+    let (cpu, memory) = (used.cpu, used.memory);
     stats.running = true;
-    stats.cpu_total = usage.cpu_total;
-    stats.cpu_user = usage.cpu_user;
-    stats.cpu_kernel = usage.cpu_kernel;
-    stats.cpu_each = usage.cpu_each;
+    stats.cpu_total = cpu.usage.usage_total;
+    stats.cpu_user = cpu.usage.usage_user;
+    stats.cpu_kernel = cpu.usage.usage_kernel;
+    stats.cpu_each = cpu.usage.per_core_usage_total;
     stats.online_cpus = std::thread::available_parallelism().map_or(1, |n| n.get() as u32);
-    stats.throttle_periods = usage.throttle_periods;
-    stats.throttled_periods = usage.throttled_periods;
-    stats.throttled = usage.throttled;
-    stats.memory = usage.memory;
-    stats.memory_most = usage.memory_most;
-    stats.memory_limit = usage.memory_limit.unwrap_or(MOST).min(memory_of_the_machine());
-    stats.memory_failures = usage.memory_failures;
-    stats.memory_details = usage
-        .memory_details
+    stats.throttle_periods = cpu.throttling.periods;
+    stats.throttled_periods = cpu.throttling.throttled_periods;
+    stats.throttled = cpu.throttling.throttled_time;
+    stats.memory = memory.memory.usage;
+    stats.memory_most = memory.memory.max_usage.min(MOST);
+    stats.memory_limit = match memory.memory.limit {
+        0 => memory_of_the_machine(),
+        limit => limit.min(memory_of_the_machine()),
+    };
+    stats.memory_failures = memory.memory.fail_count;
+    stats.memory_details = memory
+        .stats
         .into_iter()
         .map(|(name, value)| (name, value.min(MOST)))
         .collect();
-    stats.pids = usage.pids;
-    stats.pids_limit = usage.pids_limit.unwrap_or(0);
-    stats.io_bytes = usage.io_bytes.into_iter().map(io).collect();
-    stats.io_operations = usage.io_operations.into_iter().map(io).collect();
+    stats.pids = used.pids.current;
+    stats.pids_limit = Some(used.pids.limit).filter(|most| *most < MOST).unwrap_or(0);
+    stats.io_bytes = used.blkio.service_bytes.into_iter().map(io).collect();
+    stats.io_operations = used.blkio.serviced.into_iter().map(io).collect();
 }
 
-fn io(one: Io) -> IoStats {
+fn io(one: BlkioDeviceStat) -> IoStats {
     IoStats {
         major: one.major,
         minor: one.minor,
-        operation: one.operation,
+        operation: one.op_type.unwrap_or_default().to_ascii_lowercase(),
         value: one.value,
     }
 }

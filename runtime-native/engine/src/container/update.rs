@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use creel_runtime::{ContainerFormat, LibcontainerFormat};
+
 use super::record::Status;
 use super::runtime_spec::{limits, runtime_error};
 use crate::engine::Engine;
@@ -28,13 +30,12 @@ impl Engine {
         }
         let change = request.resources.unwrap_or_default();
         let resources = merged(definition.spec.resources.take().unwrap_or_default(), &change)?;
-        let input = limits(&resources);
-        input.limits().map_err(runtime_error)?;
+        let mut kernel = limits(&resources).limits().map_err(runtime_error)?;
+        kernel.set_devices(None);
         definition.spec.resources = Some(resources);
         if change != Resources::default() && container.status().has_process() {
-            let (cgroup, id) = (self.places(&container).cgroup, container.id.clone());
-            blocking(move || creel_runtime::limits::update(&cgroup, &id, &input).map_err(runtime_error))
-                .await?;
+            let bundle = self.bundle(&container, &self.places(&container));
+            blocking(move || LibcontainerFormat.update(&bundle, &kernel).map_err(runtime_error)).await?;
         }
         container.set_definition(definition)?;
         self.emit_container(&container, "update", []);

@@ -191,7 +191,7 @@ impl containers_server::Containers for Door {
         Ok(Response::new(proto::ImageRef { r#ref: id }))
     }
 
-    async fn stats(&self, request: Request<proto::ContainerRef>) -> Reply<proto::Stats> {
+    async fn stats(&self, request: Request<proto::ContainerRef>) -> Reply<proto::ContainerStats> {
         Ok(Response::new(self.0.stats(&request.into_inner().id).await?))
     }
 

@@ -1,10 +1,13 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { get, type IncomingMessage } from "node:http";
+import { createInterface } from "node:readline";
 import { type Cli, docker } from "../../src/cli.ts";
 import { useLab } from "../../src/fixture.ts";
 import { loadUsual } from "../../src/images.ts";
 import { until } from "../../src/wait.ts";
 
-describe("docker update", function () {
+describe("a container's resources", function () {
   this.timeout(60_000);
   const fixture = useLab({ nodes: 1, managers: 1, join: false });
   let cli: Cli;
@@ -29,7 +32,7 @@ describe("docker update", function () {
     );
   });
 
-  it("changes the limits of a container that runs, in the kernel", async () => {
+  it("are limited anew while it runs, in the kernel", async () => {
     const spawn = "for i in 1 2 3 4 5 6 7 8 9; do sleep 5 & done; echo done";
     assert.equal(await cli.ok("exec", "one", "sh", "-c", spawn), "done");
     await cli.ok("update", "--pids-limit", "4", "--memory", "32m", "--cpus", "0.5", "one");
@@ -48,7 +51,7 @@ describe("docker update", function () {
     assert.equal((await cli.run(["exec", "one", "sh", "-c", fill])).code, 0);
   });
 
-  it("holds at the next start, and changes what follows an end", async () => {
+  it("stay limited at the next start, and so does what follows an end", async () => {
     await cli.ok("update", "--restart", "on-failure:2", "one");
     assert.deepEqual((await host("one")).RestartPolicy, { Name: "on-failure", MaximumRetryCount: 2 });
     await cli.ok("stop", "-t", "0", "one");
@@ -57,6 +60,47 @@ describe("docker update", function () {
     await cli.ok("create", "--name", "idle", "busybox", "true");
     await cli.ok("update", "--cpu-shares", "512", "idle");
     assert.equal((await host("idle")).CpuShares, 512);
+  });
+
+  it("are told, once and as they change", async () => {
+    const busy = "while :; do :; done";
+    await cli.ok(
+      "run",
+      "-d",
+      "--name",
+      "busy",
+      "--memory",
+      "64m",
+      "--pids-limit",
+      "9",
+      "busybox",
+      "sh",
+      "-c",
+      busy,
+    );
+    const format = "{{.Name}} {{.CPUPerc}} {{.MemUsage}} {{.PIDs}}";
+    const line = await cli.ok("stats", "--no-stream", "--format", format, "busy");
+    const [, cpu] = /^busy ([0-9.]+)% [0-9.]+[KM]iB \/ 64MiB 1$/.exec(line) ?? assert.fail(line);
+    assert.ok(Number(cpu) > 1, line);
+    assert.match(await cli.ok("stats", "--no-stream", "--format", "{{.NetIO}}", "busy"), /B \/ [0-9.]+k?B$/);
+
+    type Sample = Record<"cpu_stats" | "precpu_stats", { cpu_usage: { total_usage: number } }> &
+      Record<"networks" | "pids_stats" | "memory_stats", Record<string, unknown>>;
+    const samples: Sample[] = [];
+    const request = get({ socketPath: fixture.lab.socket("node1"), path: "/containers/busy/stats" });
+    const [answer] = (await once(request, "response")) as [IncomingMessage];
+    for await (const line of createInterface(answer)) if (samples.push(JSON.parse(line)) === 3) break;
+    request.destroy();
+    const [one, two, three] = samples.map((sample) => sample.cpu_stats.cpu_usage.total_usage);
+    assert.ok(one! < two! && two! < three!);
+    assert.equal(samples[2]!.precpu_stats.cpu_usage.total_usage, two);
+    assert.deepEqual(samples[0]!.pids_stats, { current: 1, limit: 9 });
+    assert.equal(samples[0]!.memory_stats.limit, 64 << 20);
+    assert.deepEqual(Object.keys(samples[0]!.networks), ["eth0"]);
+    await cli.ok("rm", "-f", "busy");
+    const idle = await cli.ok("stats", "--no-stream", "--format", "{{.CPUPerc}} {{.PIDs}}", "one");
+    assert.match(idle, /^[0-9.]+% [0-9]+$/);
+    assert.match((await cli.fails("stats", "--no-stream", "nobody")).stderr, /No such container: nobody/);
   });
 
   it("says what is wrong", async () => {
