@@ -120,7 +120,8 @@ describe("docker makes machines a cluster", function () {
       async () => (await nodes()).get("node3")?.ManagerStatus === "Reachable",
       30_000,
     );
-    await on("node3").ok("node", "ls");
+    // its place in Raft is told a moment before its own door to the cluster opens
+    await until("node3 answers for the cluster", () => on("node3").ok("node", "ls"));
     await on("node1").ok("node", "demote", alive!);
     await until("node3 is a worker", async () => (await nodes()).get("node3")?.ManagerStatus === "", 30_000);
   });
