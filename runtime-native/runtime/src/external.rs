@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io::Read;
-use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio as Streams};
 
@@ -11,6 +10,7 @@ use oci_spec::runtime::LinuxResources;
 use crate::RuntimeError;
 use crate::format::{Bundle, ContainerFormat, ContainerState, Stdio};
 use crate::libcontainer_format::{self, LibcontainerFormat};
+use crate::short_path::ShortPath;
 
 /// What the runtime keeps of a container, below the container's state directory.
 pub(crate) const STATE: &str = "external";
@@ -83,7 +83,7 @@ impl ContainerFormat for ExternalFormat {
             text(&pid_file)?,
         ];
         if let Some(console) = &console {
-            arguments.extend(["--console-socket", &console.path]);
+            arguments.extend(["--console-socket", console.as_str()]);
         }
         arguments.push(&bundle.id);
         self.call(bundle, &arguments, Some(stdio))?;
@@ -106,7 +106,7 @@ impl ContainerFormat for ExternalFormat {
             text(&pid_file)?,
         ];
         if let Some(console) = &console {
-            arguments.extend(["--console-socket", &console.path]);
+            arguments.extend(["--console-socket", console.as_str()]);
         }
         arguments.push(&bundle.id);
         let pid = self
@@ -156,23 +156,11 @@ fn state(bundle: &Bundle) -> Result<PathBuf, RuntimeError> {
     Ok(path)
 }
 
-/// The socket that waits for the terminal, by a path that is short enough for a socket's address.
-struct Console {
-    _directory: fs::File,
-    path: String,
-}
-
-fn console(stdio: &Stdio) -> Result<Option<Console>, RuntimeError> {
-    let Stdio::Terminal { console_socket } = stdio else {
-        return Ok(None);
-    };
-    let parent = console_socket.parent().unwrap_or(Path::new("/"));
-    let directory = fs::File::open(parent).map_err(|err| RuntimeError::io("open", parent, err))?;
-    let name = text(Path::new(console_socket.file_name().unwrap_or_default()))?;
-    Ok(Some(Console {
-        path: format!("/proc/{}/fd/{}/{name}", std::process::id(), directory.as_raw_fd()),
-        _directory: directory,
-    }))
+fn console(stdio: &Stdio) -> Result<Option<ShortPath>, RuntimeError> {
+    match stdio {
+        Stdio::Terminal { console_socket } => ShortPath::of(console_socket).map(Some),
+        Stdio::Pipes { .. } => Ok(None),
+    }
 }
 
 fn text(path: &Path) -> Result<&str, RuntimeError> {

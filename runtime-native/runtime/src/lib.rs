@@ -14,6 +14,7 @@ mod native;
 mod privileges;
 pub mod rootfs;
 pub mod seccomp;
+mod short_path;
 pub mod spec;
 pub mod stats;
 mod trace;

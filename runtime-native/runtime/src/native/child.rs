@@ -18,6 +18,7 @@ use crate::executor::CommandExecutor;
 use crate::format::{Bundle, Stdio};
 use crate::hooks::{HookPoint, OciState, run_hooks};
 use crate::rootfs::read_in_root;
+use crate::short_path::ShortPath;
 
 const KEYCTL_JOIN_SESSION_KEYRING: libc::c_long = 1;
 const PASSWD_LIMIT: u64 = 1 << 20;
@@ -51,7 +52,7 @@ impl Streams {
                 stderr,
             } => Self::Files([stdin, stdout, stderr]),
             Stdio::Terminal { console_socket } => Self::Terminal(
-                UnixStream::connect(&console_socket)
+                UnixStream::connect(ShortPath::of(&console_socket)?.as_str())
                     .map_err(|err| RuntimeError::io("connect to console socket", &console_socket, err))?,
             ),
         })
