@@ -86,7 +86,10 @@ describe("docker swarm and docker node, flag by flag", function () {
     assert.equal(await on("node1").ok("node", "inspect", "self", "-f", "{{.Spec.Availability}}"), "drain");
     assert.match((await on("node1").fails("swarm", "init")).stderr, /already part of a swarm/);
     await on("node1").ok("network", "create", "-d", "overlay", "app");
-    assert.match(await on("node1").ok("network", "inspect", "app"), /"Subnet": "10\.77\.\d+\.\d+\/26"/);
+    // Its addresses are given to it a moment later.
+    await until("a subnet of the pool", async () =>
+      /"Subnet": "10\.77\.\d+\.\d+\/26"/.test(await on("node1").ok("network", "inspect", "app")),
+    );
   });
 
   it("join: as the token says, and with its flags", async () => {

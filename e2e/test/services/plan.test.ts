@@ -156,7 +156,13 @@ ${more}networks: { inner: { driver: overlay } }
         ["shop_front", "create"],
       ]);
       await creel(fixture.lab).ok("up", "-q", "-f", file, "-p", "shop");
-      for (const name of ["shop_front", "shop_back"]) await comesToPass(made, name);
+      // Which slot is on which of the nodes hangs on what of the stack is there first.
+      const nodes = (places: string[]) => places.map((place) => place.split(" ")[1]).sort();
+      for (const name of ["shop_front", "shop_back"])
+        await until("the plan's nodes", async () => {
+          assert.deepEqual(nodes(await running(name)), nodes(planned(made, name)));
+          return true;
+        });
       assert.deepEqual((await up()).Services, [], "nothing changes when it is so already");
       compose(2, "  more: { image: whoami }\n");
       made = await up();
