@@ -75,7 +75,7 @@ impl Selection {
         }
         let mut text = String::new();
         if self.timestamps {
-            text.push_str(&entry.time);
+            text.push_str(&nine_digits(&entry.time));
             text.push(' ');
         }
         if self.details {
@@ -97,6 +97,15 @@ impl Selection {
     }
 }
 
+/// A time of the file, which has no zeros at its end, with all nine digits: readers line them up.
+fn nine_digits(time: &str) -> String {
+    let Some(head) = time.strip_suffix('Z') else {
+        return time.to_owned();
+    };
+    let (seconds, fraction) = head.split_once('.').unwrap_or((head, ""));
+    format!("{seconds}.{fraction:0<9}Z")
+}
+
 // As a query parameter, so that a comma or an equals sign in a value cannot be taken for a separator.
 fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
@@ -115,4 +124,21 @@ pub fn frame(stderr: bool, bytes: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(&[if stderr { 2 } else { 1 }, 0, 0, 0]);
     out.extend_from_slice(&(bytes.len() as u32).to_be_bytes());
     out.extend_from_slice(bytes);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::nine_digits;
+
+    #[test]
+    fn times_are_of_one_length() {
+        for (time, full) in [
+            ("2026-11-25T02:11:42.69816817Z", "2026-11-25T02:11:42.698168170Z"),
+            ("2026-11-25T02:11:42.708315327Z", "2026-11-25T02:11:42.708315327Z"),
+            ("2026-11-25T02:11:42Z", "2026-11-25T02:11:42.000000000Z"),
+            ("", ""),
+        ] {
+            assert_eq!(nine_digits(time), full);
+        }
+    }
 }
