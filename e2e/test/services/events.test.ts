@@ -160,7 +160,7 @@ describe("docker events", function () {
       times,
       times.toSorted((a, b) => a - b),
     );
-    const end = ((Date.now() + 1_500) / 1000).toFixed(3);
+    const end = ((Date.now() + 4_000) / 1000).toFixed(3);
     const host = `unix://${fixture.lab.socket("node1")}`;
     const stream = spawn("docker", ["-H", host, "events", "--until", end, "--filter", "event=create"]);
     let said = "";
