@@ -35,8 +35,13 @@ class Past {
     this.#next = (this.#next + 1) % KEPT;
   }
   from(since: bigint): DockerEvent[] {
-    const inOrder = [...this.#ring.slice(this.#next), ...this.#ring.slice(0, this.#next)];
-    return inOrder.filter((event) => BigInt(event.timeNanos) >= since);
+    const asTheyCame = [...this.#ring.slice(this.#next), ...this.#ring.slice(0, this.#next)];
+    // The engine and the managers are heard of one after the other: what happened in between may come later.
+    return asTheyCame
+      .map((event) => ({ event, time: BigInt(event.timeNanos) }))
+      .filter(({ time }) => time >= since)
+      .sort((a, b) => Number(a.time - b.time))
+      .map(({ event }) => event);
   }
 }
 
