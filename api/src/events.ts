@@ -36,12 +36,7 @@ class Past {
   }
   from(since: bigint): DockerEvent[] {
     const asTheyCame = [...this.#ring.slice(this.#next), ...this.#ring.slice(0, this.#next)];
-    // The engine and the managers are heard of one after the other: what happened in between may come later.
-    return asTheyCame
-      .map((event) => ({ event, time: BigInt(event.timeNanos) }))
-      .filter(({ time }) => time >= since)
-      .sort((a, b) => Number(a.time - b.time))
-      .map(({ event }) => event);
+    return asTheyCame.filter((event) => BigInt(event.timeNanos) >= since);
   }
 }
 
@@ -159,7 +154,8 @@ export class EventHub {
 
   #since(since: bigint, tasks: boolean): DockerEvent[] {
     const past = [...this.#past.from(since), ...(tasks ? this.#pastTasks.from(since) : [])];
-    return tasks ? past.sort((a, b) => Number(BigInt(a.timeNanos) - BigInt(b.timeNanos))) : past;
+    // The engine and the managers are heard of one after the other: what happened in between may come later.
+    return past.sort((a, b) => Number(BigInt(a.timeNanos) - BigInt(b.timeNanos)));
   }
 
   #until(end: bigint, fn: () => void) {
