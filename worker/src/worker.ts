@@ -71,7 +71,10 @@ export function startWorker(options: WorkerOptions): Worker {
       });
     }
     values.take(assignments);
-    for (const task of assignments.setTasks) tasks.set(task);
+    for (const [i, task] of assignments.setTasks.entries()) {
+      task.spec = assignments.specs[assignments.specOf[i]!];
+      tasks.set(task);
+    }
     for (const id of assignments.removeTasks) {
       tasks.remove(id);
       reporter.forget(id);

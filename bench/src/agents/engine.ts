@@ -6,7 +6,9 @@ const blank = Container.fromPartial({ state: {} });
 
 /** The engine's port over containers that are records: what it is asked for is there at once. */
 export function simulatedEngine(number: number): Engine {
-  const containers = new Map<string, Container>();
+  const prefix = number.toString(16).padStart(8, "0");
+  /** The process of each container; 0: it has none yet. */
+  const pids = new Map<string, number>();
   const ended = new Map<string, (result: { exitCode: number; error: string }) => void>();
   let made = 0;
   return {
@@ -22,24 +24,25 @@ export function simulatedEngine(number: number): Engine {
     }),
     ensureImage: async () => {},
     containers: async () => [],
-    async createContainer(name) {
-      const id = `${number.toString(16).padStart(8, "0")}${(++made).toString(16).padStart(56, "0")}`;
-      containers.set(id, { ...blank, id, name, state: { ...blank.state!, status: "created" } });
+    async createContainer() {
+      const id = prefix + (++made).toString(16).padStart(56, "0");
+      pids.set(id, 0);
       return id;
     },
     async startContainer(id) {
-      const state = containers.get(id)!.state!;
-      state.status = "running";
-      state.pid = 1000 + made;
+      pids.set(id, 1000 + made);
     },
     async stopContainer(id) {
       ended.get(id)?.({ exitCode: 143, error: "" });
     },
     async removeContainer(id) {
-      containers.delete(id);
+      pids.delete(id);
       ended.delete(id);
     },
-    inspectContainer: async (id) => containers.get(id)!,
+    async inspectContainer(id) {
+      const pid = pids.get(id)!;
+      return { ...blank, id, state: { ...blank.state!, pid, status: pid === 0 ? "created" : "running" } };
+    },
     waitContainer: (id) => new Promise((resolve) => ended.set(id, resolve)),
     listens: async () => true,
     networks: async () => [],

@@ -68,6 +68,8 @@ export class AssignmentTracker {
       endpoints: [],
       setData: [],
       removeData: [],
+      specs: [],
+      specOf: [],
     };
     if (this.#full) for (const task of view.recordsOnNode(this.nodeId)) this.#look(task.id, task, message);
     for (const id of this.#touched) this.#look(id, view.record(id), message);
@@ -100,7 +102,7 @@ export class AssignmentTracker {
     this.#count(now, 1);
     if (told) this.#count(told, -1);
     this.#tasks.set(id, now);
-    if (told?.desired !== now.desired) message.setTasks.push(task.toTask());
+    if (told?.desired !== now.desired) addTask(message, task);
   }
 
   #count({ shapes, live, spec }: Told, sign: 1 | -1): void {
@@ -132,6 +134,15 @@ export class AssignmentTracker {
       message.endpoints.push(delta);
     }
   }
+}
+
+/** Tasks of one spec, of which a message mostly has several, share it there. */
+function addTask({ setTasks, specs, specOf }: Assignments, task: TaskRecord): void {
+  const known = specs.lastIndexOf(task.spec);
+  specOf.push(known === -1 ? specs.push(task.spec) - 1 : known);
+  const told = task.toTask();
+  told.spec = undefined;
+  setTasks.push(told);
 }
 
 /** The node's business, from the scheduler's word until the reaper's. */

@@ -136,8 +136,10 @@ export class Endpoints {
   }
 
   #setService(service: Service, view: StoreView): void {
+    const networks = networksOf(service);
+    if (networks.size === 0) return;
     const serving = view.recordsOfService(service.id).filter(takesTraffic);
-    for (const networkId of networksOf(service)) {
+    for (const networkId of networks) {
       const picture = this.#pictures.get(networkId);
       if (picture) picture.setBalancer(balancerOf(service, networkId, serving, view));
     }

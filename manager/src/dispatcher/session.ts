@@ -168,6 +168,7 @@ export class Session {
   }
 
   #report(report: StatusReport): void {
+    if (report.taken !== 0) this.#acknowledged(report.taken);
     if (this.#unanswered >= MAX_UNANSWERED_REPORTS) {
       this.close(new CreelError("queue_full"));
       return;

@@ -186,7 +186,7 @@ export class TestAgent {
   #sendReport(updates: TaskStatusUpdate[]): void {
     if (updates.length === 0) return;
     this.#sequence++;
-    this.#send({ $case: "report", value: { updates, sequence: this.#sequence } });
+    this.#send({ $case: "report", value: { updates, sequence: this.#sequence, taken: 0 } });
   }
 
   #stateFor(task: Task): TaskState | undefined {

@@ -35,7 +35,7 @@ export class Reporter {
   }
 
   /** The next report of at most `max` statuses, or undefined when all was sent. */
-  next(max: number): StatusReport | undefined {
+  next(max: number): Omit<StatusReport, "taken"> | undefined {
     if (this.#dirty.size === 0) return undefined;
     const sequence = ++this.#sequence;
     const updates: TaskStatusUpdate[] = [];

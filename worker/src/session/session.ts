@@ -59,6 +59,8 @@ export class Session {
   #patience = FIRST_PATIENCE;
   #done: Promise<void> | undefined;
   #flush: Timer | undefined;
+  /** Number of the assignments that are to be acknowledged; 0: none. */
+  #taken = 0;
   /** How often the node has become another. */
   #changes = 0;
 
@@ -99,7 +101,7 @@ export class Session {
     return this.#welcomed;
   }
 
-  /** There are statuses to send; what comes within a few milliseconds goes together. */
+  /** There are statuses to send, or an acknowledgement; what comes within a few milliseconds goes together. */
   wake(): void {
     if (this.#flush !== undefined) return;
     this.#flush = this.#options.clock.after(2, () => {
@@ -159,6 +161,7 @@ export class Session {
     const stream = await connect(addr);
     if (this.#stop.signal.aborted) stream.close();
     this.#stream = stream;
+    this.#taken = 0;
     let period = DEFAULT_HEARTBEAT;
     let heartbeat: Timer | undefined;
     let watchdog: Timer | undefined;
@@ -202,7 +205,10 @@ export class Session {
           const assignments = kind.value;
           work = work
             .then(() => handlers.assign(assignments))
-            .then(() => stream.send({ kind: { $case: "ack", value: { sequence: assignments.sequence } } }))
+            .then(() => {
+              this.#taken = assignments.sequence;
+              this.wake();
+            })
             .catch((error: unknown) => {
               logger.warn({ err: messageOf(error) }, "assignments not taken; the session starts again");
               stream.close();
@@ -243,12 +249,17 @@ export class Session {
     return { welcomed, error, leader };
   }
 
+  /** The tasks' first statuses mostly come with their assignments' acknowledgement: one message says both. */
   #sendReports(): void {
-    if (!this.#welcomed || this.#stream === undefined) return;
-    for (;;) {
-      const report = this.#options.reporter.next(STATUSES_PER_REPORT);
-      if (report === undefined) return;
-      this.#stream.send({ kind: { $case: "report", value: report } });
+    const stream = this.#stream;
+    if (!this.#welcomed || stream === undefined) return;
+    const sequence = this.#taken;
+    this.#taken = 0;
+    let report = this.#options.reporter.next(STATUSES_PER_REPORT);
+    if (report === undefined && sequence !== 0) stream.send({ kind: { $case: "ack", value: { sequence } } });
+    for (let taken = sequence; report !== undefined; taken = 0) {
+      stream.send({ kind: { $case: "report", value: { ...report, taken } } });
+      report = this.#options.reporter.next(STATUSES_PER_REPORT);
     }
   }
 }

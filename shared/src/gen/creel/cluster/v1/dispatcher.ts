@@ -19,7 +19,7 @@ import {
 } from "@grpc/grpc-js";
 import { ApplyRequest } from "../../engine/v1/network.ts";
 import { TaskStatusUpdate } from "./actions.ts";
-import { Network, NodeDescription, NodeRole, nodeRoleFromJSON, nodeRoleToJSON, Task } from "./objects.ts";
+import { Network, NodeDescription, NodeRole, nodeRoleFromJSON, nodeRoleToJSON, Task, TaskSpec } from "./objects.ts";
 
 export const protobufPackage = "creel.cluster.v1";
 
@@ -65,6 +65,8 @@ export interface Goodbye {
 export interface StatusReport {
   updates: TaskStatusUpdate[];
   sequence: number;
+  /** says what an Ack says, unless it is 0 */
+  taken: number;
 }
 
 export interface Ack {
@@ -116,6 +118,7 @@ export interface ReportAck {
 export interface Assignments {
   sequence: number;
   full: boolean;
+  /** without their specs */
   setTasks: Task[];
   removeTasks: string[];
   /** those of its tasks, and ingress */
@@ -126,6 +129,10 @@ export interface Assignments {
   /** values of secrets and configs that its tasks name; they may come later than those */
   setData: AssignedData[];
   removeData: DataKey[];
+  /** of `set_tasks`, each once */
+  specs: TaskSpec[];
+  /** for each of `set_tasks`: the position of its spec */
+  specOf: number[];
 }
 
 export interface AssignedData {
@@ -568,7 +575,7 @@ export const Goodbye: MessageFns<Goodbye> = {
 };
 
 function createBaseStatusReport(): StatusReport {
-  return { updates: [], sequence: 0 };
+  return { updates: [], sequence: 0, taken: 0 };
 }
 
 export const StatusReport: MessageFns<StatusReport> = {
@@ -578,6 +585,9 @@ export const StatusReport: MessageFns<StatusReport> = {
     }
     if (message.sequence !== 0) {
       writer.uint32(16).uint64(message.sequence);
+    }
+    if (message.taken !== 0) {
+      writer.uint32(24).uint64(message.taken);
     }
     return writer;
   },
@@ -611,6 +621,14 @@ export const StatusReport: MessageFns<StatusReport> = {
             message.sequence = longToNumber(reader.uint64());
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.taken = longToNumber(reader.uint64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -629,6 +647,7 @@ export const StatusReport: MessageFns<StatusReport> = {
         ? object.updates.map((e: any) => TaskStatusUpdate.fromJSON(e))
         : [],
       sequence: isSet(object.sequence) ? globalThis.Number(object.sequence) : 0,
+      taken: isSet(object.taken) ? globalThis.Number(object.taken) : 0,
     };
   },
 
@@ -640,6 +659,9 @@ export const StatusReport: MessageFns<StatusReport> = {
     if (message.sequence !== 0) {
       obj.sequence = Math.round(message.sequence);
     }
+    if (message.taken !== 0) {
+      obj.taken = Math.round(message.taken);
+    }
     return obj;
   },
 
@@ -650,6 +672,7 @@ export const StatusReport: MessageFns<StatusReport> = {
     const message = createBaseStatusReport();
     message.updates = object.updates?.map((e) => TaskStatusUpdate.fromPartial(e)) || [];
     message.sequence = object.sequence ?? 0;
+    message.taken = object.taken ?? 0;
     return message;
   },
 };
@@ -1167,6 +1190,8 @@ function createBaseAssignments(): Assignments {
     endpoints: [],
     setData: [],
     removeData: [],
+    specs: [],
+    specOf: [],
   };
 }
 
@@ -1198,6 +1223,16 @@ export const Assignments: MessageFns<Assignments> = {
     }
     for (const v of message.removeData) {
       DataKey.encode(v!, writer.uint32(74).fork()).join();
+    }
+    for (const v of message.specs) {
+      TaskSpec.encode(v!, writer.uint32(82).fork()).join();
+    }
+    if (message.specOf.length !== 0) {
+      writer.uint32(90).fork();
+      for (const v of message.specOf) {
+        writer.uint32(v);
+      }
+      writer.join();
     }
     return writer;
   },
@@ -1287,6 +1322,32 @@ export const Assignments: MessageFns<Assignments> = {
             message.removeData.push(DataKey.decode(reader, reader.uint32()));
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.specs.push(TaskSpec.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 11: {
+            if (tag === 88) {
+              message.specOf.push(reader.uint32());
+
+              continue;
+            }
+
+            if (tag === 90) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.specOf.push(reader.uint32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1336,6 +1397,12 @@ export const Assignments: MessageFns<Assignments> = {
         : globalThis.Array.isArray(object?.remove_data)
         ? object.remove_data.map((e: any) => DataKey.fromJSON(e))
         : [],
+      specs: globalThis.Array.isArray(object?.specs) ? object.specs.map((e: any) => TaskSpec.fromJSON(e)) : [],
+      specOf: globalThis.Array.isArray(object?.specOf)
+        ? object.specOf.map((e: any) => globalThis.Number(e))
+        : globalThis.Array.isArray(object?.spec_of)
+        ? object.spec_of.map((e: any) => globalThis.Number(e))
+        : [],
     };
   },
 
@@ -1368,6 +1435,12 @@ export const Assignments: MessageFns<Assignments> = {
     if (message.removeData?.length) {
       obj.removeData = message.removeData.map((e) => DataKey.toJSON(e));
     }
+    if (message.specs?.length) {
+      obj.specs = message.specs.map((e) => TaskSpec.toJSON(e));
+    }
+    if (message.specOf?.length) {
+      obj.specOf = message.specOf.map((e) => Math.round(e));
+    }
     return obj;
   },
 
@@ -1385,6 +1458,8 @@ export const Assignments: MessageFns<Assignments> = {
     message.endpoints = object.endpoints?.map((e) => ApplyRequest.fromPartial(e)) || [];
     message.setData = object.setData?.map((e) => AssignedData.fromPartial(e)) || [];
     message.removeData = object.removeData?.map((e) => DataKey.fromPartial(e)) || [];
+    message.specs = object.specs?.map((e) => TaskSpec.fromPartial(e)) || [];
+    message.specOf = object.specOf?.map((e) => e) || [];
     return message;
   },
 };
