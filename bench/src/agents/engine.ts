@@ -6,11 +6,11 @@ const blank = Container.fromPartial({ state: {} });
 
 /** The engine's port over containers that are records: what it is asked for is there at once. */
 export function simulatedEngine(number: number): Engine {
-  const prefix = number.toString(16).padStart(8, "0");
+  const prefix = number.toString(16).padStart(56, "0");
   /** The process of each container; 0: it has none yet. */
   const pids = new Map<string, number>();
   const ended = new Map<string, (result: { exitCode: number; error: string }) => void>();
-  let made = 0;
+  let made = 10_000_000;
   return {
     describe: async () => ({
       instance: "1",
@@ -25,12 +25,12 @@ export function simulatedEngine(number: number): Engine {
     ensureImage: async () => {},
     containers: async () => [],
     async createContainer() {
-      const id = prefix + (++made).toString(16).padStart(56, "0");
+      const id = prefix + ++made;
       pids.set(id, 0);
       return id;
     },
     async startContainer(id) {
-      pids.set(id, 1000 + made);
+      pids.set(id, 1000);
     },
     async stopContainer(id) {
       ended.get(id)?.({ exitCode: 143, error: "" });

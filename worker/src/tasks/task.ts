@@ -3,7 +3,7 @@ import {
   type ContainerSpec,
   type Task,
   TaskState,
-  TaskStatus,
+  type TaskStatus,
 } from "@creel/shared/gen/cluster/v1/objects.ts";
 import type { Container, ContainerState } from "@creel/shared/gen/engine/v1/container.ts";
 import type { Engine } from "../ports.ts";
@@ -114,7 +114,6 @@ export class TaskRunner {
       this.#report(TaskState.TASK_STATE_SHUTDOWN, "shutdown before it was prepared");
       return false;
     }
-    this.#report(TaskState.TASK_STATE_ACCEPTED, "accepted");
     this.#report(TaskState.TASK_STATE_PREPARING, "preparing");
     try {
       const container = this.#task.spec?.container;
@@ -288,19 +287,16 @@ export class TaskRunner {
     this.#state = state;
     const level = state >= TaskState.TASK_STATE_FAILED ? "info" : "debug";
     this.#log(level, { state, err, container: this.#containerId }, message);
-    this.#env.report(
-      this.#task.id,
-      TaskStatus.fromPartial({
-        state,
-        timestamp: this.#env.clock.now(),
-        message,
-        err,
-        containerId: this.#containerId,
-        pid: state === TaskState.TASK_STATE_RUNNING ? this.#pid : 0,
-        exitCode,
-        hostPorts: this.#task.ports.filter((port) => port.publishMode === "host"),
-      }),
-    );
+    this.#env.report(this.#task.id, {
+      state,
+      timestamp: this.#env.clock.now(),
+      message,
+      err,
+      containerId: this.#containerId,
+      pid: state === TaskState.TASK_STATE_RUNNING ? this.#pid : 0,
+      exitCode,
+      hostPorts: this.#task.ports.filter((port) => port.publishMode === "host"),
+    });
   }
 
   /** A container that never ran would keep its secrets; the engine forgets those of one that has ended. */
