@@ -31,6 +31,9 @@ import { type AgentStream, Session, type SessionHost } from "./session.ts";
 const DEFAULT_HEARTBEAT_MS = 5_000;
 /** Changes that come together are sent together. */
 const DRAIN_DELAY_MS = 5;
+/** The next drain waits so long for each session that the last one served: the more they are, the fewer, larger messages. */
+const REST_PER_SESSION_MS = 0.3;
+const MAX_REST_MS = 100;
 /** Sessions served before others get their turn on the thread. */
 const DRAIN_SLICE = 64;
 
@@ -59,6 +62,7 @@ export class Dispatcher implements SessionHost {
   #endpoints = new Endpoints();
   #serving = false;
   #drain: Timer | undefined;
+  #restUntil = 0;
 
   constructor(options: DispatcherOptions) {
     this.#replica = options.replica;
@@ -262,22 +266,22 @@ export class Dispatcher implements SessionHost {
 
   #schedule(): void {
     if (this.#drain || !this.#serving) return;
-    this.#drain = this.#clock.after(DRAIN_DELAY_MS, () => {
-      this.#drain = undefined;
-      this.#flush();
+    const rest = Math.min(this.#restUntil - this.#clock.now(), MAX_REST_MS);
+    this.#drain = this.#clock.after(Math.max(rest, DRAIN_DELAY_MS), () => {
+      const due = [...this.#dirty];
+      this.#dirty.clear();
+      this.#restUntil = this.#clock.now() + Math.round(due.length * REST_PER_SESSION_MS);
+      this.#flush(due);
     });
   }
 
-  #flush(): void {
+  #flush(due: Session[]): void {
     const view = this.#replica.view();
     const managers = managerAddrs(view, this.#replica.leaderAddr());
     const period = this.#heartbeatPeriod();
     const { rootCa } = view.cluster();
     const roots = rootCa && trustedRoots(rootCa);
-    let served = 0;
-    for (const session of this.#dirty) {
-      if (served++ >= DRAIN_SLICE) break;
-      this.#dirty.delete(session);
+    for (const session of due.splice(0, DRAIN_SLICE)) {
       try {
         const node = view.node(session.nodeId);
         session.tellPeriod(period, view.cluster().id);
@@ -292,6 +296,7 @@ export class Dispatcher implements SessionHost {
         );
       }
     }
+    this.#drain = due.length > 0 ? this.#clock.after(0, () => this.#flush(due)) : undefined;
     if (this.#dirty.size > 0) this.#schedule();
   }
 }

@@ -114,6 +114,7 @@ export class TaskRunner {
       this.#report(TaskState.TASK_STATE_SHUTDOWN, "shutdown before it was prepared");
       return false;
     }
+    this.#report(TaskState.TASK_STATE_ACCEPTED, "accepted");
     this.#report(TaskState.TASK_STATE_PREPARING, "preparing");
     try {
       const container = this.#task.spec?.container;
