@@ -47,6 +47,23 @@ describe("dispatcher sessions", function () {
     await cluster.nodes[0]!.manager.control({ kind: { $case: "updateService", value } });
   }
 
+  it("tells the spec of several tasks once", async () => {
+    const service = await create("alike", 9);
+    const mine = (agent: TestAgent) => agent.running().filter((task) => task.serviceId === service);
+    await until("three tasks on each node", () => agents.every((agent) => mine(agent).length === 3));
+    const { spec } = view().service(service)!;
+    for (const { batches } of agents) {
+      const { setTasks, specs, specOf } = batches.find((batch) => batch.setTasks.length > 0)!;
+      assert.deepEqual(
+        setTasks.map((task, i) => [task.spec, specs[specOf[i]!]]),
+        setTasks.map(() => [undefined, spec!.task]),
+      );
+      assert.equal(specs.length, 1);
+    }
+    await scale(service, 0);
+    await until("none left", () => agents.every((agent) => mine(agent).length === 0));
+  });
+
   it("tells a network only to nodes that need it, and takes it back from them", async () => {
     const { manager } = cluster.nodes[0]!;
     const { id: network } = await manager.control({
