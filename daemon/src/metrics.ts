@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import type { MetricsPort } from "@creel/api";
 import type { Manager } from "@creel/manager";
 import { CreelError, messageOf } from "@creel/shared";
@@ -6,6 +7,7 @@ import type { EngineClient } from "@creel/worker";
 import { collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 
 const SCRAPE_MS = 5_000;
+const LAG_PRECISION_MS = 10;
 const CONTAINER_STATES = ["running", "paused", "stopped"] as const;
 
 /** What the figures are read from when somebody asks. */
@@ -25,12 +27,12 @@ export class Metrics implements MetricsPort {
   readonly #sources: MetricsSources;
   readonly #requests: Histogram;
   readonly #proposals: Histogram;
+  #process: Promise<void> | undefined;
   #counting: Promise<Map<string, number> | undefined> | undefined;
 
   constructor(sources: MetricsSources) {
     this.#sources = sources;
     const registers = [this.#registry];
-    collectDefaultMetrics({ register: this.#registry });
     this.#requests = new Histogram({
       name: "creel_api_request_seconds",
       help: "Time from a request's head to the end of its answer",
@@ -60,11 +62,19 @@ export class Metrics implements MetricsPort {
   }
 
   async render(): Promise<{ contentType: string; text: string }> {
+    this.#process ??= this.#watchProcess();
+    await this.#process;
     try {
       return { contentType: this.#registry.contentType, text: await this.#registry.metrics() };
     } catch (error) {
       throw new CreelError("internal", { message: `no metrics: ${messageOf(error)}` }, { cause: error });
     }
+  }
+
+  /** From the first request on: the event loop's lag is measured by a timer, which an idle node need not have. */
+  async #watchProcess(): Promise<void> {
+    collectDefaultMetrics({ register: this.#registry, eventLoopMonitoringPrecision: LAG_PRECISION_MS });
+    await delay(3 * LAG_PRECISION_MS);
   }
 
   #node(): void {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { docker } from "../src/cli.ts";
+import { creel, docker } from "../src/cli.ts";
 import { useLab } from "../src/fixture.ts";
 import { loadUsual } from "../src/images.ts";
 import { until } from "../src/wait.ts";
@@ -85,13 +85,49 @@ describe("docker makes machines a cluster", function () {
     assert.equal(await on("node3").ok("info", "--format", "{{.Swarm.LocalNodeState}}"), "inactive");
     await on("node1").ok("swarm", "join-token", "--rotate", "-q", "worker");
     assert.match(await fails(worker), /join token was refused/);
-    await on("node3").ok(
+  });
+
+  it("refuses a token that has expired, and takes the next one", async () => {
+    const to = `${address("node1")}:2377`;
+    const before = (await on("node1").ok("node", "ls", "-q")).split("\n").sort();
+    const short = await creel(fixture.lab, "node2").ok(
       "swarm",
-      "join",
-      "--token",
-      await on("node1").ok("swarm", "join-token", "-q", "worker"),
-      to,
+      "join-token",
+      "--rotate",
+      "--ttl",
+      "1s",
+      "-q",
+      "worker",
     );
+    const { JoinTokens } = await fixture.lab.rest("node1").get<{
+      JoinTokens: { Worker: string; WorkerExpiresAt: string; ManagerExpiresAt?: string };
+    }>("/swarm");
+    assert.equal(JoinTokens.Worker, short);
+    assert.equal(JoinTokens.ManagerExpiresAt, undefined);
+    await until("it has expired", async () => Date.now() >= Date.parse(JoinTokens.WorkerExpiresAt));
+    const refusal = (await on("node3").fails("swarm", "join", "--token", short, to)).stderr;
+    assert.ok(refusal.includes(`the join token expired at ${JoinTokens.WorkerExpiresAt}`), refusal);
+    assert.equal(await on("node3").ok("info", "--format", "{{.Swarm.LocalNodeState}}"), "inactive");
+    assert.deepEqual((await on("node1").ok("node", "ls", "-q")).split("\n").sort(), before);
+    assert.match(
+      await creel(fixture.lab, "node1").ok("swarm", "join-token", "worker"),
+      /The token expired at /,
+    );
+    const ttl = async (...words: string[]) =>
+      (await creel(fixture.lab, "node1").fails("swarm", "join-token", ...words, "worker")).stderr;
+    assert.match(await ttl("--ttl", "1h"), /--ttl goes with --rotate/);
+    assert.match(await ttl("--rotate", "--ttl", "100000h"), /life-time must be from 1s to 87600h/);
+    const said = await creel(fixture.lab, "node1").ok(
+      "swarm",
+      "join-token",
+      "--rotate",
+      "--ttl",
+      "1h",
+      "worker",
+    );
+    assert.match(said, /The token is good until \d{4}-/);
+    const next = await on("node1").ok("swarm", "join-token", "-q", "worker");
+    await on("node3").ok("swarm", "join", "--token", next, to);
   });
 
   it("removes a node that has left, changes availability and roles", async () => {

@@ -69,6 +69,8 @@ export async function newCluster(
         workerToken: newToken(rootPem, random),
         managerToken: newToken(rootPem, random),
         rotation: undefined,
+        workerTokenExpires: 0,
+        managerTokenExpires: 0,
       },
       unlockKey: spec.autolock ? newUnlockKey(random) : "",
       defaultAddrPool: pool,

@@ -26,11 +26,22 @@ export function toCluster(cluster: Cluster): Json {
   };
 }
 
-/** The answer of GET /swarm. */
+/** The answer of GET /swarm. A token that expires says when, beside what Docker's clients read. */
 export function toSwarm(cluster: Cluster): Json {
+  const {
+    workerToken = "",
+    managerToken = "",
+    workerTokenExpires,
+    managerTokenExpires,
+  } = cluster.rootCa ?? {};
   return {
     ...toCluster(cluster),
-    JoinTokens: { Worker: cluster.rootCa?.workerToken ?? "", Manager: cluster.rootCa?.managerToken ?? "" },
+    JoinTokens: {
+      Worker: workerToken,
+      Manager: managerToken,
+      WorkerExpiresAt: workerTokenExpires ? fromMillis(workerTokenExpires) : undefined,
+      ManagerExpiresAt: managerTokenExpires ? fromMillis(managerTokenExpires) : undefined,
+    },
   };
 }
 

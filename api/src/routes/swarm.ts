@@ -73,6 +73,7 @@ export function swarmRoutes(app: FastifyInstance, context: ApiContext): void {
             spec: fromSwarmSpec(body, before.spec),
             rotateWorkerToken: flag(query, "rotateWorkerToken"),
             rotateManagerToken: flag(query, "rotateManagerToken"),
+            tokenTtl: integer(query, "tokenTTL", 0) * 1000,
             rotateUnlockKey: flag(query, "rotateManagerUnlockKey"),
             signingCaCert: Buffer.from(body.CAConfig?.SigningCACert ?? ""),
             signingCaKey: Buffer.from(body.CAConfig?.SigningCAKey ?? ""),

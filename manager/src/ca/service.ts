@@ -1,11 +1,11 @@
-import { type Clock, CreelError, type Logger, newId, type Random } from "@creel/shared";
+import { type Clock, CreelError, type Logger, type Millis, newId, type Random } from "@creel/shared";
 import type { CaServer, IssueReply, IssueRequest } from "@creel/shared/gen/cluster/v1/ca.ts";
 import {
   Availability,
-  type Cluster,
   type Node,
   NodeRole,
   NodeState,
+  type RootCa,
 } from "@creel/shared/gen/cluster/v1/objects.ts";
 import { type AuthenticatedCall, type PeerIdentity, roleName } from "@creel/shared/tls";
 import type { ServerUnaryCall } from "@grpc/grpc-js";
@@ -43,7 +43,7 @@ export class CertificateAuthority {
     };
   }
 
-  #root(): NonNullable<Cluster["rootCa"]> {
+  #root(): RootCa {
     const root = this.#options.replica.view().cluster().rootCa;
     if (!root) throw new CreelError("no_leader");
     return root;
@@ -61,7 +61,7 @@ export class CertificateAuthority {
   async #admit(request: IssueRequest): Promise<IssueReply> {
     const { replica, random, logger } = this.#options;
     replica.requireLeader();
-    const role = this.#roleOf(request.token);
+    const role = roleOf(request.token, this.#root(), this.#options.clock.now());
     const id = newId(random);
     const reply = await this.#certify(id, role, request.csr);
     const { refusals } = await replica.propose([
@@ -70,13 +70,6 @@ export class CertificateAuthority {
     if (refusals[0]) throw new CreelError(refusals[0].code, refusals[0].params);
     logger.info({ node: id, role: roleName(role) }, "a node was admitted");
     return reply;
-  }
-
-  #roleOf(token: string): NodeRole {
-    const root = this.#root();
-    if (sameToken(token, root.managerToken)) return NodeRole.NODE_ROLE_MANAGER;
-    if (sameToken(token, root.workerToken)) return NodeRole.NODE_ROLE_WORKER;
-    throw new CreelError("wrong_token");
   }
 
   async #certify(nodeId: string, role: NodeRole, csr: Uint8Array): Promise<IssueReply> {
@@ -96,6 +89,16 @@ export class CertificateAuthority {
       dataPathPort,
     };
   }
+}
+
+function roleOf(token: string, root: RootCa, now: Millis): NodeRole {
+  const manager = sameToken(token, root.managerToken);
+  if (!manager && !sameToken(token, root.workerToken)) throw new CreelError("wrong_token");
+  const expires = manager ? root.managerTokenExpires : root.workerTokenExpires;
+  if (expires !== 0 && now >= expires) {
+    throw new CreelError("expired_token", { at: new Date(expires).toISOString() });
+  }
+  return manager ? NodeRole.NODE_ROLE_MANAGER : NodeRole.NODE_ROLE_WORKER;
 }
 
 /** A node as it is before its agent was ever heard of. */

@@ -1,4 +1,4 @@
-import { CreelError } from "@creel/shared";
+import { CreelError, type Millis } from "@creel/shared";
 import type { UpdateCluster } from "@creel/shared/gen/cluster/v1/control.ts";
 import type { Cluster, ClusterSpec, RootCa } from "@creel/shared/gen/cluster/v1/objects.ts";
 import { MIN_CERT_LIFE_MS, type RootKeys } from "../ca/authority.ts";
@@ -8,6 +8,8 @@ import { newUnlockKey } from "../ca/unlock-key.ts";
 import type { Change, ControlContext } from "./change.ts";
 import { invalid } from "./names.ts";
 
+const MIN_TOKEN_TTL_MS = 1_000;
+const MAX_TOKEN_TTL_MS = 87_600 * 3_600_000;
 const MAX_OLD_SNAPSHOTS = 1_000;
 
 /** The cluster's settings; new join tokens, unlock key, root. */
@@ -42,9 +44,28 @@ async function changedRoot(
   if (given ? !isTarget(root, given) : spec.forceRotate !== known.spec?.forceRotate) {
     changed.rotation = await newRotation(root, given, known.id, clock.now(), random);
   }
-  if (request.rotateWorkerToken) changed.workerToken = newToken(root.certificate, random);
-  if (request.rotateManagerToken) changed.managerToken = newToken(root.certificate, random);
+  const expires = expiry(request, clock.now());
+  if (request.rotateWorkerToken) {
+    changed.workerToken = newToken(root.certificate, random);
+    changed.workerTokenExpires = expires;
+  }
+  if (request.rotateManagerToken) {
+    changed.managerToken = newToken(root.certificate, random);
+    changed.managerTokenExpires = expires;
+  }
   return changed;
+}
+
+/** When the tokens that a request makes expire; 0: never. */
+function expiry({ tokenTtl, rotateWorkerToken, rotateManagerToken }: UpdateCluster, now: Millis): Millis {
+  if (tokenTtl === 0) return 0;
+  if (!rotateWorkerToken && !rotateManagerToken) {
+    throw invalid("only a new join token can be given a life-time: rotate it");
+  }
+  if (tokenTtl < MIN_TOKEN_TTL_MS || tokenTtl > MAX_TOKEN_TTL_MS) {
+    throw invalid("a join token's life-time must be from 1s to 87600h (10 years)");
+  }
+  return now + tokenTtl;
 }
 
 function givenRoot({ signingCaCert, signingCaKey }: UpdateCluster): RootKeys | undefined {

@@ -69,6 +69,24 @@ describe("joining and trust", function () {
     await refused(join(old, ["127.0.0.1:1"]), "remote_unreachable");
   });
 
+  it("refuses a token from its end on, and gives the one after it no end", async () => {
+    const rotate = (tokenTtl: number) => {
+      const version = cluster.nodes[0]!.manager.view().cluster().meta!.version;
+      const value = UpdateCluster.fromPartial({ version, rotateWorkerToken: true, tokenTtl });
+      return cluster.nodes[0]!.manager.control({ kind: { $case: "updateCluster", value } });
+    };
+    await rotate(1_000);
+    const { workerToken, workerTokenExpires, managerToken } = tokens();
+    assert.equal((await join(workerToken)).identity.role, NodeRole.NODE_ROLE_WORKER);
+    await until("the token has expired", () => Date.now() >= workerTokenExpires);
+    await refused(join(workerToken), "expired_token");
+    assert.equal((await join(managerToken)).identity.role, NodeRole.NODE_ROLE_MANAGER);
+    await rotate(0);
+    assert.equal(tokens().workerTokenExpires, 0);
+    assert.equal((await join(tokens().workerToken)).identity.role, NodeRole.NODE_ROLE_WORKER);
+    await refused(rotate(999), "invalid_parameter");
+  });
+
   it("lets workers, strangers and nodes of other clusters reach only what is theirs", async () => {
     await refused(control(await cluster.join("worker")), "permission_denied");
     const other = await newCluster({}, ports);

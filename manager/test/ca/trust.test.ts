@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { generateKeyPairSync, X509Certificate } from "node:crypto";
 import { seededRandom, systemRandom } from "@creel/shared";
-import { NodeRole, type RootCa } from "@creel/shared/gen/cluster/v1/objects.ts";
+import { NodeRole, RootCa } from "@creel/shared/gen/cluster/v1/objects.ts";
 import { keyOf, tlsOf } from "@creel/shared/tls";
 import { issue, newRequest, newRoot, type RootKeys } from "../../src/ca/authority.ts";
 import { pinnedDigest, rootDigest } from "../../src/ca/tokens.ts";
@@ -14,7 +14,7 @@ const LIFE = 3_600_000;
 async function rootCa(): Promise<RootCa> {
   const root = await newRoot("cluster1", NOW, systemRandom);
   const certificate = Buffer.from(root.certificate);
-  return { certificate, key: Buffer.from(root.key), workerToken: "", managerToken: "", rotation: undefined };
+  return RootCa.fromPartial({ certificate, key: Buffer.from(root.key) });
 }
 
 const rotate = (present: RootCa, given?: RootKeys) =>

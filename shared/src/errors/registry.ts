@@ -191,6 +191,12 @@ export const registry = {
     text: "the join token was refused: it is not of this cluster, or it was rotated since",
     hint: "ask a manager for the present one: docker swarm join-token worker|manager",
   },
+  expired_token: {
+    status: 400,
+    grpc: UNAUTHENTICATED,
+    text: "the join token expired at {at}",
+    hint: "ask a manager for a new one: docker swarm join-token --rotate worker|manager",
+  },
   wrong_ca: {
     status: 400,
     grpc: UNAUTHENTICATED,

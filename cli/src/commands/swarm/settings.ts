@@ -11,7 +11,7 @@ type Spec = Record<string, object | undefined>;
 export interface Swarm {
   Version: { Index: number };
   Spec: Spec;
-  JoinTokens: { Worker: string; Manager: string };
+  JoinTokens: { Worker: string; Manager: string; WorkerExpiresAt?: string; ManagerExpiresAt?: string };
   TLSInfo?: { TrustRoot?: string };
 }
 

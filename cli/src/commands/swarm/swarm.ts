@@ -2,7 +2,7 @@ import { type Command, Option } from "commander";
 import type { Context } from "../../context.ts";
 import { invalid } from "../../invalid.ts";
 import type { Bind } from "../../program.ts";
-import { list, whole } from "../options.ts";
+import { duration, list, whole } from "../options.ts";
 import { examples } from "../words.ts";
 import { autolockText } from "./lock.ts";
 import { type Settings, type Swarm, settingOptions, settled } from "./settings.ts";
@@ -59,8 +59,13 @@ export function joinToken(command: Command, bind: Bind): void {
     .argument("<worker|manager>")
     .option("-q, --quiet", "only the token")
     .option("--rotate", "make a new one first; the old one stops working")
+    .option(
+      "--ttl <duration>",
+      "with --rotate: how long the new one is good for (default: for ever)",
+      duration,
+    )
     .action(bind(showToken));
-  examples(command, "creel swarm join-token worker", "creel swarm join-token --rotate manager");
+  examples(command, "creel swarm join-token worker", "creel swarm join-token --rotate --ttl 2h manager");
 }
 
 export function leave(command: Command, bind: Bind): void {
@@ -116,19 +121,26 @@ async function enter(
 async function showToken(
   { client, print }: Context,
   role: string,
-  o: { quiet?: boolean; rotate?: boolean },
+  o: { quiet?: boolean; rotate?: boolean; ttl?: number },
 ): Promise<void> {
   if (role !== "worker" && role !== "manager") throw invalid(`unknown role ${role}: worker or manager`);
+  if (o.ttl !== undefined && !o.rotate) throw invalid("--ttl goes with --rotate");
   const key = role === "worker" ? "Worker" : "Manager";
   if (o.rotate) {
     const { Version, Spec } = await client.get<Swarm>("/swarm");
-    await client.post("/swarm/update", { version: Version.Index, [`rotate${key}Token`]: true }, Spec);
+    const tokenTTL = o.ttl === undefined ? undefined : Math.ceil(o.ttl / 1e9);
+    const query = { version: Version.Index, [`rotate${key}Token`]: true, tokenTTL };
+    await client.post("/swarm/update", query, Spec);
     if (!o.quiet) print(`Successfully rotated ${role} join token.\n`);
   }
   const { JoinTokens } = await client.get<Swarm>("/swarm");
   if (o.quiet) return print(JoinTokens[key]);
   print(`To add a ${role} to this swarm, run the following command:\n`);
   print(`    creel swarm join --token ${JoinTokens[key]} ${await managerAddr(client)}\n`);
+  const expires = JoinTokens[`${key}ExpiresAt`];
+  if (expires === undefined) return;
+  if (Date.parse(expires) > Date.now()) print(`The token is good until ${expires}.`);
+  else print(`The token expired at ${expires}: make a new one with --rotate.`);
 }
 
 async function managerAddr(client: Context["client"]): Promise<string> {

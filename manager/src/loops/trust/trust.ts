@@ -7,7 +7,10 @@ export const trust: Loop = (view, changed) => {
   const cluster = view.cluster();
   const rotation = cluster.rootCa?.rotation;
   if (!rotation || !view.nodes().every((node) => has(node, rotation))) return { actions: [] };
-  const value = { cluster: { ...cluster, rootCa: rotated(rotation) }, ifVersion: cluster.meta?.version ?? 0 };
+  const value = {
+    cluster: { ...cluster, rootCa: rotated(cluster.rootCa!, rotation) },
+    ifVersion: cluster.meta?.version ?? 0,
+  };
   return { actions: [{ kind: { $case: "putCluster", value } }] };
 };
 
@@ -16,6 +19,7 @@ function has({ description }: Node, { issuerKey }: RootRotation): boolean {
   return own?.length === issuerKey.length && own.every((byte, i) => byte === issuerKey[i]);
 }
 
-function rotated({ certificate, key, workerToken, managerToken }: RootRotation): RootCa {
-  return { certificate, key, workerToken, managerToken, rotation: undefined };
+/** The tokens change with the root; how long they are good for does not. */
+function rotated(before: RootCa, { certificate, key, workerToken, managerToken }: RootRotation): RootCa {
+  return { ...before, certificate, key, workerToken, managerToken, rotation: undefined };
 }

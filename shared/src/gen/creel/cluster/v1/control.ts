@@ -69,6 +69,8 @@ export interface UpdateCluster {
   signingCaCert: Buffer;
   /** PEM */
   signingCaKey: Buffer;
+  /** ms for which the tokens made by this request are good; 0: for ever */
+  tokenTtl: number;
 }
 
 export interface CreateService {
@@ -619,6 +621,7 @@ function createBaseUpdateCluster(): UpdateCluster {
     rotateUnlockKey: false,
     signingCaCert: Buffer.alloc(0),
     signingCaKey: Buffer.alloc(0),
+    tokenTtl: 0,
   };
 }
 
@@ -644,6 +647,9 @@ export const UpdateCluster: MessageFns<UpdateCluster> = {
     }
     if (message.signingCaKey.length !== 0) {
       writer.uint32(58).bytes(message.signingCaKey);
+    }
+    if (message.tokenTtl !== 0) {
+      writer.uint32(64).uint64(message.tokenTtl);
     }
     return writer;
   },
@@ -717,6 +723,14 @@ export const UpdateCluster: MessageFns<UpdateCluster> = {
             message.signingCaKey = Buffer.from(reader.bytes());
             continue;
           }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.tokenTtl = longToNumber(reader.uint64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -758,6 +772,11 @@ export const UpdateCluster: MessageFns<UpdateCluster> = {
         : isSet(object.signing_ca_key)
         ? Buffer.from(bytesFromBase64(object.signing_ca_key))
         : Buffer.alloc(0),
+      tokenTtl: isSet(object.tokenTtl)
+        ? globalThis.Number(object.tokenTtl)
+        : isSet(object.token_ttl)
+        ? globalThis.Number(object.token_ttl)
+        : 0,
     };
   },
 
@@ -784,6 +803,9 @@ export const UpdateCluster: MessageFns<UpdateCluster> = {
     if (message.signingCaKey.length !== 0) {
       obj.signingCaKey = base64FromBytes(message.signingCaKey);
     }
+    if (message.tokenTtl !== 0) {
+      obj.tokenTtl = Math.round(message.tokenTtl);
+    }
     return obj;
   },
 
@@ -801,6 +823,7 @@ export const UpdateCluster: MessageFns<UpdateCluster> = {
     message.rotateUnlockKey = object.rotateUnlockKey ?? false;
     message.signingCaCert = object.signingCaCert ?? Buffer.alloc(0);
     message.signingCaKey = object.signingCaKey ?? Buffer.alloc(0);
+    message.tokenTtl = object.tokenTtl ?? 0;
     return message;
   },
 };

@@ -497,7 +497,12 @@ export interface RootCa {
   workerToken: string;
   managerToken: string;
   /** control begins it, loops/trust ends it */
-  rotation: RootRotation | undefined;
+  rotation:
+    | RootRotation
+    | undefined;
+  /** control: Unix ms from which the token is refused; 0: never */
+  workerTokenExpires: number;
+  managerTokenExpires: number;
 }
 
 /** The root that takes the present one's place once every node has a certificate of it. Until then both are trusted. */
@@ -2190,7 +2195,15 @@ export const DriverConfig_OptionsEntry: MessageFns<DriverConfig_OptionsEntry> = 
 };
 
 function createBaseRootCa(): RootCa {
-  return { certificate: Buffer.alloc(0), key: Buffer.alloc(0), workerToken: "", managerToken: "", rotation: undefined };
+  return {
+    certificate: Buffer.alloc(0),
+    key: Buffer.alloc(0),
+    workerToken: "",
+    managerToken: "",
+    rotation: undefined,
+    workerTokenExpires: 0,
+    managerTokenExpires: 0,
+  };
 }
 
 export const RootCa: MessageFns<RootCa> = {
@@ -2209,6 +2222,12 @@ export const RootCa: MessageFns<RootCa> = {
     }
     if (message.rotation !== undefined) {
       RootRotation.encode(message.rotation, writer.uint32(42).fork()).join();
+    }
+    if (message.workerTokenExpires !== 0) {
+      writer.uint32(48).uint64(message.workerTokenExpires);
+    }
+    if (message.managerTokenExpires !== 0) {
+      writer.uint32(56).uint64(message.managerTokenExpires);
     }
     return writer;
   },
@@ -2266,6 +2285,22 @@ export const RootCa: MessageFns<RootCa> = {
             message.rotation = RootRotation.decode(reader, reader.uint32());
             continue;
           }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.workerTokenExpires = longToNumber(reader.uint64());
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.managerTokenExpires = longToNumber(reader.uint64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2293,6 +2328,16 @@ export const RootCa: MessageFns<RootCa> = {
         ? globalThis.String(object.manager_token)
         : "",
       rotation: isSet(object.rotation) ? RootRotation.fromJSON(object.rotation) : undefined,
+      workerTokenExpires: isSet(object.workerTokenExpires)
+        ? globalThis.Number(object.workerTokenExpires)
+        : isSet(object.worker_token_expires)
+        ? globalThis.Number(object.worker_token_expires)
+        : 0,
+      managerTokenExpires: isSet(object.managerTokenExpires)
+        ? globalThis.Number(object.managerTokenExpires)
+        : isSet(object.manager_token_expires)
+        ? globalThis.Number(object.manager_token_expires)
+        : 0,
     };
   },
 
@@ -2313,6 +2358,12 @@ export const RootCa: MessageFns<RootCa> = {
     if (message.rotation !== undefined) {
       obj.rotation = RootRotation.toJSON(message.rotation);
     }
+    if (message.workerTokenExpires !== 0) {
+      obj.workerTokenExpires = Math.round(message.workerTokenExpires);
+    }
+    if (message.managerTokenExpires !== 0) {
+      obj.managerTokenExpires = Math.round(message.managerTokenExpires);
+    }
     return obj;
   },
 
@@ -2328,6 +2379,8 @@ export const RootCa: MessageFns<RootCa> = {
     message.rotation = (object.rotation !== undefined && object.rotation !== null)
       ? RootRotation.fromPartial(object.rotation)
       : undefined;
+    message.workerTokenExpires = object.workerTokenExpires ?? 0;
+    message.managerTokenExpires = object.managerTokenExpires ?? 0;
     return message;
   },
 };
