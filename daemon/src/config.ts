@@ -25,6 +25,7 @@ export interface DaemonConfig {
   /** Further OCI runtimes, each NAME=PATH. */
   runtimes: string[];
   defaultRuntime: string;
+  init: boolean;
   tls: boolean;
   tlsverify: boolean;
   tlscacert: string;
@@ -62,6 +63,7 @@ const KEYS: Record<string, { option: string; kind: Kind }> = {
   "engine-binary": { option: "engineBinary", kind: "string" },
   "cgroup-parent": { option: "cgroupParent", kind: "string" },
   runtimes: { option: "addRuntime", kind: "programs" },
+  init: { option: "init", kind: "boolean" },
   "default-runtime": { option: "defaultRuntime", kind: "string" },
   tls: { option: "tls", kind: "boolean" },
   tlsverify: { option: "tlsverify", kind: "boolean" },
@@ -101,6 +103,7 @@ function command(version: string): Command {
       "where to listen: unix://PATH, tcp://HOST:PORT or fd:// (may be given several times)",
       collect,
     )
+    .option("--init", "containers that do not say otherwise have a small init as their first process")
     .option(
       "--insecure-tcp",
       "serve tcp:// without asking clients for a certificate: whoever reaches it is root here",
@@ -244,6 +247,7 @@ function settle(given: Record<string, unknown>, configFile: string): DaemonConfi
     cgroupParent: text("cgroupParent", "/creel"),
     runtimes: (given.addRuntime as string[] | undefined) ?? [],
     defaultRuntime: text("defaultRuntime", ""),
+    init: Boolean(given.init),
     tls: Boolean(given.tls) || Boolean(given.tlsverify),
     tlsverify: Boolean(given.tlsverify),
     tlscacert: text("tlscacert", "/etc/creel/tls/ca.pem"),

@@ -56,6 +56,7 @@ export async function startDaemon(config: DaemonConfig, logger: Logger): Promise
         storageDriver: config.storageDriver,
         runtimes: config.runtimes,
         defaultRuntime: config.defaultRuntime,
+        init: config.init,
         logLevel: config.logLevel,
       },
       engine,

@@ -28,6 +28,8 @@ export interface EngineOptions {
   /** Further OCI runtimes, each NAME=PATH. */
   runtimes: string[];
   defaultRuntime: string;
+  /** Whether containers that do not say have an init. */
+  init: boolean;
   logLevel: string;
 }
 
@@ -119,8 +121,17 @@ export class EngineKeeper {
   }
 
   async #launch(): Promise<void> {
-    const { binary, socket, dataRoot, execRoot, cgroupParent, storageDriver, runtimes, defaultRuntime } =
-      this.#options;
+    const {
+      binary,
+      socket,
+      dataRoot,
+      execRoot,
+      cgroupParent,
+      storageDriver,
+      runtimes,
+      defaultRuntime,
+      init,
+    } = this.#options;
     if (!existsSync(binary)) {
       throw new CreelError("internal", { message: `${binary} is not built: run npm run build` });
     }
@@ -137,6 +148,7 @@ export class EngineKeeper {
       storageDriver === "" ? [] : ["--storage-driver", storageDriver],
       ...runtimes.map((runtime) => ["--add-runtime", runtime]),
       defaultRuntime === "" ? [] : ["--default-runtime", defaultRuntime],
+      init ? ["--init"] : [],
     ].flat();
     const logFile = join(dataRoot, "engine.log");
     const log = openSync(logFile, "a", 0o640);

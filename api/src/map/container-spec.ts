@@ -63,7 +63,7 @@ export function toContainerSpec(body: CreateContainer, inherited: Mount[]): Cont
     log: { driver: host.LogConfig?.Type ?? "", options: host.LogConfig?.Config ?? {} },
     restart: toRestartPolicy(host.RestartPolicy ?? {}),
     autoRemove: host.AutoRemove ?? false,
-    init: host.Init ?? false,
+    init: host.Init ?? undefined,
     runtime: host.Runtime ?? "",
     pidMode: host.PidMode ?? "",
     ipcMode: host.IpcMode ?? "",

@@ -76,7 +76,7 @@ export async function toInfo(context: ApiContext): Promise<Record<string, unknow
     Swarm: swarm,
     LiveRestoreEnabled: true,
     Isolation: "",
-    InitBinary: "creel-shim",
+    InitBinary: "creel-init",
     ContainerdCommit: { ID: "" },
     RuncCommit: { ID: "" },
     InitCommit: { ID: "" },

@@ -169,7 +169,7 @@ function fromContainer(container: ServiceContainer): ContainerSpec {
       search: dns?.Search ?? [],
       options: dns?.Options ?? [],
     }),
-    init: container.Init ?? false,
+    init: container.Init ?? undefined,
     sysctls: container.Sysctls ?? {},
     capAdd: container.CapabilityAdd ?? [],
     capDrop: container.CapabilityDrop ?? [],

@@ -238,7 +238,7 @@ function toContainer(container: ContainerSpec, defaults: boolean): Json {
             Options: some(dns?.options ?? []),
           }
         : undefined,
-    Init: container.init || undefined,
+    Init: container.init,
     Isolation: container.isolation || "default",
     Sysctls: filled(container.sysctls),
     OomScoreAdj: container.oomScoreAdj || undefined,

@@ -9,11 +9,11 @@ import { CREATE, USER } from "./flags/create.ts";
 import { flagsOf, lines, type Row, type Seen } from "./flags/row.ts";
 import { UPDATE } from "./flags/update.ts";
 
-/** Driven by other files of this folder: secrets and configs, placement, jobs; `--init` is the engine's matter. */
+/** Driven by other files of this folder: secrets and configs, placement, jobs. */
 const ELSEWHERE = [
   ...["--config", "--config-add", "--config-rm", "--secret", "--secret-add", "--secret-rm"],
   ...["--generic-resource", "--generic-resource-add", "--generic-resource-rm"],
-  ...["--max-concurrent", "--init", "--credential-spec"],
+  ...["--max-concurrent", "--credential-spec"],
 ];
 /** Of `service update`, that do not go together with the rest. */
 const ONE_BY_ONE = [

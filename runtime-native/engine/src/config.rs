@@ -23,6 +23,8 @@ pub struct Config {
     /// The program creel-shim; else the one beside the engine.
     pub shim: Option<PathBuf>,
     pub runtimes: Runtimes,
+    /// Whether containers that do not say have an init of Creel's.
+    pub init: bool,
 }
 
 /// What `--help` prints.
@@ -42,6 +44,7 @@ Usage: creel-engine [OPTIONS]
       --pidfile PATH          where to write the process id
       --add-runtime NAME=PATH a further OCI runtime (may be given several times; runc and crun are found on the PATH)
       --default-runtime NAME  the one that makes containers which ask for none (default creel)
+      --init                  containers that do not say otherwise have Creel's init as their first process
       --shim PATH             the program creel-shim (default: the one beside creel-engine)
       --version               print the version
   -h, --help                  print this
@@ -68,6 +71,7 @@ pub fn parse(mut arguments: lexopt::Parser) -> Result<Command, String> {
         pidfile: None,
         shim: None,
         runtimes: Runtimes::new(&[], "")?,
+        init: false,
     };
     let (mut added, mut default_runtime) = (Vec::new(), String::new());
     let mut next = || -> Result<Option<Command>, lexopt::Error> {
@@ -97,6 +101,7 @@ pub fn parse(mut arguments: lexopt::Parser) -> Result<Command, String> {
                 Long("data-path-port") => config.data_path_port = arguments.value()?.parse()?,
                 Long("pidfile") => config.pidfile = Some(arguments.value()?.into()),
                 Long("shim") => config.shim = Some(arguments.value()?.into()),
+                Long("init") => config.init = true,
                 Long("add-runtime") => added.push(arguments.value()?.parse::<String>()?),
                 Long("default-runtime") => default_runtime = arguments.value()?.parse()?,
                 Long("version") => return Ok(Some(Command::Version)),

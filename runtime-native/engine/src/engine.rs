@@ -18,6 +18,7 @@ use crate::error::{EngineError, ErrorCode, Result};
 use crate::events::Events;
 use crate::ids;
 use crate::images::Images;
+use crate::init;
 use crate::network::{DataPath, Networks, blocking};
 use crate::volume::{Volumes, storage_error};
 
@@ -66,6 +67,7 @@ impl Engine {
             || Host::open(host_config).map_err(|e| EngineError::internal(format!("open the network: {e}")));
         let host = blocking(opened).await?;
         let networks = Networks::open(config.data_root.join("networks"), host).await?;
+        init::put(&config.data_root)?;
         let shim = shim_program(&config)?;
         let zygote = Zygote::spawn(&shim)
             .map_err(|e| EngineError::internal(format!("start {}: {e}", shim.display())))?;

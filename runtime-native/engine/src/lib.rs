@@ -14,6 +14,7 @@ mod grpc;
 mod ids;
 mod images;
 mod info;
+mod init;
 pub mod log_level;
 mod logs;
 mod network;

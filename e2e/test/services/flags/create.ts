@@ -238,6 +238,12 @@ export const CREATE: Row[] = [
 /** Another service, with what does not go together with those. */
 export const USER: Row[] = [
   row(
+    "--init",
+    ["--init"],
+    ({ sh }) => sh("tr '\\0' ' ' < /proc/1/cmdline"),
+    "/sbin/creel-init -- sleep 1000",
+  ),
+  row(
     "--user --group",
     ["--user", "app", "--group", "more"],
     async (seen) => [await ofFirst("Uid")(seen), await ofFirst("Groups")(seen)].join(" "),

@@ -13,6 +13,7 @@ import {
 
 /** `docker service update` with each flag, on the service that has all of {@link CREATE}; UPDATED stands for a script. */
 export const UPDATE: Row[] = [
+  row("--init", ["--init"], ({ sh }) => sh("tr '\\0' ' ' < /proc/1/cmdline"), /^\/sbin\/creel-init -- /),
   row("--args", ["--args", "UPDATED"], ({ sh }) => sh("tr '\\0' ' ' < /proc/1/cmdline"), /SECOND=1/),
   row("--cap-add, of what is dropped", ["--cap-add", "CHOWN"], (seen) => hasCapability(seen, CHOWN), true),
   row(

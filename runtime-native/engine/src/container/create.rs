@@ -162,12 +162,6 @@ fn check(spec: &ContainerSpec, warnings: &mut Vec<String>) -> Result<()> {
             "user namespaces are not supported by this version of Creel",
         ));
     }
-    if spec.init {
-        return Err(EngineError::new(
-            ErrorCode::Unsupported,
-            "an init process (--init) is not supported by this version of Creel",
-        ));
-    }
     let restart = spec.restart.clone().unwrap_or_default();
     if !matches!(
         restart.name.as_str(),

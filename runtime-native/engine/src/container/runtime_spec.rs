@@ -10,6 +10,7 @@ use creel_runtime::spec::{
 use super::record::{ContainerDir, Definition};
 use super::{files, mounts};
 use crate::error::{EngineError, ErrorCode, Result};
+use crate::init;
 use crate::proto::{Resources, Security};
 use crate::volume::Volumes;
 
@@ -26,6 +27,8 @@ pub struct Surroundings<'a> {
     pub etc: &'a ContainerDir,
     /// /dev/shm of the container whose IPC namespace it shares.
     pub shm_of: Option<i32>,
+    /// The program that starts the command and takes what it leaves; none: the command is the first process.
+    pub init: Option<PathBuf>,
 }
 
 /// Turns a failure of the runtime's library into the engine's.
@@ -77,9 +80,14 @@ pub fn build(definition: &Definition, around: &Surroundings<'_>, volumes: &Volum
             &["rbind", "rprivate"],
         ));
     }
+    let mut args = merged.argv();
+    if let Some(program) = &around.init {
+        all_mounts.push(bind(program, init::PLACE, &["bind", "rprivate", "ro", "exec"]));
+        args.splice(0..0, [init::PLACE, "--"].map(str::to_owned));
+    }
     Ok(SpecInput {
         process: ProcessInput {
-            args: merged.argv(),
+            args,
             env,
             cwd: merged.working_dir.clone(),
             user,

@@ -10,13 +10,14 @@ use creel_shim::client::ShimError;
 use creel_shim::protocol::{CreateRequest, FailureKind};
 
 use super::etc_files::{EtcFiles, Resolver};
-use super::record::{ContainerDir, Status};
+use super::record::{ContainerDir, Definition, Status};
 use super::runtime_spec::{self, Surroundings, runtime_error};
 use super::{Container, log_options};
 use crate::clock::now_nanos;
 use crate::engine::Engine;
 use crate::error::{EngineError, ErrorCode, Result};
 use crate::ids;
+use crate::init;
 use crate::network::{Attachment, DEFAULT_BRIDGE, Wish, blocking};
 use crate::volume::storage_error;
 
@@ -149,6 +150,7 @@ impl Engine {
             cgroup: &places.cgroup,
             etc: &etc,
             shm_of: ipc_of,
+            init: self.init_of(&definition),
         };
         let input = runtime_spec::build(&definition, &around, &self.volumes)?;
         write_bundle(&container.dir, &input)?;
@@ -294,6 +296,13 @@ impl Engine {
             ports,
             dns_servers,
         })
+    }
+
+    /// The init program, where the container has one. A process namespace that is another's has a first process already.
+    fn init_of(&self, definition: &Definition) -> Option<PathBuf> {
+        let wanted = definition.spec.init.unwrap_or(self.config.init);
+        let own_processes = matches!(definition.spec.pid_mode.as_str(), "" | "private");
+        (wanted && own_processes).then(|| init::path(&self.config.data_root))
     }
 
     /// Writes /etc/hosts and its like for what the container is attached to now.

@@ -843,8 +843,11 @@ export interface ContainerSpec {
     | undefined;
   /** Docker's: "IP name [aliases]" */
   hosts: string[];
-  dns: Dns | undefined;
-  init: boolean;
+  dns:
+    | Dns
+    | undefined;
+  /** absent: as the node's daemon says */
+  init?: boolean | undefined;
   sysctls: { [key: string]: string };
   capAdd: string[];
   capDrop: string[];
@@ -6903,7 +6906,7 @@ function createBaseContainerSpec(): ContainerSpec {
     healthcheck: undefined,
     hosts: [],
     dns: undefined,
-    init: false,
+    init: undefined,
     sysctls: {},
     capAdd: [],
     capDrop: [],
@@ -6973,7 +6976,7 @@ export const ContainerSpec: MessageFns<ContainerSpec> = {
     if (message.dns !== undefined) {
       Dns.encode(message.dns, writer.uint32(146).fork()).join();
     }
-    if (message.init !== false) {
+    if (message.init !== undefined) {
       writer.uint32(152).bool(message.init);
     }
     globalThis.Object.entries(message.sysctls).forEach(([key, value]: [string, string]) => {
@@ -7325,7 +7328,7 @@ export const ContainerSpec: MessageFns<ContainerSpec> = {
         ? object.hosts.map((e: any) => globalThis.String(e))
         : [],
       dns: isSet(object.dns) ? Dns.fromJSON(object.dns) : undefined,
-      init: isSet(object.init) ? globalThis.Boolean(object.init) : false,
+      init: isSet(object.init) ? globalThis.Boolean(object.init) : undefined,
       sysctls: isObject(object.sysctls)
         ? (globalThis.Object.entries(object.sysctls) as [string, any][]).reduce(
           (acc: { [key: string]: string }, [key, value]: [string, any]) => {
@@ -7436,7 +7439,7 @@ export const ContainerSpec: MessageFns<ContainerSpec> = {
     if (message.dns !== undefined) {
       obj.dns = Dns.toJSON(message.dns);
     }
-    if (message.init !== false) {
+    if (message.init !== undefined) {
       obj.init = message.init;
     }
     if (message.sysctls) {
@@ -7511,7 +7514,7 @@ export const ContainerSpec: MessageFns<ContainerSpec> = {
       : undefined;
     message.hosts = object.hosts?.map((e) => e) || [];
     message.dns = (object.dns !== undefined && object.dns !== null) ? Dns.fromPartial(object.dns) : undefined;
-    message.init = object.init ?? false;
+    message.init = object.init ?? undefined;
     message.sysctls = (globalThis.Object.entries(object.sysctls ?? {}) as [string, string][]).reduce(
       (acc: { [key: string]: string }, [key, value]: [string, string]) => {
         if (value !== undefined) {

@@ -126,7 +126,10 @@ export interface ContainerSpec {
   log: LogConfig | undefined;
   restart: RestartPolicy | undefined;
   autoRemove: boolean;
-  init: boolean;
+  /** absent: as the engine was started */
+  init?:
+    | boolean
+    | undefined;
   /** "" the default */
   runtime: string;
   /** "", "host", "container:ID" */
@@ -929,7 +932,7 @@ function createBaseContainerSpec(): ContainerSpec {
     log: undefined,
     restart: undefined,
     autoRemove: false,
-    init: false,
+    init: undefined,
     runtime: "",
     pidMode: "",
     ipcMode: "",
@@ -1040,7 +1043,7 @@ export const ContainerSpec: MessageFns<ContainerSpec> = {
     if (message.autoRemove !== false) {
       writer.uint32(248).bool(message.autoRemove);
     }
-    if (message.init !== false) {
+    if (message.init !== undefined) {
       writer.uint32(256).bool(message.init);
     }
     if (message.runtime !== "") {
@@ -1579,7 +1582,7 @@ export const ContainerSpec: MessageFns<ContainerSpec> = {
         : isSet(object.auto_remove)
         ? globalThis.Boolean(object.auto_remove)
         : false,
-      init: isSet(object.init) ? globalThis.Boolean(object.init) : false,
+      init: isSet(object.init) ? globalThis.Boolean(object.init) : undefined,
       runtime: isSet(object.runtime) ? globalThis.String(object.runtime) : "",
       pidMode: isSet(object.pidMode)
         ? globalThis.String(object.pidMode)
@@ -1751,7 +1754,7 @@ export const ContainerSpec: MessageFns<ContainerSpec> = {
     if (message.autoRemove !== false) {
       obj.autoRemove = message.autoRemove;
     }
-    if (message.init !== false) {
+    if (message.init !== undefined) {
       obj.init = message.init;
     }
     if (message.runtime !== "") {
@@ -1859,7 +1862,7 @@ export const ContainerSpec: MessageFns<ContainerSpec> = {
       ? RestartPolicy.fromPartial(object.restart)
       : undefined;
     message.autoRemove = object.autoRemove ?? false;
-    message.init = object.init ?? false;
+    message.init = object.init ?? undefined;
     message.runtime = object.runtime ?? "";
     message.pidMode = object.pidMode ?? "";
     message.ipcMode = object.ipcMode ?? "";
