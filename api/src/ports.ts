@@ -109,6 +109,11 @@ export interface ClusterPort {
   stuck(serviceId: string): string;
   /** Why the service, task or node of that id is as it is. */
   why(kind: Why["kind"], id: string): Promise<Why>;
+  /**
+   * A place for a container of this node on the cluster's network of that id or name, with that address (empty: any); the
+   * network is on this node then. `release` is to be called once the container has it, or will not.
+   */
+  attach(network: string, address: string): Promise<{ address: string; release(): void }>;
   /** Log bytes of a task anywhere in the cluster, framed as Docker frames them; ends when `signal` aborts. */
   taskLogs(request: TaskLogsRequest, signal: AbortSignal): AsyncIterable<{ data: Uint8Array; raw: boolean }>;
   onEvent(listener: (event: ClusterEvent) => void): () => void;

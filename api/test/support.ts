@@ -47,6 +47,7 @@ const outside: ClusterPort = {
   plan: () => Promise.reject(new CreelError("not_a_manager")),
   stuck: () => "",
   why: () => Promise.reject(new CreelError("not_a_manager")),
+  attach: () => Promise.reject(new CreelError("not_in_swarm")),
   // biome-ignore lint/correctness/useYield: it ends before the first byte
   async *taskLogs() {
     throw new CreelError("not_a_manager");

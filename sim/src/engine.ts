@@ -89,6 +89,7 @@ export class SimulatedEngine {
         call(3, () => {
           if (ref.startsWith("absent")) throw new CreelError("no_such_image", { ref });
         }),
+      everyContainer: () => call(2, () => [...this.containers.values()]),
       containers: (label) =>
         call(2, () => [...this.containers.values()].filter((each) => each.spec?.labels[label] !== undefined)),
       createContainer: (name, spec) => call(2, () => this.#create(name, spec)),

@@ -1,3 +1,4 @@
+export type { Place } from "./attachments/attachments.ts";
 export { connectEngine, type EngineClient } from "./engine/client.ts";
 export { type NodeFacts, workerEngine } from "./engine/engine.ts";
 export { nodeStreams } from "./engine/streams.ts";

@@ -11,6 +11,8 @@ export interface Engine {
   ensureImage(ref: string): Promise<void>;
   /** Containers that carry `label`, running or not. */
   containers(label: string): Promise<Container[]>;
+  /** All containers, running or not. */
+  everyContainer(): Promise<Container[]>;
   createContainer(name: string, spec: ContainerSpec): Promise<string>;
   startContainer(id: string): Promise<void>;
   /** SIGTERM (or the container's own signal), then SIGKILL after `graceSeconds`. */

@@ -2,6 +2,7 @@ import type { Clock, Logger, Random } from "@creel/shared";
 import { messageOf } from "@creel/shared";
 import type { Assignments } from "@creel/shared/gen/cluster/v1/dispatcher.ts";
 import type { NodeDescription, NodeRole } from "@creel/shared/gen/cluster/v1/objects.ts";
+import { Attachments, type Place } from "./attachments/attachments.ts";
 import type { DispatcherConnector, Engine } from "./ports.ts";
 import { Reporter } from "./reporter/reporter.ts";
 import { Session } from "./session/session.ts";
@@ -35,6 +36,11 @@ export interface Worker {
   connected(): boolean;
   /** The container that runs a task here, or undefined. */
   containerOf(taskId: string): string | undefined;
+  /**
+   * A place for a container of the user's on the cluster's network of that id or name, with that address (empty: any);
+   * the network is on this node then. Rejects as {@link Attachments.attach} does.
+   */
+  attach(network: string, address: string): Promise<Place>;
   /** The node has another certificate: the managers are told. */
   describe(): void;
   /** Ends the session; containers go on running. */
@@ -60,6 +66,13 @@ export function startWorker(options: WorkerOptions): Worker {
     values,
     report: (taskId, status) => reporter.report(taskId, status),
   });
+  const attachments = new Attachments({
+    engine,
+    clock,
+    random,
+    logger,
+    send: (wishes) => session.tellAttachments(wishes),
+  });
   let adopted: Promise<void> | undefined;
 
   async function assign(assignments: Assignments): Promise<void> {
@@ -70,6 +83,7 @@ export function startWorker(options: WorkerOptions): Worker {
         throw error;
       });
     }
+    if (assignments.attachments) attachments.grant(assignments.attachments.attachments);
     values.take(assignments);
     for (const [i, task] of assignments.setTasks.entries()) {
       task.spec = assignments.specs[assignments.specOf[i]!];
@@ -112,6 +126,8 @@ export function startWorker(options: WorkerOptions): Worker {
       managers: (addrs) => options.onManagers?.(addrs),
       role: (role) => options.onRole?.(role),
       trust: (roots) => options.onTrust?.(roots),
+      opened: () => attachments.opened(),
+      refusal: (refusal) => attachments.refused(refusal),
     },
   });
 
@@ -119,11 +135,15 @@ export function startWorker(options: WorkerOptions): Worker {
   async function end(session: () => Promise<void>): Promise<void> {
     stop.abort();
     networks.stop();
+    attachments.stop();
     await session();
   }
 
   engine.watchContainers(
-    (id) => tasks.poke(id),
+    (id) => {
+      tasks.poke(id);
+      attachments.poke();
+    },
     stop.signal,
     () => session.drop(),
   );
@@ -132,6 +152,7 @@ export function startWorker(options: WorkerOptions): Worker {
     connected: () => session.connected,
     containerOf: (taskId) => tasks.containerOf(taskId),
     describe: () => session.describe(),
+    attach: (network, address) => attachments.attach(network, address),
     stop: () => end(() => session.stop()),
     leave: () => end(() => session.leave()),
   };

@@ -48,6 +48,9 @@ export class SimulatedEngine implements Engine {
   async containers(label: string) {
     return [...this.records.values()].filter((container) => container.spec?.labels[label] !== undefined);
   }
+  async everyContainer() {
+    return [...this.records.values()];
+  }
   async createContainer(name: string, spec: ContainerSpec) {
     this.#call(`create ${name}`);
     const id = `c-${this.records.size + 1}`;

@@ -1,4 +1,4 @@
-import { isCreelError } from "@creel/shared";
+import { CreelError, isCreelError } from "@creel/shared";
 import type { Container, Mount } from "@creel/shared/gen/engine/v1/container.ts";
 import type { FastifyInstance } from "fastify";
 import type { ApiContext } from "../context.ts";
@@ -13,8 +13,8 @@ import { CONTAINER_FILTERS, containerTest, wantsAll } from "../map/container-fil
 import { toInspect, toListEntry } from "../map/container-json.ts";
 import { toContainerSpec } from "../map/container-spec.ts";
 import { logsRequest } from "../map/logs.ts";
+import { withPlaces } from "../overlays.ts";
 import { CreateContainerSchema } from "../schema/container.ts";
-import { refuseOverlays } from "./networks.ts";
 
 const readCreate = bodyOf(CreateContainerSchema);
 type WithId = { Params: { id: string }; Querystring: Query };
@@ -47,12 +47,14 @@ export function containerRoutes(app: FastifyInstance, context: ApiContext): void
     const body = readCreate(request.body);
     const inherited = await inheritedMounts(context, body.HostConfig?.VolumesFrom ?? []);
     const spec = toContainerSpec(body, inherited);
-    await refuseOverlays(
-      context,
-      spec.networks.map(({ network }) => network),
-    );
     const name = text(request.query, "name").replace(/^\//, "");
-    const { id, warnings } = await containers.create({ name, spec });
+    const { id, warnings } = await withPlaces(context, spec.networks, () =>
+      containers.create({ name, spec }),
+    ).catch((error: unknown) => {
+      // what is not found here is the image, to docker: it would pull it
+      if (!isCreelError(error, "no_such_network")) throw error;
+      throw CreelError.withText("invalid_parameter", error.message);
+    });
     return reply.code(201).send({ Id: id, Warnings: warnings });
   });
 

@@ -1,4 +1,5 @@
 import { CreelError, isCreelError } from "@creel/shared";
+import { NetworkAttachment } from "@creel/shared/gen/engine/v1/container.ts";
 import type { FastifyInstance } from "fastify";
 import { ControlRequest } from "../cluster.ts";
 import type { ApiContext } from "../context.ts";
@@ -13,6 +14,7 @@ import {
   toLocal,
   toOverlay,
 } from "../map/network.ts";
+import { onceGivenBack, withPlaces } from "../overlays.ts";
 import { EndpointSchema } from "../schema/container.ts";
 import { NetworkCreateSchema } from "../schema/swarm.ts";
 import { Type } from "../schema/type.ts";
@@ -46,31 +48,9 @@ async function findNetwork(context: ApiContext, id: string): Promise<DockerNetwo
   return findOne(networks, id, ({ network }) => network.Name, "no_such_network").network;
 }
 
-/** Containers that are no task's have no address from the managers, so none of them may be put on a cluster's network. */
-function refuseOverlay({ Name, Driver }: DockerNetwork): void {
-  if (Driver !== "overlay") return;
-  throw new CreelError("unsupported", {
-    message: `network ${Name} is the cluster's: this version of Creel puts services on it, but no single containers; make a service (docker service create --network ${Name} …), or use a bridge network`,
-  });
-}
-
-/**
- * Refuses networks of the cluster among those that a container asks for; unknown ones are the engine's to refuse. The
- * cluster, which may be without a leader, is asked only of those that this node does not have.
- */
-export async function refuseOverlays(context: ApiContext, asked: string[]): Promise<void> {
-  if (asked.every((name) => BUILTIN.includes(name))) return;
-  const local = (await context.engine.networks.list({})).networks.map(toLocal);
-  const named = (networks: DockerNetwork[], name: string) =>
-    networks.find(({ Name, Id }) => Name === name || Id === name);
-  for (const name of asked) {
-    const found = named(local, name) ?? named(await allNetworks(context), name);
-    if (found) refuseOverlay(found);
-  }
-}
-
 export function networkRoutes(app: FastifyInstance, context: ApiContext): void {
   const { engine, cluster } = context;
+  const { containers } = engine;
 
   app.get<{ Querystring: Query }>("/networks", async (request) => {
     const known = ["dangling", "driver", "id", "label", "name", "scope", "type"];
@@ -121,21 +101,24 @@ export function networkRoutes(app: FastifyInstance, context: ApiContext): void {
   app.delete<WithId>("/networks/:id", async (request, reply) => {
     const { Id, Scope } = await findNetwork(context, request.params.id);
     if (Scope === "swarm")
-      await cluster.control(ControlRequest.fromPartial({ kind: { $case: "removeNetwork", value: Id } }));
+      await onceGivenBack(context, () =>
+        cluster.control(ControlRequest.fromPartial({ kind: { $case: "removeNetwork", value: Id } })),
+      );
     else await engine.networks.remove({ id: Id });
     return reply.code(204).send();
   });
 
   app.post<WithId>("/networks/:id/connect", async (request, reply) => {
     const body = readConnect(request.body);
-    const network = await findNetwork(context, request.params.id);
-    refuseOverlay(network);
-    await engine.networks.connect({
-      network: network.Id,
-      containerId: body.Container ?? "",
+    const place = NetworkAttachment.fromPartial({
+      network: request.params.id,
       address: body.EndpointConfig?.IPAMConfig?.IPv4Address ?? "",
-      aliases: body.EndpointConfig?.Aliases ?? [],
     });
+    const containerId = body.Container ?? "";
+    await containers.inspect({ id: containerId });
+    await withPlaces(context, [place], () =>
+      engine.networks.connect({ ...place, containerId, aliases: body.EndpointConfig?.Aliases ?? [] }),
+    );
     return reply.code(200).send();
   });
 

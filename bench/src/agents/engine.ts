@@ -24,6 +24,7 @@ export function simulatedEngine(number: number): Engine {
     }),
     ensureImage: async () => {},
     containers: async () => [],
+    everyContainer: async () => [],
     async createContainer() {
       const id = prefix + ++made;
       pids.set(id, 0);

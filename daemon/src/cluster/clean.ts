@@ -1,7 +1,7 @@
 import { isCreelError, type Logger, messageOf } from "@creel/shared";
 import { type EngineClient, TASK_LABEL } from "@creel/worker";
 
-/** Takes away what a cluster has put on this node: its tasks' containers, then its networks. */
+/** Takes away what a cluster has put on this node: its tasks' containers, then its networks, also from other containers. */
 export async function cleanNode(engine: EngineClient, logger: Logger): Promise<void> {
   const { containers } = await engine.containers.list({ all: true, labels: { [TASK_LABEL]: "" } });
   const remove = (
@@ -25,7 +25,14 @@ export async function cleanNode(engine: EngineClient, logger: Logger): Promise<v
     ),
   );
   const { networks } = await engine.networks.list({});
-  for (const { id } of networks.filter(({ driver }) => driver === "overlay")) {
+  const { containers: others } = await engine.containers.list({ all: true, labels: {} });
+  for (const { id, name } of networks.filter(({ driver }) => driver === "overlay")) {
+    for (const other of others.filter((each) =>
+      each.networks.some(({ network }) => [id, name].includes(network)),
+    )) {
+      const leave = engine.networks.disconnect({ network: id, containerId: other.id, force: true });
+      await remove("container", other.id, leave, "no_such_container");
+    }
     await remove("network", id, engine.networks.remove({ id }), "no_such_network");
   }
 }

@@ -6,6 +6,7 @@ import { ClusterServer, LiveIdentity } from "@creel/shared/tls";
 import {
   dispatcherConnector,
   nodeStreams,
+  type Place,
   startWorker,
   takeRole,
   Wishes,
@@ -84,6 +85,12 @@ export class Member {
   /** Whether a manager has this node's session. */
   get connected(): boolean {
     return this.#worker?.connected() ?? false;
+  }
+
+  /** A place on a cluster's network; see {@link Worker.attach}. */
+  async attach(network: string, address: string): Promise<Place> {
+    if (!this.#worker) throw new CreelError("stopped", { what: "this node's part in the swarm" });
+    return await this.#worker.attach(network, address);
   }
 
   /** Resolves when the node serves its part. */

@@ -229,6 +229,12 @@ export class ClusterNode implements ClusterPort {
     return this.#member?.manager;
   }
 
+  async attach(network: string, address: string): Promise<{ address: string; release(): void }> {
+    if (this.#state === "pending") await this.#changing;
+    if (!this.#member) throw new CreelError("not_in_swarm");
+    return await this.#member.attach(network, address);
+  }
+
   onEvent(listener: (event: ClusterEvent) => void): () => void {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);

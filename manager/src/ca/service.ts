@@ -112,6 +112,7 @@ export function newNode(id: string, role: NodeRole, availability: Availability):
     manager: undefined,
     dataPathAddr: "",
     addresses: {},
+    attachments: [],
   };
 }
 

@@ -1,6 +1,6 @@
 import { CreelError, newId } from "@creel/shared";
 import type { Network, NetworkSpec } from "@creel/shared/gen/cluster/v1/objects.ts";
-import { contains, overlaps, parseCidr, parseIp, type StoreView } from "../store/mod.ts";
+import { attachedTo, contains, overlaps, parseCidr, parseIp, type StoreView } from "../store/mod.ts";
 import type { Change, ControlContext } from "./change.ts";
 import { checkName, invalid } from "./names.ts";
 
@@ -38,6 +38,8 @@ export function removeNetwork(id: string, { view }: ControlContext): Change {
     if (named || publishes)
       throw new CreelError("swarm_network_in_use", { id, user: `service ${service.id}` });
   }
+  const attached = attachedTo(view.nodes(), id);
+  if (attached) throw new CreelError("network_attached", attached);
   return { actions: [{ kind: { $case: "removeNetwork", value: id } }], id, warnings: [] };
 }
 

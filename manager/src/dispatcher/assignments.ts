@@ -1,5 +1,5 @@
 import type { AssignedNetwork, Assignments } from "@creel/shared/gen/cluster/v1/dispatcher.ts";
-import { type TaskSpec, TaskState } from "@creel/shared/gen/cluster/v1/objects.ts";
+import { type NodeAttachment, type TaskSpec, TaskState } from "@creel/shared/gen/cluster/v1/objects.ts";
 import { isFinished, isLive, type StoreView, type TaskRecord } from "../store/mod.ts";
 import { DataTracker } from "./data.ts";
 import type { Endpoints } from "./endpoints.ts";
@@ -30,6 +30,7 @@ export class AssignmentTracker {
   /** Network id -> number of the last change of its picture that was sent. */
   readonly #endpoints = new Map<string, number>();
   readonly #data = new DataTracker();
+  #attachments = "";
 
   constructor(nodeId: string) {
     this.nodeId = nodeId;
@@ -70,6 +71,7 @@ export class AssignmentTracker {
       removeData: [],
       specs: [],
       specOf: [],
+      attachments: undefined,
     };
     if (this.#full) for (const task of view.recordsOnNode(this.nodeId)) this.#look(task.id, task, message);
     for (const id of this.#touched) this.#look(id, view.record(id), message);
@@ -78,6 +80,7 @@ export class AssignmentTracker {
     const networks = networksFor(this.nodeId, this.#needed.networks.keys(), view);
     this.#diffNetworks(networks, message);
     this.#diffEndpoints(networks, endpoints, message);
+    this.#diffAttachments(view, message);
     if (!message.full && isEmpty(message)) return undefined;
     this.#full = false;
     this.#sequence = message.sequence;
@@ -108,6 +111,14 @@ export class AssignmentTracker {
   #count({ shapes, live, spec }: Told, sign: 1 | -1): void {
     for (const { networkId } of shapes) add(this.#needed.networks, networkId, sign);
     if (live) add(this.#needed.specs, spec, sign);
+  }
+
+  #diffAttachments(view: StoreView, message: Assignments): void {
+    const attachments = attachmentsOf(this.nodeId, view);
+    const text = JSON.stringify(attachments);
+    if (!message.full && text === this.#attachments) return;
+    this.#attachments = text;
+    message.attachments = { attachments };
   }
 
   #diffNetworks(networks: Map<string, AssignedNetwork>, message: Assignments): void {
@@ -151,8 +162,8 @@ function isAssigned(task: TaskRecord): boolean {
 }
 
 function isEmpty(message: Assignments): boolean {
-  const { sequence, full, ...lists } = message;
-  return Object.values(lists).every((list) => list.length === 0);
+  const { sequence, full, attachments, ...lists } = message;
+  return attachments === undefined && Object.values(lists).every((list) => list.length === 0);
 }
 
 function add<K>(counts: Map<K, number>, key: K, sign: 1 | -1): void {
@@ -161,7 +172,13 @@ function add<K>(counts: Map<K, number>, key: K, sign: 1 | -1): void {
   else counts.set(key, sum);
 }
 
-/** Networks that the node's tasks need; and ingress, since every node answers published ports. */
+/** Those that have an address, or can have none. */
+function attachmentsOf(nodeId: string, view: StoreView): NodeAttachment[] {
+  const all = view.node(nodeId)?.attachments ?? [];
+  return all.filter(({ address, err }) => address !== "" || err !== "");
+}
+
+/** Networks that the node's tasks and other containers need; and ingress, since every node answers published ports. */
 function networksFor(
   nodeId: string,
   needed: Iterable<string>,
@@ -169,6 +186,7 @@ function networksFor(
 ): Map<string, AssignedNetwork> {
   const ids = new Set(needed);
   const node = view.node(nodeId);
+  for (const { networkId } of attachmentsOf(nodeId, view)) ids.add(networkId);
   for (const network of view.networks()) if (network.spec?.ingress) ids.add(network.id);
   const networks = new Map<string, AssignedNetwork>();
   for (const id of ids) {

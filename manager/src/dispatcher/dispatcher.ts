@@ -7,7 +7,12 @@ import {
   type Random,
   type Timer,
 } from "@creel/shared";
-import type { DispatcherServer, Hello, StatusReport } from "@creel/shared/gen/cluster/v1/dispatcher.ts";
+import type {
+  AttachmentReport,
+  DispatcherServer,
+  Hello,
+  StatusReport,
+} from "@creel/shared/gen/cluster/v1/dispatcher.ts";
 import {
   type NodeDescription,
   NodeRole,
@@ -24,6 +29,7 @@ import { effectiveRole } from "../membership/roles.ts";
 import { hostOf } from "../peers.ts";
 import type { Replica } from "../replica.ts";
 import { type ChangeSet, fullChange, isFinished, type StoreView, type TaskRecord } from "../store/mod.ts";
+import { judgeAttachments } from "./attachments.ts";
 import { Endpoints } from "./endpoints.ts";
 import { GRACE_PERIODS, Liveness } from "./liveness.ts";
 import { type AgentStream, Session, type SessionHost } from "./session.ts";
@@ -175,6 +181,13 @@ export class Dispatcher implements SessionHost {
     await this.#batcher.add({
       kind: { $case: "setNodeStatus", value: { nodeId, status: undefined, description, dataPathAddr: "" } },
     });
+  }
+
+  async attached(session: Session, report: AttachmentReport): Promise<void> {
+    const { nodeId } = session;
+    const { attachments, refusals } = judgeAttachments(report, nodeId, this.#replica.view());
+    await this.#batcher.add({ kind: { $case: "setAttachments", value: { nodeId, attachments } } });
+    for (const refusal of refusals) session.tellRefusal(refusal);
   }
 
   async goodbye(session: Session): Promise<void> {

@@ -64,7 +64,10 @@ export class Endpoints {
   #rebuild(view: StoreView): void {
     this.#pictures.clear();
     for (const network of view.networks()) this.#add(network.id);
-    for (const node of view.nodes()) this.#setNode(node.id, node, view);
+    for (const node of view.nodes()) {
+      this.#setNode(node.id, node, view);
+      this.#setAttachments(undefined, node);
+    }
     for (const task of view.records()) if (holdsAddresses(task)) this.#setTask(task, view);
     for (const service of view.services()) this.#setService(service, view);
   }
@@ -77,6 +80,7 @@ export class Endpoints {
     }
     for (const [id, { before, after }] of changes.nodes) {
       this.#setNode(id, after, view);
+      this.#setAttachments(before, after);
       if (before?.dataPathAddr !== after?.dataPathAddr) {
         for (const task of view.recordsOnNode(id)) this.#setTask(task, view);
       }
@@ -119,6 +123,27 @@ export class Endpoints {
         peers.push({ address, mac: macOf(address), vtep: node.dataPathAddr, node: true });
       }
       this.#pictures.get(network.id)?.setPeers(id, id, peers);
+    }
+  }
+
+  /** Containers that are no tasks: each lives somewhere, and is found by its own names. */
+  #setAttachments(before: Node | undefined, after: Node | undefined): void {
+    const now = after?.attachments ?? [];
+    for (const { id, networkId } of before?.attachments ?? []) {
+      if (now.some((each) => each.id === id)) continue;
+      this.#dropOwner(id, [networkId]);
+      this.#pictures.get(networkId)?.removeBalancer(id);
+    }
+    const vtep = after?.dataPathAddr ?? "";
+    for (const { id, networkId, address, names } of now) {
+      const picture = this.#pictures.get(networkId);
+      if (!picture || vtep === "" || address === "") continue;
+      picture.setPeers(id, after!.id, [{ address, mac: macOf(address), vtep, node: false }]);
+      if (names.length === 0) picture.removeBalancer(id);
+      else {
+        const backends = [{ address, names: [] }];
+        picture.setBalancer({ id, networkId, vip: "", names, backends, ports: [] });
+      }
     }
   }
 

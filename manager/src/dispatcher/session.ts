@@ -1,6 +1,8 @@
 import { CreelError, type Logger } from "@creel/shared";
 import type {
   AgentMessage,
+  AttachmentRefusal,
+  AttachmentReport,
   DispatcherMessage,
   Hello,
   StatusReport,
@@ -26,6 +28,8 @@ export interface SessionHost {
   report(session: Session, report: StatusReport): Promise<void>;
   /** The node is another than it said at first. */
   described(session: Session, description: NodeDescription): Promise<void>;
+  /** What its containers have on the cluster's networks, or ask for. */
+  attached(session: Session, report: AttachmentReport): Promise<void>;
   goodbye(session: Session): Promise<void>;
   /** The agent can be told more. */
   ready(session: Session): void;
@@ -120,6 +124,11 @@ export class Session {
     this.#send({ kind: { $case: "trust", value: roots } });
   }
 
+  /** Tells why a container is not put on a network. */
+  tellRefusal(refusal: AttachmentRefusal): void {
+    if (this.open) this.#send({ kind: { $case: "refusal", value: refusal } });
+  }
+
   /** Ends the stream; with an error, that is what the agent sees. */
   close(error?: unknown): void {
     if (this.#state === "closed") return;
@@ -146,6 +155,8 @@ export class Session {
       else if (kind?.$case === "report") this.#report(kind.value);
       else if (kind?.$case === "description")
         this.#host.described(this, kind.value).catch((error) => this.close(error));
+      else if (kind?.$case === "attachments")
+        this.#host.attached(this, kind.value).catch((error) => this.close(error));
       else if (kind?.$case === "goodbye") this.#host.goodbye(this).catch((error) => this.close(error));
     }
   }

@@ -19,6 +19,7 @@ import {
   type ServiceSpec,
   TaskState,
 } from "@creel/shared/gen/cluster/v1/objects.ts";
+import { attachedTo } from "./apply-attachments.ts";
 import { missingData } from "./apply-data.ts";
 import { type Draft, deny, metaOf, type Outcome, versionFits } from "./draft.ts";
 import { freeze } from "./freeze.ts";
@@ -181,6 +182,8 @@ export function removeNetwork(draft: Draft, id: string): Outcome {
     (s) => s.spec?.task?.networks.some((n) => n.target === id) ?? false,
   );
   if (user) return deny("swarm_network_in_use", { id, user: `service ${user.id}` });
+  const attached = attachedTo(draft.tables.nodes, id);
+  if (attached) return deny("network_attached", attached);
   draft.removeNetwork(id);
 }
 

@@ -1,3 +1,4 @@
+export { attachedTo } from "./apply-attachments.ts";
 export {
   type Change,
   type ChangeSet,

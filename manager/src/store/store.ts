@@ -1,5 +1,6 @@
 import type { Millis } from "@creel/shared";
 import type { Action, Entry } from "@creel/shared/gen/cluster/v1/actions.ts";
+import * as attachments from "./apply-attachments.ts";
 import * as data from "./apply-data.ts";
 import * as objects from "./apply-objects.ts";
 import * as tasks from "./apply-tasks.ts";
@@ -72,6 +73,10 @@ function carryOut(draft: Draft, { kind }: Action): Outcome {
       return objects.setNodeStatus(draft, kind.value);
     case "allocateNode":
       return objects.allocateNode(draft, kind.value);
+    case "setAttachments":
+      return attachments.setAttachments(draft, kind.value);
+    case "allocateAttachments":
+      return attachments.allocateAttachments(draft, kind.value);
     case "putService":
       return objects.putService(draft, kind.value);
     case "removeService":

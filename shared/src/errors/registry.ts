@@ -339,6 +339,23 @@ export const registry = {
     grpc: PRECONDITION,
     text: "rpc error: code = FailedPrecondition desc = network {id} is in use by {user}",
   },
+  network_attached: {
+    status: 403,
+    grpc: PRECONDITION,
+    text: "rpc error: code = FailedPrecondition desc = network {id} is in use by container {container} on node {node}",
+    hint: "remove that container, or disconnect it: docker network disconnect",
+  },
+  network_not_attachable: {
+    status: 403,
+    grpc: DENIED,
+    text: "Could not attach to network {name}: rpc error: code = PermissionDenied desc = network {name} not manually attachable",
+    hint: "services can be put on it; a network for single containers too is made with docker network create --driver overlay --attachable",
+  },
+  too_many_attachments: {
+    status: 429,
+    grpc: EXHAUSTED,
+    text: "this node's containers have {max} places on the cluster's networks, and no more are given",
+  },
 
   internal: { status: 500, grpc: INTERNAL, text: "{message}" },
 } as const satisfies Record<string, ErrorEntry>;

@@ -51,6 +51,7 @@ export function workerEngine(client: EngineClient, facts: NodeFacts, clock: Cloc
     },
     ensureImage: async (ref) => void (await images.inspect({ ref: withoutDigest(ref) })),
     containers: async (label) => (await containers.list({ all: true, labels: { [label]: "" } })).containers,
+    everyContainer: async () => (await containers.list({ all: true, labels: {} })).containers,
     createContainer: async (name, spec) => (await containers.create({ name, spec })).id,
     startContainer: async (id) => void (await containers.start({ id })),
     async stopContainer(id, graceSeconds) {
@@ -111,6 +112,7 @@ async function watch(
       for await (const event of events) {
         if (event.missed) await pokeAll(client, onChange);
         if (event.type === "container") onChange(event.id);
+        else if (event.type === "network" && event.attributes.container) onChange(event.attributes.container);
       }
     } catch (error) {
       if (isCreelError(error, "engine_unresponsive")) onSilent();

@@ -7,7 +7,11 @@ import {
   sleep,
   type Timer,
 } from "@creel/shared";
-import type { Assignments } from "@creel/shared/gen/cluster/v1/dispatcher.ts";
+import type {
+  Assignments,
+  AttachmentRefusal,
+  AttachmentWish,
+} from "@creel/shared/gen/cluster/v1/dispatcher.ts";
 import type { NodeDescription, NodeRole } from "@creel/shared/gen/cluster/v1/objects.ts";
 import type { DispatcherConnector, DispatcherStream } from "../ports.ts";
 import type { Reporter } from "../reporter/reporter.ts";
@@ -35,6 +39,9 @@ export interface SessionHandlers {
   managers(addrs: string[]): void;
   role(role: NodeRole): void;
   trust(roots: string): void;
+  /** A manager has taken the session. */
+  opened(): void;
+  refusal(refusal: AttachmentRefusal): void;
 }
 
 export interface SessionOptions {
@@ -108,6 +115,11 @@ export class Session {
       this.#flush = undefined;
       this.#sendReports();
     });
+  }
+
+  /** Tells what the node's containers have on the cluster's networks; without a session, nothing. */
+  tellAttachments(attachments: AttachmentWish[]): void {
+    if (this.#welcomed) this.#stream?.send({ kind: { $case: "attachments", value: { attachments } } });
   }
 
   /** Tells the managers what the node is now, where it is another than at the session's start. */
@@ -198,6 +210,7 @@ export class Session {
           this.#welcomed = true;
           logger.info({ addr }, "dispatcher session open");
           reporter.resend();
+          handlers.opened();
           this.wake();
           if (this.#changes !== changes) this.describe();
           break;
@@ -226,6 +239,9 @@ export class Session {
           break;
         case "role":
           handlers.role(kind.value);
+          break;
+        case "refusal":
+          handlers.refusal(kind.value);
           break;
         case "trust":
           handlers.trust(Buffer.from(kind.value).toString());

@@ -1,5 +1,7 @@
+import type { Node } from "@creel/shared/gen/cluster/v1/objects.ts";
 import {
   type ChangeSet,
+  contains,
   isFinished,
   parseCidr,
   parseIp,
@@ -32,11 +34,11 @@ export class AddressBook {
     for (const { before } of changed.tasks.values()) if (before) this.ofTask(before, false);
     for (const { before } of changed.services.values())
       for (const vip of before?.virtualIps ?? []) this.mark(vip.networkId, vip.address, false);
-    for (const { before } of changed.nodes.values()) this.ofNode(before?.addresses, false);
+    for (const { before } of changed.nodes.values()) this.ofNode(before, false);
     for (const { after } of changed.tasks.values()) if (after) this.ofTask(after, true);
     for (const { after } of changed.services.values())
       for (const vip of after?.virtualIps ?? []) this.mark(vip.networkId, vip.address, true);
-    for (const { after } of changed.nodes.values()) this.ofNode(after?.addresses, true);
+    for (const { after } of changed.nodes.values()) this.ofNode(after, true);
   }
 
   /** A free address of the subnet; undefined when there is none. */
@@ -57,6 +59,18 @@ export class AddressBook {
     return undefined;
   }
 
+  /** Takes that very address if it is of the subnet and free; false when it is not. */
+  claim(networkId: string, subnet: string, address: string): boolean {
+    const range = parseCidr(subnet);
+    const ip = parseIp(address);
+    if (!range || ip === undefined || !contains(range, ip)) return false;
+    const last = 2 ** (32 - range.size) - 1;
+    const place = (ip - range.base) >>> 0;
+    if (place === 0 || place === last || this.open(networkId).used.has(ip)) return false;
+    this.reserve(networkId, address);
+    return true;
+  }
+
   /** Takes that very address, the gateway's for one. */
   reserve(networkId: string, address: string): void {
     const ip = parseIp(address);
@@ -70,7 +84,7 @@ export class AddressBook {
     this.books = new Map();
     this.tentative = [];
     for (const network of view.networks()) this.mark(network.id, network.gateway, true);
-    for (const node of view.nodes()) this.ofNode(node.addresses, true);
+    for (const node of view.nodes()) this.ofNode(node, true);
     for (const { virtualIps } of view.services()) {
       for (const vip of virtualIps) this.mark(vip.networkId, vip.address, true);
     }
@@ -92,8 +106,10 @@ export class AddressBook {
     });
   }
 
-  private ofNode(addresses: Record<string, string> | undefined, taken: boolean) {
-    for (const [networkId, address] of Object.entries(addresses ?? {})) this.mark(networkId, address, taken);
+  private ofNode(node: Node | undefined, taken: boolean) {
+    for (const [networkId, address] of Object.entries(node?.addresses ?? {}))
+      this.mark(networkId, address, taken);
+    for (const { networkId, address } of node?.attachments ?? []) this.mark(networkId, address, taken);
   }
 
   private mark(networkId: string, address: string, taken: boolean) {

@@ -2,10 +2,12 @@ import { isDeepStrictEqual } from "node:util";
 import type {
   Action,
   AllocateNetwork,
+  AttachmentAddress,
   TaskAllocation,
   TaskAssignment,
 } from "@creel/shared/gen/cluster/v1/actions.ts";
 import {
+  type NodeAttachment,
   type Service,
   type TaskAttachment,
   TaskState,
@@ -49,7 +51,8 @@ class Round {
     const networks = allocateNetworks(this.view);
     for (const network of networks) this.openNetwork(network);
     const actions: Action[] = networks.map((value) => ({ kind: { $case: "allocateNetwork", value } }));
-    if (networks.length > 0 || changed.full || changed.nodes.size > 0) actions.push(...this.nodes());
+    if (networks.length > 0 || changed.full || changed.nodes.size > 0)
+      actions.push(...this.nodes(), ...this.attachments());
 
     const fresh = this.view.recordsInState(TaskState.TASK_STATE_NEW).filter(isWanted);
     const touched = touchedServices(this.view, changed);
@@ -84,6 +87,33 @@ class Round {
       actions.push({ kind: { $case: "allocateNode", value: { nodeId: node.id, addresses } } });
     }
     return actions;
+  }
+
+  /** Addresses for containers that are no tasks; one that there was none for is tried again. */
+  private attachments(): Action[] {
+    const actions: Action[] = [];
+    for (const { id: nodeId, attachments } of this.view.nodes()) {
+      const addresses: AttachmentAddress[] = [];
+      for (const wanted of attachments) {
+        if (wanted.address !== "") continue;
+        const { address, err } = this.place(wanted);
+        if (address !== "" || err !== wanted.err) addresses.push({ id: wanted.id, address, err });
+      }
+      if (addresses.length > 0)
+        actions.push({ kind: { $case: "allocateAttachments", value: { nodeId, addresses } } });
+    }
+    return actions;
+  }
+
+  private place({ networkId, wishedAddress }: NodeAttachment): { address: string; err: string } {
+    if (wishedAddress === "") {
+      const address = this.take(networkId);
+      return address === undefined ? { address: "", err: this.noAddress(networkId) } : { address, err: "" };
+    }
+    const subnet = this.subnets.get(networkId) ?? "";
+    return this.book.claim(networkId, subnet, wishedAddress)
+      ? { address: wishedAddress, err: "" }
+      : { address: "", err: `address ${wishedAddress} is taken, or not of the network (${subnet})` };
   }
 
   /** What the service still needs; a text when it cannot be had. */

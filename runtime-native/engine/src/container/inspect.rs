@@ -70,6 +70,7 @@ impl Engine {
             hostname: merged.hostname.clone(),
             merged_entrypoint: merged.entrypoint.clone(),
             merged_cmd: merged.cmd.clone(),
+            networks: state.networks.clone(),
         }
     }
 

@@ -13,6 +13,7 @@ import {
   GenericResource,
   Network,
   Node,
+  NodeAttachment,
   NodeDescription,
   NodeStatus,
   PortConfig,
@@ -73,6 +74,8 @@ export interface Action {
     | { $case: "removeConfig"; value: string }
     | { $case: "setRevision"; value: SetRevision }
     | { $case: "setRebalance"; value: SetRebalance }
+    | { $case: "setAttachments"; value: SetAttachments }
+    | { $case: "allocateAttachments"; value: AllocateAttachments }
     | undefined;
 }
 
@@ -157,6 +160,23 @@ export interface AllocateNode {
 export interface AllocateNode_AddressesEntry {
   key: string;
   value: string;
+}
+
+/** All that the node has; of one that is known the address stays. Those on networks that are not there are left out. */
+export interface SetAttachments {
+  nodeId: string;
+  attachments: NodeAttachment[];
+}
+
+export interface AllocateAttachments {
+  nodeId: string;
+  addresses: AttachmentAddress[];
+}
+
+export interface AttachmentAddress {
+  id: string;
+  address: string;
+  err: string;
 }
 
 export interface AllocateNetwork {
@@ -439,6 +459,12 @@ export const Action: MessageFns<Action> = {
       case "setRebalance":
         SetRebalance.encode(message.kind.value, writer.uint32(202).fork()).join();
         break;
+      case "setAttachments":
+        SetAttachments.encode(message.kind.value, writer.uint32(210).fork()).join();
+        break;
+      case "allocateAttachments":
+        AllocateAttachments.encode(message.kind.value, writer.uint32(218).fork()).join();
+        break;
     }
     return writer;
   },
@@ -656,6 +682,22 @@ export const Action: MessageFns<Action> = {
             message.kind = { $case: "setRebalance", value: SetRebalance.decode(reader, reader.uint32()) };
             continue;
           }
+          case 26: {
+            if (tag !== 210) {
+              break;
+            }
+
+            message.kind = { $case: "setAttachments", value: SetAttachments.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 27: {
+            if (tag !== 218) {
+              break;
+            }
+
+            message.kind = { $case: "allocateAttachments", value: AllocateAttachments.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -770,6 +812,14 @@ export const Action: MessageFns<Action> = {
         ? { $case: "setRebalance", value: SetRebalance.fromJSON(object.setRebalance) }
         : isSet(object.set_rebalance)
         ? { $case: "setRebalance", value: SetRebalance.fromJSON(object.set_rebalance) }
+        : isSet(object.setAttachments)
+        ? { $case: "setAttachments", value: SetAttachments.fromJSON(object.setAttachments) }
+        : isSet(object.set_attachments)
+        ? { $case: "setAttachments", value: SetAttachments.fromJSON(object.set_attachments) }
+        : isSet(object.allocateAttachments)
+        ? { $case: "allocateAttachments", value: AllocateAttachments.fromJSON(object.allocateAttachments) }
+        : isSet(object.allocate_attachments)
+        ? { $case: "allocateAttachments", value: AllocateAttachments.fromJSON(object.allocate_attachments) }
         : undefined,
     };
   },
@@ -826,6 +876,10 @@ export const Action: MessageFns<Action> = {
       obj.setRevision = SetRevision.toJSON(message.kind.value);
     } else if (message.kind?.$case === "setRebalance") {
       obj.setRebalance = SetRebalance.toJSON(message.kind.value);
+    } else if (message.kind?.$case === "setAttachments") {
+      obj.setAttachments = SetAttachments.toJSON(message.kind.value);
+    } else if (message.kind?.$case === "allocateAttachments") {
+      obj.allocateAttachments = AllocateAttachments.toJSON(message.kind.value);
     }
     return obj;
   },
@@ -983,6 +1037,18 @@ export const Action: MessageFns<Action> = {
       case "setRebalance": {
         if (object.kind?.value !== undefined && object.kind?.value !== null) {
           message.kind = { $case: "setRebalance", value: SetRebalance.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+      case "setAttachments": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "setAttachments", value: SetAttachments.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+      case "allocateAttachments": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "allocateAttachments", value: AllocateAttachments.fromPartial(object.kind.value) };
         }
         break;
       }
@@ -2243,6 +2309,289 @@ export const AllocateNode_AddressesEntry: MessageFns<AllocateNode_AddressesEntry
     const message = createBaseAllocateNode_AddressesEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseSetAttachments(): SetAttachments {
+  return { nodeId: "", attachments: [] };
+}
+
+export const SetAttachments: MessageFns<SetAttachments> = {
+  encode(message: SetAttachments, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.nodeId !== "") {
+      writer.uint32(10).string(message.nodeId);
+    }
+    for (const v of message.attachments) {
+      NodeAttachment.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SetAttachments {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSetAttachments();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.nodeId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.attachments.push(NodeAttachment.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SetAttachments {
+    return {
+      nodeId: isSet(object.nodeId)
+        ? globalThis.String(object.nodeId)
+        : isSet(object.node_id)
+        ? globalThis.String(object.node_id)
+        : "",
+      attachments: globalThis.Array.isArray(object?.attachments)
+        ? object.attachments.map((e: any) => NodeAttachment.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: SetAttachments): unknown {
+    const obj: any = {};
+    if (message.nodeId !== "") {
+      obj.nodeId = message.nodeId;
+    }
+    if (message.attachments?.length) {
+      obj.attachments = message.attachments.map((e) => NodeAttachment.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SetAttachments>): SetAttachments {
+    return SetAttachments.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SetAttachments>): SetAttachments {
+    const message = createBaseSetAttachments();
+    message.nodeId = object.nodeId ?? "";
+    message.attachments = object.attachments?.map((e) => NodeAttachment.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseAllocateAttachments(): AllocateAttachments {
+  return { nodeId: "", addresses: [] };
+}
+
+export const AllocateAttachments: MessageFns<AllocateAttachments> = {
+  encode(message: AllocateAttachments, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.nodeId !== "") {
+      writer.uint32(10).string(message.nodeId);
+    }
+    for (const v of message.addresses) {
+      AttachmentAddress.encode(v!, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AllocateAttachments {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAllocateAttachments();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.nodeId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.addresses.push(AttachmentAddress.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): AllocateAttachments {
+    return {
+      nodeId: isSet(object.nodeId)
+        ? globalThis.String(object.nodeId)
+        : isSet(object.node_id)
+        ? globalThis.String(object.node_id)
+        : "",
+      addresses: globalThis.Array.isArray(object?.addresses)
+        ? object.addresses.map((e: any) => AttachmentAddress.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: AllocateAttachments): unknown {
+    const obj: any = {};
+    if (message.nodeId !== "") {
+      obj.nodeId = message.nodeId;
+    }
+    if (message.addresses?.length) {
+      obj.addresses = message.addresses.map((e) => AttachmentAddress.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<AllocateAttachments>): AllocateAttachments {
+    return AllocateAttachments.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AllocateAttachments>): AllocateAttachments {
+    const message = createBaseAllocateAttachments();
+    message.nodeId = object.nodeId ?? "";
+    message.addresses = object.addresses?.map((e) => AttachmentAddress.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseAttachmentAddress(): AttachmentAddress {
+  return { id: "", address: "", err: "" };
+}
+
+export const AttachmentAddress: MessageFns<AttachmentAddress> = {
+  encode(message: AttachmentAddress, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.address !== "") {
+      writer.uint32(18).string(message.address);
+    }
+    if (message.err !== "") {
+      writer.uint32(26).string(message.err);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AttachmentAddress {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAttachmentAddress();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.address = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.err = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): AttachmentAddress {
+    return {
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+      address: isSet(object.address) ? globalThis.String(object.address) : "",
+      err: isSet(object.err) ? globalThis.String(object.err) : "",
+    };
+  },
+
+  toJSON(message: AttachmentAddress): unknown {
+    const obj: any = {};
+    if (message.id !== "") {
+      obj.id = message.id;
+    }
+    if (message.address !== "") {
+      obj.address = message.address;
+    }
+    if (message.err !== "") {
+      obj.err = message.err;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<AttachmentAddress>): AttachmentAddress {
+    return AttachmentAddress.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AttachmentAddress>): AttachmentAddress {
+    const message = createBaseAttachmentAddress();
+    message.id = object.id ?? "";
+    message.address = object.address ?? "";
+    message.err = object.err ?? "";
     return message;
   },
 };

@@ -19,7 +19,16 @@ import {
 } from "@grpc/grpc-js";
 import { ApplyRequest } from "../../engine/v1/network.ts";
 import { TaskStatusUpdate } from "./actions.ts";
-import { Network, NodeDescription, NodeRole, nodeRoleFromJSON, nodeRoleToJSON, Task, TaskSpec } from "./objects.ts";
+import {
+  Network,
+  NodeAttachment,
+  NodeDescription,
+  NodeRole,
+  nodeRoleFromJSON,
+  nodeRoleToJSON,
+  Task,
+  TaskSpec,
+} from "./objects.ts";
 
 export const protobufPackage = "creel.cluster.v1";
 
@@ -44,6 +53,9 @@ export interface AgentMessage {
     | //
     /** it is another than Hello had */
     { $case: "description"; value: NodeDescription }
+    | //
+    /** once it has been told which ones it has */
+    { $case: "attachments"; value: AttachmentReport }
     | undefined;
 }
 
@@ -67,6 +79,29 @@ export interface StatusReport {
   sequence: number;
   /** says what an Ack says, unless it is 0 */
   taken: number;
+}
+
+/** All attachments that the node's containers have or ask for; what is not named is given up. */
+export interface AttachmentReport {
+  attachments: AttachmentWish[];
+}
+
+export interface AttachmentWish {
+  /** made by the agent */
+  id: string;
+  /** id or name */
+  network: string;
+  /** IPv4; empty: any */
+  address: string;
+  names: string[];
+  container: string;
+}
+
+export interface AttachmentRefusal {
+  id: string;
+  /** of the registry of errors */
+  code: string;
+  text: string;
 }
 
 export interface Ack {
@@ -94,6 +129,7 @@ export interface DispatcherMessage {
     | //
     /** what the node is to be now; the agent asks for a new certificate */
     { $case: "role"; value: NodeRole }
+    | { $case: "refusal"; value: AttachmentRefusal }
     | //
     /** PEM: the roots the node is to trust; where it trusts others, it asks for a new certificate */
     { $case: "trust"; value: Buffer }
@@ -133,6 +169,13 @@ export interface Assignments {
   specs: TaskSpec[];
   /** for each of `set_tasks`: the position of its spec */
   specOf: number[];
+  /** absent: as before */
+  attachments: NodeAttachments | undefined;
+}
+
+export interface NodeAttachments {
+  /** those that have an address, or can have none */
+  attachments: NodeAttachment[];
 }
 
 export interface AssignedData {
@@ -182,6 +225,9 @@ export const AgentMessage: MessageFns<AgentMessage> = {
         break;
       case "description":
         NodeDescription.encode(message.kind.value, writer.uint32(50).fork()).join();
+        break;
+      case "attachments":
+        AttachmentReport.encode(message.kind.value, writer.uint32(58).fork()).join();
         break;
     }
     return writer;
@@ -248,6 +294,14 @@ export const AgentMessage: MessageFns<AgentMessage> = {
             message.kind = { $case: "description", value: NodeDescription.decode(reader, reader.uint32()) };
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.kind = { $case: "attachments", value: AttachmentReport.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -274,6 +328,8 @@ export const AgentMessage: MessageFns<AgentMessage> = {
         ? { $case: "goodbye", value: Goodbye.fromJSON(object.goodbye) }
         : isSet(object.description)
         ? { $case: "description", value: NodeDescription.fromJSON(object.description) }
+        : isSet(object.attachments)
+        ? { $case: "attachments", value: AttachmentReport.fromJSON(object.attachments) }
         : undefined,
     };
   },
@@ -292,6 +348,8 @@ export const AgentMessage: MessageFns<AgentMessage> = {
       obj.goodbye = Goodbye.toJSON(message.kind.value);
     } else if (message.kind?.$case === "description") {
       obj.description = NodeDescription.toJSON(message.kind.value);
+    } else if (message.kind?.$case === "attachments") {
+      obj.attachments = AttachmentReport.toJSON(message.kind.value);
     }
     return obj;
   },
@@ -335,6 +393,12 @@ export const AgentMessage: MessageFns<AgentMessage> = {
       case "description": {
         if (object.kind?.value !== undefined && object.kind?.value !== null) {
           message.kind = { $case: "description", value: NodeDescription.fromPartial(object.kind.value) };
+        }
+        break;
+      }
+      case "attachments": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "attachments", value: AttachmentReport.fromPartial(object.kind.value) };
         }
         break;
       }
@@ -677,6 +741,311 @@ export const StatusReport: MessageFns<StatusReport> = {
   },
 };
 
+function createBaseAttachmentReport(): AttachmentReport {
+  return { attachments: [] };
+}
+
+export const AttachmentReport: MessageFns<AttachmentReport> = {
+  encode(message: AttachmentReport, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.attachments) {
+      AttachmentWish.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AttachmentReport {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAttachmentReport();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.attachments.push(AttachmentWish.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): AttachmentReport {
+    return {
+      attachments: globalThis.Array.isArray(object?.attachments)
+        ? object.attachments.map((e: any) => AttachmentWish.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: AttachmentReport): unknown {
+    const obj: any = {};
+    if (message.attachments?.length) {
+      obj.attachments = message.attachments.map((e) => AttachmentWish.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<AttachmentReport>): AttachmentReport {
+    return AttachmentReport.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AttachmentReport>): AttachmentReport {
+    const message = createBaseAttachmentReport();
+    message.attachments = object.attachments?.map((e) => AttachmentWish.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseAttachmentWish(): AttachmentWish {
+  return { id: "", network: "", address: "", names: [], container: "" };
+}
+
+export const AttachmentWish: MessageFns<AttachmentWish> = {
+  encode(message: AttachmentWish, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.network !== "") {
+      writer.uint32(18).string(message.network);
+    }
+    if (message.address !== "") {
+      writer.uint32(26).string(message.address);
+    }
+    for (const v of message.names) {
+      writer.uint32(34).string(v!);
+    }
+    if (message.container !== "") {
+      writer.uint32(42).string(message.container);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AttachmentWish {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAttachmentWish();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.network = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.address = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.names.push(reader.string());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.container = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): AttachmentWish {
+    return {
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+      network: isSet(object.network) ? globalThis.String(object.network) : "",
+      address: isSet(object.address) ? globalThis.String(object.address) : "",
+      names: globalThis.Array.isArray(object?.names) ? object.names.map((e: any) => globalThis.String(e)) : [],
+      container: isSet(object.container) ? globalThis.String(object.container) : "",
+    };
+  },
+
+  toJSON(message: AttachmentWish): unknown {
+    const obj: any = {};
+    if (message.id !== "") {
+      obj.id = message.id;
+    }
+    if (message.network !== "") {
+      obj.network = message.network;
+    }
+    if (message.address !== "") {
+      obj.address = message.address;
+    }
+    if (message.names?.length) {
+      obj.names = message.names;
+    }
+    if (message.container !== "") {
+      obj.container = message.container;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<AttachmentWish>): AttachmentWish {
+    return AttachmentWish.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AttachmentWish>): AttachmentWish {
+    const message = createBaseAttachmentWish();
+    message.id = object.id ?? "";
+    message.network = object.network ?? "";
+    message.address = object.address ?? "";
+    message.names = object.names?.map((e) => e) || [];
+    message.container = object.container ?? "";
+    return message;
+  },
+};
+
+function createBaseAttachmentRefusal(): AttachmentRefusal {
+  return { id: "", code: "", text: "" };
+}
+
+export const AttachmentRefusal: MessageFns<AttachmentRefusal> = {
+  encode(message: AttachmentRefusal, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.code !== "") {
+      writer.uint32(18).string(message.code);
+    }
+    if (message.text !== "") {
+      writer.uint32(26).string(message.text);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AttachmentRefusal {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAttachmentRefusal();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.code = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.text = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): AttachmentRefusal {
+    return {
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+      code: isSet(object.code) ? globalThis.String(object.code) : "",
+      text: isSet(object.text) ? globalThis.String(object.text) : "",
+    };
+  },
+
+  toJSON(message: AttachmentRefusal): unknown {
+    const obj: any = {};
+    if (message.id !== "") {
+      obj.id = message.id;
+    }
+    if (message.code !== "") {
+      obj.code = message.code;
+    }
+    if (message.text !== "") {
+      obj.text = message.text;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<AttachmentRefusal>): AttachmentRefusal {
+    return AttachmentRefusal.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AttachmentRefusal>): AttachmentRefusal {
+    const message = createBaseAttachmentRefusal();
+    message.id = object.id ?? "";
+    message.code = object.code ?? "";
+    message.text = object.text ?? "";
+    return message;
+  },
+};
+
 function createBaseAck(): Ack {
   return { sequence: 0 };
 }
@@ -769,6 +1138,9 @@ export const DispatcherMessage: MessageFns<DispatcherMessage> = {
       case "role":
         writer.uint32(40).int32(message.kind.value);
         break;
+      case "refusal":
+        AttachmentRefusal.encode(message.kind.value, writer.uint32(66).fork()).join();
+        break;
       case "trust":
         writer.uint32(58).bytes(message.kind.value);
         break;
@@ -837,6 +1209,14 @@ export const DispatcherMessage: MessageFns<DispatcherMessage> = {
             message.kind = { $case: "role", value: reader.int32() as any };
             continue;
           }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.kind = { $case: "refusal", value: AttachmentRefusal.decode(reader, reader.uint32()) };
+            continue;
+          }
           case 7: {
             if (tag !== 58) {
               break;
@@ -873,6 +1253,8 @@ export const DispatcherMessage: MessageFns<DispatcherMessage> = {
         ? { $case: "heartbeat", value: Heartbeat.fromJSON(object.heartbeat) }
         : isSet(object.role)
         ? { $case: "role", value: nodeRoleFromJSON(object.role) }
+        : isSet(object.refusal)
+        ? { $case: "refusal", value: AttachmentRefusal.fromJSON(object.refusal) }
         : isSet(object.trust)
         ? { $case: "trust", value: Buffer.from(bytesFromBase64(object.trust)) }
         : undefined,
@@ -893,6 +1275,8 @@ export const DispatcherMessage: MessageFns<DispatcherMessage> = {
       obj.heartbeat = Heartbeat.toJSON(message.kind.value);
     } else if (message.kind?.$case === "role") {
       obj.role = nodeRoleToJSON(message.kind.value);
+    } else if (message.kind?.$case === "refusal") {
+      obj.refusal = AttachmentRefusal.toJSON(message.kind.value);
     } else if (message.kind?.$case === "trust") {
       obj.trust = base64FromBytes(message.kind.value);
     }
@@ -938,6 +1322,12 @@ export const DispatcherMessage: MessageFns<DispatcherMessage> = {
       case "role": {
         if (object.kind?.value !== undefined && object.kind?.value !== null) {
           message.kind = { $case: "role", value: object.kind.value };
+        }
+        break;
+      }
+      case "refusal": {
+        if (object.kind?.value !== undefined && object.kind?.value !== null) {
+          message.kind = { $case: "refusal", value: AttachmentRefusal.fromPartial(object.kind.value) };
         }
         break;
       }
@@ -1192,6 +1582,7 @@ function createBaseAssignments(): Assignments {
     removeData: [],
     specs: [],
     specOf: [],
+    attachments: undefined,
   };
 }
 
@@ -1233,6 +1624,9 @@ export const Assignments: MessageFns<Assignments> = {
         writer.uint32(v);
       }
       writer.join();
+    }
+    if (message.attachments !== undefined) {
+      NodeAttachments.encode(message.attachments, writer.uint32(98).fork()).join();
     }
     return writer;
   },
@@ -1348,6 +1742,14 @@ export const Assignments: MessageFns<Assignments> = {
 
             break;
           }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.attachments = NodeAttachments.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1403,6 +1805,7 @@ export const Assignments: MessageFns<Assignments> = {
         : globalThis.Array.isArray(object?.spec_of)
         ? object.spec_of.map((e: any) => globalThis.Number(e))
         : [],
+      attachments: isSet(object.attachments) ? NodeAttachments.fromJSON(object.attachments) : undefined,
     };
   },
 
@@ -1441,6 +1844,9 @@ export const Assignments: MessageFns<Assignments> = {
     if (message.specOf?.length) {
       obj.specOf = message.specOf.map((e) => Math.round(e));
     }
+    if (message.attachments !== undefined) {
+      obj.attachments = NodeAttachments.toJSON(message.attachments);
+    }
     return obj;
   },
 
@@ -1460,6 +1866,80 @@ export const Assignments: MessageFns<Assignments> = {
     message.removeData = object.removeData?.map((e) => DataKey.fromPartial(e)) || [];
     message.specs = object.specs?.map((e) => TaskSpec.fromPartial(e)) || [];
     message.specOf = object.specOf?.map((e) => e) || [];
+    message.attachments = (object.attachments !== undefined && object.attachments !== null)
+      ? NodeAttachments.fromPartial(object.attachments)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseNodeAttachments(): NodeAttachments {
+  return { attachments: [] };
+}
+
+export const NodeAttachments: MessageFns<NodeAttachments> = {
+  encode(message: NodeAttachments, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.attachments) {
+      NodeAttachment.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): NodeAttachments {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseNodeAttachments();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.attachments.push(NodeAttachment.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): NodeAttachments {
+    return {
+      attachments: globalThis.Array.isArray(object?.attachments)
+        ? object.attachments.map((e: any) => NodeAttachment.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: NodeAttachments): unknown {
+    const obj: any = {};
+    if (message.attachments?.length) {
+      obj.attachments = message.attachments.map((e) => NodeAttachment.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<NodeAttachments>): NodeAttachments {
+    return NodeAttachments.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<NodeAttachments>): NodeAttachments {
+    const message = createBaseNodeAttachments();
+    message.attachments = object.attachments?.map((e) => NodeAttachment.fromPartial(e)) || [];
     return message;
   },
 };

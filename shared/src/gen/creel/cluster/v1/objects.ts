@@ -545,11 +545,30 @@ export interface Node {
   dataPathAddr: string;
   /** loops/allocator: network id -> this node's own address on an ingress network */
   addresses: { [key: string]: string };
+  /** the agent: of its containers that are no tasks */
+  attachments: NodeAttachment[];
 }
 
 export interface Node_AddressesEntry {
   key: string;
   value: string;
+}
+
+/** A container of a node's user on a network of the cluster. */
+export interface NodeAttachment {
+  /** made by the agent */
+  id: string;
+  networkId: string;
+  /** IPv4; empty: any */
+  wishedAddress: string;
+  /** by which the network's other members find it; none while it does not run */
+  names: string[];
+  /** its name */
+  container: string;
+  /** loops/allocator: IPv4 */
+  address: string;
+  /** loops/allocator: why there is no address for it */
+  err: string;
 }
 
 export interface NodeSpec {
@@ -2570,6 +2589,7 @@ function createBaseNode(): Node {
     manager: undefined,
     dataPathAddr: "",
     addresses: {},
+    attachments: [],
   };
 }
 
@@ -2599,6 +2619,9 @@ export const Node: MessageFns<Node> = {
     globalThis.Object.entries(message.addresses).forEach(([key, value]: [string, string]) => {
       Node_AddressesEntry.encode({ key: key as any, value }, writer.uint32(66).fork()).join();
     });
+    for (const v of message.attachments) {
+      NodeAttachment.encode(v!, writer.uint32(74).fork()).join();
+    }
     return writer;
   },
 
@@ -2682,6 +2705,14 @@ export const Node: MessageFns<Node> = {
             }
             continue;
           }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.attachments.push(NodeAttachment.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2721,6 +2752,9 @@ export const Node: MessageFns<Node> = {
           {},
         )
         : {},
+      attachments: globalThis.Array.isArray(object?.attachments)
+        ? object.attachments.map((e: any) => NodeAttachment.fromJSON(e))
+        : [],
     };
   },
 
@@ -2756,6 +2790,9 @@ export const Node: MessageFns<Node> = {
         });
       }
     }
+    if (message.attachments?.length) {
+      obj.attachments = message.attachments.map((e) => NodeAttachment.toJSON(e));
+    }
     return obj;
   },
 
@@ -2786,6 +2823,7 @@ export const Node: MessageFns<Node> = {
       },
       {},
     );
+    message.attachments = object.attachments?.map((e) => NodeAttachment.fromPartial(e)) || [];
     return message;
   },
 };
@@ -2871,6 +2909,179 @@ export const Node_AddressesEntry: MessageFns<Node_AddressesEntry> = {
     const message = createBaseNode_AddressesEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseNodeAttachment(): NodeAttachment {
+  return { id: "", networkId: "", wishedAddress: "", names: [], container: "", address: "", err: "" };
+}
+
+export const NodeAttachment: MessageFns<NodeAttachment> = {
+  encode(message: NodeAttachment, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.networkId !== "") {
+      writer.uint32(18).string(message.networkId);
+    }
+    if (message.wishedAddress !== "") {
+      writer.uint32(26).string(message.wishedAddress);
+    }
+    for (const v of message.names) {
+      writer.uint32(34).string(v!);
+    }
+    if (message.container !== "") {
+      writer.uint32(42).string(message.container);
+    }
+    if (message.address !== "") {
+      writer.uint32(50).string(message.address);
+    }
+    if (message.err !== "") {
+      writer.uint32(58).string(message.err);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): NodeAttachment {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseNodeAttachment();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.networkId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.wishedAddress = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.names.push(reader.string());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.container = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.address = reader.string();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.err = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): NodeAttachment {
+    return {
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+      networkId: isSet(object.networkId)
+        ? globalThis.String(object.networkId)
+        : isSet(object.network_id)
+        ? globalThis.String(object.network_id)
+        : "",
+      wishedAddress: isSet(object.wishedAddress)
+        ? globalThis.String(object.wishedAddress)
+        : isSet(object.wished_address)
+        ? globalThis.String(object.wished_address)
+        : "",
+      names: globalThis.Array.isArray(object?.names) ? object.names.map((e: any) => globalThis.String(e)) : [],
+      container: isSet(object.container) ? globalThis.String(object.container) : "",
+      address: isSet(object.address) ? globalThis.String(object.address) : "",
+      err: isSet(object.err) ? globalThis.String(object.err) : "",
+    };
+  },
+
+  toJSON(message: NodeAttachment): unknown {
+    const obj: any = {};
+    if (message.id !== "") {
+      obj.id = message.id;
+    }
+    if (message.networkId !== "") {
+      obj.networkId = message.networkId;
+    }
+    if (message.wishedAddress !== "") {
+      obj.wishedAddress = message.wishedAddress;
+    }
+    if (message.names?.length) {
+      obj.names = message.names;
+    }
+    if (message.container !== "") {
+      obj.container = message.container;
+    }
+    if (message.address !== "") {
+      obj.address = message.address;
+    }
+    if (message.err !== "") {
+      obj.err = message.err;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<NodeAttachment>): NodeAttachment {
+    return NodeAttachment.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<NodeAttachment>): NodeAttachment {
+    const message = createBaseNodeAttachment();
+    message.id = object.id ?? "";
+    message.networkId = object.networkId ?? "";
+    message.wishedAddress = object.wishedAddress ?? "";
+    message.names = object.names?.map((e) => e) || [];
+    message.container = object.container ?? "";
+    message.address = object.address ?? "";
+    message.err = object.err ?? "";
     return message;
   },
 };

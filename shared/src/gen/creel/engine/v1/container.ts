@@ -340,6 +340,8 @@ export interface Container {
   hostname: string;
   mergedEntrypoint: string[];
   mergedCmd: string[];
+  /** those it has, or gets at its next start */
+  networks: NetworkAttachment[];
 }
 
 export interface Container_MergedLabelsEntry {
@@ -4464,6 +4466,7 @@ function createBaseContainer(): Container {
     hostname: "",
     mergedEntrypoint: [],
     mergedCmd: [],
+    networks: [],
   };
 }
 
@@ -4540,6 +4543,9 @@ export const Container: MessageFns<Container> = {
     }
     for (const v of message.mergedCmd) {
       writer.uint32(194).string(v!);
+    }
+    for (const v of message.networks) {
+      NetworkAttachment.encode(v!, writer.uint32(202).fork()).join();
     }
     return writer;
   },
@@ -4752,6 +4758,14 @@ export const Container: MessageFns<Container> = {
             message.mergedCmd.push(reader.string());
             continue;
           }
+          case 25: {
+            if (tag !== 202) {
+              break;
+            }
+
+            message.networks.push(NetworkAttachment.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4874,6 +4888,9 @@ export const Container: MessageFns<Container> = {
         : globalThis.Array.isArray(object?.merged_cmd)
         ? object.merged_cmd.map((e: any) => globalThis.String(e))
         : [],
+      networks: globalThis.Array.isArray(object?.networks)
+        ? object.networks.map((e: any) => NetworkAttachment.fromJSON(e))
+        : [],
     };
   },
 
@@ -4957,6 +4974,9 @@ export const Container: MessageFns<Container> = {
     if (message.mergedCmd?.length) {
       obj.mergedCmd = message.mergedCmd;
     }
+    if (message.networks?.length) {
+      obj.networks = message.networks.map((e) => NetworkAttachment.toJSON(e));
+    }
     return obj;
   },
 
@@ -5001,6 +5021,7 @@ export const Container: MessageFns<Container> = {
     message.hostname = object.hostname ?? "";
     message.mergedEntrypoint = object.mergedEntrypoint?.map((e) => e) || [];
     message.mergedCmd = object.mergedCmd?.map((e) => e) || [];
+    message.networks = object.networks?.map((e) => NetworkAttachment.fromPartial(e)) || [];
     return message;
   },
 };
