@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use crate::command::Command;
 use crate::error::{Code, Error, Result};
@@ -14,6 +15,8 @@ const BATCH: usize = 4096;
 /// Messages of other nodes that wait, at most; Raft sends again what is dropped.
 const MAX_MESSAGES: usize = 8192;
 const MAX_MESSAGE_BYTES: usize = 1 << 30;
+/// After a commit, so long for the next entry, which tells the others of it.
+const COMMIT_NEWS: Duration = Duration::from_millis(3);
 /// Ticks that wait, at most: after a slow write, time that passed meanwhile is not made up for.
 const MAX_TICKS: usize = 5;
 
@@ -57,6 +60,16 @@ impl Mailbox {
         while queue.commands.is_empty() {
             queue = wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
+        queue.take()
+    }
+
+    /// The next commands; none when none has come within that time.
+    fn take_within(&self, time: Duration) -> Vec<Command> {
+        let (lock, wake) = &*self.0;
+        let queue = lock.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut queue, _) = wake
+            .wait_timeout_while(queue, time, |queue| queue.commands.is_empty())
+            .unwrap_or_else(PoisonError::into_inner);
         queue.take()
     }
 
@@ -136,7 +149,14 @@ fn serve(mut node: Node, inbox: &Mailbox, sink: &mut dyn FnMut(Vec<Event>)) {
             if stop {
                 break;
             }
-            commands = inbox.take();
+            commands = if node.owes_commit() {
+                inbox.take_within(COMMIT_NEWS)
+            } else {
+                inbox.take()
+            };
+            if commands.is_empty() {
+                node.tell_commit();
+            }
         }
         node.close();
         node.flush(sink);

@@ -18,6 +18,7 @@ mod members;
 mod memory_disk;
 mod node;
 mod pending;
+mod propose;
 mod raft_storage;
 mod ready;
 mod room;

@@ -6,17 +6,17 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use protobuf::Message as _;
-use raft::eraftpb::{ConfChangeSingle, ConfChangeType, ConfChangeV2, ConfState, Message, MessageType};
+use raft::eraftpb::{ConfState, Message, MessageType};
 use raft::{RawNode, Ready, SnapshotStatus, StateRole};
 
 use crate::appends::join_appends;
 use crate::cipher::Cipher;
-use crate::command::{Change, Command};
+use crate::command::Command;
 use crate::delivery::Delivery;
 use crate::driver::Mailbox;
 use crate::error::{Code, Error, Result};
 use crate::event::Event;
-use crate::members::{Members, Peer, encode_peers};
+use crate::members::Members;
 use crate::memory_disk::MemoryDisk;
 use crate::pending::Pending;
 use crate::raft_storage::open_envelope;
@@ -83,6 +83,8 @@ pub struct Node {
     /// The tick at which each node was last heard of.
     heard: HashMap<u64, u64>,
     boot: [u8; 8],
+    /// The commit index as other nodes were told it last.
+    told_commit: u64,
     status: Status,
     /// The status as it was told last.
     told: Status,
@@ -119,6 +121,7 @@ impl Node {
             pre_vote: true,
             max_uncommitted_size: MAX_UNCOMMITTED,
             max_committed_size_per_ready: MAX_COMMITTED_PER_READY,
+            skip_bcast_commit: true,
             ..raft::Config::default()
         };
         let invalid = |e: raft::Error| Error::new(Code::InvalidParameter, e.to_string());
@@ -150,6 +153,7 @@ impl Node {
             snapshots_since: HashMap::new(),
             heard: HashMap::new(),
             boot,
+            told_commit: 0,
             status: Status::default(),
             told: Status::default(),
             tell: true,
@@ -176,6 +180,18 @@ impl Node {
         self.process_ready(sink);
         self.note_status();
         self.flush(sink);
+    }
+
+    /// Whether this node leads and has committed more than it has told: the next entry says it along with itself, so that
+    /// none but the last one of a row costs another message to each node, and its answer.
+    pub fn owes_commit(&self) -> bool {
+        self.raw.raft.state == StateRole::Leader && self.raw.raft.raft_log.committed > self.told_commit
+    }
+
+    /// Tells the others what is committed, by a heartbeat.
+    pub fn tell_commit(&mut self) {
+        self.told_commit = self.raw.raft.raft_log.committed;
+        self.raw.ping();
     }
 
     /// Ends what runs beside the node; the log is released when the node is dropped.
@@ -329,99 +345,8 @@ impl Node {
         id == self.options.id || since.is_some_and(|ticks| ticks <= self.options.election_ticks as u64)
     }
 
-    fn lead(&self) -> Result<()> {
-        if self.raw.raft.state == StateRole::Leader {
-            return Ok(());
-        }
-        let leader = match self.raw.raft.leader_id {
-            0 => "unknown at the moment".to_string(),
-            id => id.to_string(),
-        };
-        Err(Error::new(
-            Code::NotLeader,
-            format!("this manager is not the leader; the leader is {leader}"),
-        ))
-    }
-
-    fn propose(&mut self, id: u64, data: Vec<u8>) -> Result<()> {
-        self.lead()?;
-        if self.disk_full {
-            return Err(self.full());
-        }
-        let (size, max) = (data.len(), self.options.max_entry_bytes);
-        if size > max {
-            let text = format!("the change has {size} bytes; at most {max} are taken at once");
-            return Err(Error::new(Code::TooLarge, text));
-        }
-        if size == 0 {
-            return Err(Error::new(
-                Code::InvalidParameter,
-                "an entry has at least one byte",
-            ));
-        }
-        let transferring = self.raw.raft.lead_transferee.is_some();
-        self.raw
-            .propose(Vec::new(), data)
-            .map_err(|e| refused(&e, transferring))?;
-        self.await_commit(id, false);
-        Ok(())
-    }
-
-    fn change(&mut self, id: u64, change: &Change) -> Result<()> {
-        self.lead()?;
-        let (kind, node, peers) = self.check_change(change)?;
-        let mut single = ConfChangeSingle::default();
-        single.set_change_type(kind);
-        single.node_id = node;
-        let mut proposal = ConfChangeV2::default();
-        proposal.set_changes(vec![single].into());
-        let transferring = self.raw.raft.lead_transferee.is_some();
-        self.raw
-            .propose_conf_change(encode_peers(&peers), proposal)
-            .map_err(|e| refused(&e, transferring))?;
-        self.await_commit(id, true);
-        Ok(())
-    }
-
-    fn check_change(&self, change: &Change) -> Result<(ConfChangeType, u64, Vec<Peer>)> {
-        let voters = &self.status_voters();
-        let conflict = |text: String| Err(Error::new(Code::Conflict, text));
-        match change {
-            Change::AddLearner(peer) | Change::AddVoter(peer) if peer.id == 0 => {
-                Err(Error::new(Code::InvalidParameter, "a node's id is not 0"))
-            }
-            Change::AddLearner(peer) if voters.contains(&peer.id) => {
-                conflict(format!("node {} is a voter already", peer.id))
-            }
-            Change::AddLearner(peer) => Ok((ConfChangeType::AddLearnerNode, peer.id, vec![peer.clone()])),
-            Change::AddVoter(peer) => Ok((ConfChangeType::AddNode, peer.id, vec![peer.clone()])),
-            Change::Remove(id) if voters == &[*id] => conflict(format!(
-                "node {id} is the only voter; without it there is no group"
-            )),
-            Change::Remove(id) => Ok((ConfChangeType::RemoveNode, *id, Vec::new())),
-        }
-    }
-
     pub(crate) fn status_voters(&self) -> Vec<u64> {
         self.raw.raft.prs().conf().to_conf_state().get_voters().to_vec()
-    }
-
-    fn await_commit(&mut self, id: u64, change: bool) {
-        let index = self.raw.raft.raft_log.last_index();
-        self.pending.insert(index, self.raw.raft.term, id, change);
-    }
-
-    fn transfer(&mut self, id: u64, to: u64) -> Result<()> {
-        self.lead()?;
-        if !self.status_voters().contains(&to) {
-            return Err(Error::new(
-                Code::InvalidParameter,
-                format!("node {to} has no vote, so it cannot lead"),
-            ));
-        }
-        self.raw.transfer_leader(to);
-        self.events.push(Event::Done { id, index: 0 });
-        Ok(())
     }
 
     fn receive(&mut self, from: u64, bytes: &[u8]) {
@@ -444,7 +369,11 @@ impl Node {
     pub(crate) fn send(&mut self, messages: Vec<Message>) {
         for message in join_appends(messages, MAX_SIZE_PER_MSG as usize) {
             let to = message.to;
-            let snapshot = message.get_msg_type() == MessageType::MsgSnapshot;
+            let kind = message.get_msg_type();
+            let snapshot = kind == MessageType::MsgSnapshot;
+            if matches!(kind, MessageType::MsgAppend | MessageType::MsgHeartbeat) {
+                self.told_commit = self.told_commit.max(message.commit);
+            }
             let address = self.members.address(to).unwrap_or_default().to_string();
             let message = message.write_to_bytes().expect("messages encode");
             self.events.push(Event::Send {
@@ -454,16 +383,5 @@ impl Node {
                 snapshot,
             });
         }
-    }
-}
-
-fn refused(error: &raft::Error, transferring: bool) -> Error {
-    match error {
-        raft::Error::ProposalDropped if transferring => crate::pending::dropped(),
-        raft::Error::ProposalDropped => Error::new(
-            Code::QueueFull,
-            "too many changes are waiting; try again in a moment",
-        ),
-        other => Error::new(Code::Internal, other.to_string()),
     }
 }
