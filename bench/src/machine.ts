@@ -35,6 +35,7 @@ const VERSIONS: [string, string, ...string[]][] = [
   ["containerd", "containerd", "--version"],
   ["runc", "runc", "--version"],
   ["crun", "crun", "--version"],
+  ["podman", "podman", "--version"],
   ["haproxy", "haproxy", "-v"],
   ["etcd", "etcd", "--version"],
 ];

@@ -9,7 +9,7 @@ import { table } from "./measure.ts";
 import { install, missing, missingSentence } from "./peers.ts";
 
 const BENCHES: Record<string, () => Promise<Bench>> = {
-  start: async () => (await import("./start.ts")).start,
+  start: async () => (await import("./start/bench.ts")).start,
   scale: async () => (await import("./scale.ts")).scale,
   network: async () => (await import("./network/bench.ts")).network,
   idle: async () => (await import("./idle.ts")).idle,
@@ -75,7 +75,7 @@ const program = new Command("npm run bench --")
   .description("the promised numbers, each beside a peer in one run")
   .addArgument(new Argument("<name>", "which bench").choices(Object.keys(BENCHES)))
   .option("--check", "end with 1 where a goal is not met")
-  .option("--install-peers", "install Debian's packages of the programs that are compared with")
+  .option("--install-peers", "install the programs that are compared with")
   .option("--rounds <n>", "how often each side is measured", count)
   .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : FAILED))
   .action(main);

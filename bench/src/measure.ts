@@ -5,7 +5,7 @@ export interface Goal {
   atLeast?: number;
 }
 
-/** One measured thing. Values are medians; the ratio is ours divided by the peer's. */
+/** One measured thing. Values are medians unless the name says otherwise; the ratio is ours divided by the peer's. */
 export interface Measure {
   name: string;
   unit: string;
@@ -29,20 +29,29 @@ export function median(values: number[]): number {
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 }
 
+/** The value that so many percent of all are not above. */
+export function percentile(values: number[], percent: number): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const found = sorted[Math.ceil((sorted.length * percent) / 100) - 1];
+  if (found === undefined) throw new Error("nothing was measured");
+  return found;
+}
+
 function text(goal: Goal): string {
   const what = goal.of === "ratio" ? "ratio " : "";
   return goal.atMost !== undefined ? `${what}≤ ${goal.atMost}` : `${what}≥ ${goal.atLeast}`;
 }
 
-/** What the samples say. */
+/** What the samples say; `at` tells how they become one value. */
 export function measure(
   what: { name: string; unit: string; better: "less" | "more" },
   ours: number[],
   peer?: { name: string; samples: number[] },
   goal?: Goal,
+  at: (values: number[]) => number = median,
 ): Measure {
-  const own = median(ours);
-  const other = peer && { name: peer.name, value: median(peer.samples) };
+  const own = at(ours);
+  const other = peer && { name: peer.name, value: at(peer.samples) };
   const ratio = other && own / other.value;
   const held = goal?.of === "ratio" ? ratio : own;
   const met =

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { Cleanup, withCleanup } from "../src/cleanup.ts";
-import { measure, median, table } from "../src/measure.ts";
+import { measure, median, percentile, table } from "../src/measure.ts";
 import { interleave } from "../src/rounds.ts";
 
 const time = { name: "t", unit: "ms", better: "less" } as const;
@@ -12,6 +12,14 @@ describe("a measure", () => {
     const taken = measure(time, [2, 3, 100], { name: "p", samples: [12, 11, 13] });
     assert.deepEqual([taken.ours, taken.peer, taken.ratio], [3, { name: "p", value: 12 }, 0.25]);
     assert.equal(taken.met, undefined);
+  });
+
+  it("can be a percentile of its samples", () => {
+    const hundred = Array.from({ length: 100 }, (_, i) => 100 - i);
+    assert.deepEqual([percentile(hundred, 99), percentile(hundred, 50), percentile([7], 99)], [99, 50, 7]);
+    const p99 = (values: number[]) => percentile(values, 99);
+    const taken = measure(time, hundred, { name: "p", samples: [2, 1] }, undefined, p99);
+    assert.deepEqual([taken.ours, taken.peer?.value], [99, 2]);
   });
 
   it("holds its goal, or does not, or has nothing to hold it against", () => {

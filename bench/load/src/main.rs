@@ -2,6 +2,7 @@
 //! image of it is one file and its own cost is the same on every side.
 
 mod client;
+mod floor;
 mod probe;
 mod server;
 
@@ -15,6 +16,7 @@ const USAGE: &str = "usage:
   load connect ADDRESS:PORT COUNT       a connection, one request, its answer, the end; COUNT times
   load throughput ADDRESS:PORT MS       one connection, as fast as it goes
   load seen ADDRESS:PORT                the client's address, as the server sees it
+  load floor ROOT COMMAND [ARGUMENT…]   the command in new namespaces with ROOT as its root, by the fewest steps
   load probe                            an ADDRESS:PORT a line on stdin; each is printed once it has answered HTTP";
 
 fn main() -> ExitCode {
@@ -31,6 +33,9 @@ fn main() -> ExitCode {
         ["connect", at, count] => with(at, count, client::connect),
         ["throughput", at, ms] => with(at, ms, client::throughput),
         ["seen", at] => with(at, "1", |at, _| client::seen(at)),
+        ["floor", root, command @ ..] if !command.is_empty() => {
+            floor::run(root, command).map_err(|error| format!("floor: {error}"))
+        }
         ["probe"] => probe::run(),
         _ => Err(USAGE.to_owned()),
     };
