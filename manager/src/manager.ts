@@ -4,7 +4,6 @@ import {
   CreelError,
   type Logger,
   messageOf,
-  newId,
   type Plan,
   type Random,
   sleep,
@@ -23,12 +22,12 @@ import {
   type RaftServer,
   type RaftStatus,
 } from "node-raft-server";
-import { CertificateAuthority, newNode } from "./ca/service.ts";
+import { CertificateAuthority } from "./ca/service.ts";
 import type { NewCluster } from "./cluster.ts";
 import { Control } from "./control/control.ts";
-import { newNetwork } from "./control/networks.ts";
 import { Dispatcher } from "./dispatcher/dispatcher.ts";
 import { type ClusterEvent, eventsOf } from "./events.ts";
+import { found } from "./founding.ts";
 import { Gate, within } from "./limits.ts";
 import { taskLogs } from "./logs.ts";
 import { GroupKeeper } from "./membership/reconcile.ts";
@@ -53,7 +52,6 @@ const HAND_OVER_MS = 1_000;
 const LEAVE_TIMEOUT_MS = 20_000;
 const POLL_MS = 50;
 const MAX_PLANS_WAITING = 16;
-const INGRESS = "ingress";
 
 /** What a manager is started with. Exactly one of `create` and `join` is looked at, where there is no log yet. */
 export interface ManagerOptions {
@@ -225,7 +223,7 @@ export class Manager {
   /** A new manager is one when it has a leader, all that was agreed on, and a vote. */
   async #enter(): Promise<void> {
     await this.#until("a leader of the managers", START_TIMEOUT_MS, () => this.#hasLeader());
-    if (this.#options.create) await this.#found(this.#options.create);
+    await this.#found();
     await this.#replica.linearizableView();
     await this.#until("the vote of this manager", START_TIMEOUT_MS, () => {
       const { voters, id, removed } = this.#raft.status();
@@ -237,7 +235,7 @@ export class Manager {
   async #resume(): Promise<void> {
     try {
       await this.#until("a leader of the managers", RESTART_PATIENCE_MS, () => this.#hasLeader());
-      if (this.#options.create && this.#replica.leading) await this.#found(this.#options.create);
+      if (this.#replica.leading) await this.#found();
       await this.#replica.linearizableView();
       await this.#tellAddress();
     } catch (error) {
@@ -424,29 +422,10 @@ export class Manager {
     return role === "leader" ? this.#replica.leading : leader !== 0;
   }
 
-  /** Writes the cluster's first objects, unless they are there already. */
-  async #found({ cluster, availability }: NewCluster): Promise<void> {
-    if (this.view().cluster().id !== "") return;
-    const { random, addr } = this.#options;
-    const node = newNode(this.nodeId, NodeRole.NODE_ROLE_MANAGER, availability);
-    const manager = { raftId: this.#raft.status().id, addr };
-    const network = newNetwork(newId(random), {
-      name: INGRESS,
-      labels: {},
-      driver: "overlay",
-      options: {},
-      internal: false,
-      attachable: false,
-      ingress: true,
-      subnet: "",
-      gateway: "",
-    });
-    const { refusals } = await this.#replica.propose([
-      { kind: { $case: "putCluster", value: { cluster, ifVersion: 0 } } },
-      { kind: { $case: "putNode", value: { node: { ...node, manager }, ifVersion: 0 } } },
-      { kind: { $case: "putNetwork", value: { network } } },
-    ]);
-    if (refusals[0]) throw new CreelError(refusals[0].code, refusals[0].params);
+  async #found(): Promise<void> {
+    const { create, addr, random } = this.#options;
+    const founder = { nodeId: this.nodeId, raftId: this.#raft.status().id, addr };
+    if (create) await found(create, founder, this.#replica, random);
   }
 
   async #handOver(): Promise<void> {

@@ -2,8 +2,9 @@ import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { creel, docker } from "../../src/cli.ts";
-import { leader, nodesBy } from "../../src/faults.ts";
+import { leader, nodeState, nodesBy, pidOf } from "../../src/faults.ts";
 import { useLab } from "../../src/fixture.ts";
+import { loadUsual } from "../../src/images.ts";
 import { until } from "../../src/wait.ts";
 
 interface Swarm {
@@ -21,6 +22,7 @@ interface Swarm {
 describe("docker swarm and docker node, flag by flag", function () {
   this.timeout(60_000);
   const fixture = useLab({ nodes: 4, join: false });
+  before(() => loadUsual(fixture.lab));
   const on = (node: string) => docker(fixture.lab, node);
   const address = (node: string) => fixture.lab.node(node).address;
   const swarm = (via = "node1") => fixture.lab.rest(via).get<Swarm>("/swarm");
@@ -157,6 +159,39 @@ describe("docker swarm and docker node, flag by flag", function () {
       assert.match((await on("node1").fails("swarm", "update", ...words)).stderr, /minimum|at least/);
     await creel(fixture.lab).ok("swarm", "update", "--max-snapshots", "1");
     assert.equal((await swarm()).Spec.Raft.KeepOldSnapshots, 1);
+  });
+
+  it("update: how often nodes are heard of, and how much history is kept, is as it says", async () => {
+    await on("node1").ok("swarm", "update", "--dispatcher-heartbeat", "300ms", "--task-history-limit", "0");
+    const pid = String(pidOf(fixture.lab, "node3", "creeld"));
+    const signal = (name: string) => fixture.lab.exec("node3", ["kill", `-${name}`, pid]);
+    signal("STOP");
+    // with the period of before, 2 s, it would be 6 s and more
+    try {
+      await nodeState(fixture.lab, "node1", "node3", "down", 5_000);
+    } finally {
+      signal("CONT");
+    }
+    await nodeState(fixture.lab, "node1", "node3", "ready");
+    const monitor = ["--update-monitor", "10ms", "--stop-grace-period", "1s"];
+    await on("node1").ok("service", "create", "-d", "--name", "h", ...monitor, "whoami");
+    const states = async () =>
+      (await on("node1").ok("service", "ps", "h", "--format", "{{.DesiredState}}")).split("\n").sort().join();
+    const replaced = async (expected: string) => {
+      const before = await on("node1").ok("service", "ps", "h", "-q", "--filter", "desired-state=running");
+      await on("node1").ok("service", "update", "-d", "--force", "h");
+      await until(expected, async () => {
+        const now = await on("node1").ok("service", "ps", "h", "-q", "--filter", "desired-state=running");
+        return now !== before && (await states()) === expected;
+      });
+    };
+    await until("it runs", async () => (await states()) === "Running");
+    await on("node1").ok("swarm", "update", "--task-history-limit", "1");
+    await replaced("Running,Shutdown");
+    await replaced("Running,Shutdown");
+    await on("node1").ok("swarm", "update", "--task-history-limit", "0");
+    await replaced("Running");
+    await on("node1").ok("service", "rm", "h");
   });
 
   it("node: ls, inspect, ps and update with filters, formats and labels", async () => {

@@ -173,4 +173,27 @@ describe("docker events", function () {
     assert.equal(await ended, 0);
     await on().ok("volume", "prune", "-af");
   });
+
+  it("tell of nodes that change their role, go and come", async () => {
+    const worker = docker(fixture.lab, "node2");
+    const id = await on().ok("node", "inspect", "-f", "{{.ID}}", "node2");
+    const role = (event: Event) => [event.Actor.Attributes["role.old"], event.Actor.Attributes["role.new"]];
+    const said = (...wanted: string[]) =>
+      until(`role ${wanted}`, async () =>
+        (await past("type=node", `node=${id}`)).some((event) => `${role(event)}` === `${wanted}`),
+      );
+    await on().ok("node", "promote", "node2");
+    await said("worker", "manager");
+    await until("it is a manager", async () => (await worker.run(["node", "ls"])).code === 0);
+    await on().ok("node", "demote", "node2");
+    await said("manager", "worker");
+    await until("it is a worker", async () => (await worker.run(["swarm", "leave"])).code === 0);
+    await until("it can go", async () => (await on().run(["node", "rm", id])).code === 0);
+    await told(["node update", "node remove"], "type=node", `node=${id}`);
+    const token = await on().ok("swarm", "join-token", "-q", "worker");
+    await worker.ok("swarm", "join", "--token", token, `${fixture.lab.node("node1").address}:2377`);
+    const next = await on().ok("node", "inspect", "-f", "{{.ID}}", "node2");
+    assert.notEqual(next, id);
+    await told(["node create", "node update"], "type=node", `node=${next}`);
+  });
 });

@@ -5,7 +5,7 @@ import {
   type Service,
   TaskState,
 } from "@creel/shared/gen/cluster/v1/objects.ts";
-import { hasFailed, isFinished, type TaskRecord } from "../store/mod.ts";
+import { hasFailed, type TaskRecord } from "../store/mod.ts";
 
 const DEFAULT_DELAY = 5_000;
 /** A task that runs for less than this has failed at once. */
@@ -40,14 +40,21 @@ export function endedByItself(task: TaskRecord): boolean {
 }
 
 /**
- * How long the task that follows `before` (the slot's tasks of its spec version, oldest first) waits for its turn: the
- * policy's delay, and twice as long after each further task in a row that failed at once.
+ * `backoff` of the task that follows this one: 0 where it need not wait, else 1 and one more for each task in a row that
+ * failed at once. It does not hang on how much of the history is kept.
  */
-export function restartDelay(service: Service, before: TaskRecord[]): Millis {
+export function backoffAfter(service: Service, ended: TaskRecord): number {
+  if (ended.specVersion !== service.specVersion || !endedByItself(ended)) return 0;
+  if (!failedAtOnce(ended)) return 1;
+  const before = ended.madeBy?.kind === CauseKind.CAUSE_RESTART ? ended.madeBy.backoff : 0;
+  return Math.max(before, 1) + 1;
+}
+
+/** How long a task waits for its turn: the policy's delay, and twice as long after each further failure in a row. */
+export function restartDelay(service: Service, { madeBy }: TaskRecord): Millis {
+  if (madeBy?.kind !== CauseKind.CAUSE_RESTART || madeBy.backoff === 0) return 0;
   const delay = policyDelay(service.spec?.task?.restart);
-  const ended = before.filter(isFinished);
-  if (ended.length === 0 || !endedByItself(ended.at(-1)!)) return 0;
-  const failures = ended.length - 1 - ended.findLastIndex((t) => !failedAtOnce(t));
+  const failures = madeBy.backoff - 1;
   return failures < 2 ? delay : backoff(delay, failures);
 }
 

@@ -60,7 +60,14 @@ export function removeNode(draft: Draft, id: string): Outcome {
   if (!node) return deny("no_such_node", { id });
   draft.removeNode(id);
   const detail = node.description?.hostname ?? "";
-  const cause = draft.cause({ kind: CauseKind.CAUSE_NODE_REMOVED, subject: id, detail, count: 0, at: 0 });
+  const cause = draft.cause({
+    kind: CauseKind.CAUSE_NODE_REMOVED,
+    subject: id,
+    detail,
+    count: 0,
+    at: 0,
+    backoff: 0,
+  });
   for (const task of draft.tables.tasksOnNode(id)) {
     if (isFinished(task)) continue;
     const row = task.clone();

@@ -104,6 +104,25 @@ describe("all loops together", () => {
     assert.ok(starts.at(-1)! - starts.at(-2)! >= 60_000);
   });
 
+  it("restart it no faster where no history is kept at all", () => {
+    const made = (limit: number) => {
+      const sim = threeNodes();
+      sim.cluster(limit);
+      sim.broken.set("bad", S.TASK_STATE_RUNNING);
+      const ids = new Set<string>();
+      sim.onApply = (view) => {
+        for (const { id } of view.recordsOfService("web")) ids.add(id);
+      };
+      sim.service("web", aServiceSpec("web", 1, { task: aTaskSpec({ container: { image: "bad" } }) }));
+      sim.run(600_000);
+      return { tasks: ids.size, kept: sim.view.recordsOfService("web").length };
+    };
+    const [none, five] = [made(0), made(5)];
+    assert.equal(none.tasks, five.tasks);
+    assert.ok(none.tasks > 5 && none.tasks < 20, `${none.tasks} tasks in ten minutes`);
+    assert.deepEqual([none.kept <= 2, five.kept > 4], [true, true]);
+  });
+
   it("leave a task alone whose policy is not to restart it", () => {
     for (const restart of [
       { condition: "none" },

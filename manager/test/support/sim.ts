@@ -74,11 +74,11 @@ export class Sim {
   }
 
   /** The cluster's own object, which most rules do without. */
-  cluster(): void {
+  cluster(taskHistoryLimit = 5): void {
     this.apply({
       kind: {
         $case: "putCluster",
-        value: { cluster: Cluster.fromPartial({ id: "c", spec: { taskHistoryLimit: 5 } }), ifVersion: 0 },
+        value: { cluster: Cluster.fromPartial({ id: "c", spec: { taskHistoryLimit } }), ifVersion: 0 },
       },
     });
   }

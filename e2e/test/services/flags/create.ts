@@ -1,8 +1,8 @@
+import { firstProcess, limits, pace, replicas, reservations, restart } from "./both.ts";
 import {
   CHOWN,
   hasCapability,
   type Json,
-  limit,
   lines,
   NET_ADMIN,
   ofFirst,
@@ -85,14 +85,7 @@ export const CREATE: Row[] = [
   ),
   row("--isolation", ["--isolation", "default"], (seen) => task(seen).ContainerSpec.Isolation, "default"),
   row("--label", ["--label", "team=a"], ({ spec }) => spec.Spec.Labels, { team: "a" }),
-  row("--limit-cpu", ["--limit-cpu", "0.5"], limit("cpu/cpu.cfs_quota_us", "cpu.max"), /^50000/),
-  row(
-    "--limit-memory",
-    ["--limit-memory", "64m"],
-    limit("memory/memory.limit_in_bytes", "memory.max"),
-    String(64 << 20),
-  ),
-  row("--limit-pids", ["--limit-pids", "50"], limit("pids/pids.max", "pids.max"), "50"),
+  ...limits(0.5, 64, 50),
   row(
     "--log-driver --log-opt",
     ["--log-driver", "json-file", "--log-opt", "max-size=1m"],
@@ -137,7 +130,7 @@ export const CREATE: Row[] = [
     (seen) => task(seen).ContainerSpec.Image,
     "busybox:latest",
   ),
-  row("--oom-score-adj", ["--oom-score-adj", "321"], ({ sh }) => sh("cat /proc/1/oom_score_adj"), "321"),
+  ...firstProcess(321, "/tmp"),
   row(
     "--placement-pref",
     ["--placement-pref", "spread=node.labels.zone"],
@@ -151,45 +144,17 @@ export const CREATE: Row[] = [
     [{ Protocol: "tcp", TargetPort: 8080, PublishedPort: 18080, PublishMode: "ingress" }],
   ),
   row("--read-only", ["--read-only"], ({ sh }) => sh("touch /no 2>&1 || true"), /Read-only file system/),
-  row("--replicas", ["--replicas", "1"], ({ spec }) => spec.Spec.Mode.Replicated.Replicas, 1),
-  row(
-    "--replicas-max-per-node",
-    ["--replicas-max-per-node", "2"],
-    (seen) => task(seen).Placement.MaxReplicas,
-    2,
-  ),
-  row(
-    "--reserve-cpu --reserve-memory",
-    ["--reserve-cpu", "0.1", "--reserve-memory", "32m"],
-    (seen) => task(seen).Resources.Reservations,
-    { NanoCPUs: 1e8, MemoryBytes: 32 << 20 },
-  ),
-  row(
-    "--restart-condition -delay -max-attempts -window",
-    [
-      ...["--restart-condition", "on-failure", "--restart-delay", "1s"],
-      ...["--restart-max-attempts", "3", "--restart-window", "1m"],
-    ],
-    (seen) => task(seen).RestartPolicy,
-    { Condition: "on-failure", Delay: 1e9, MaxAttempts: 3, Window: 6e10 },
-  ),
-  row(
-    "--rollback-delay -failure-action -max-failure-ratio -monitor -order -parallelism",
-    [
-      ...["--rollback-delay", "1s", "--rollback-failure-action", "continue"],
-      ...["--rollback-max-failure-ratio", "0.2", "--rollback-monitor", "3s"],
-      ...["--rollback-order", "start-first", "--rollback-parallelism", "2"],
-    ],
-    ({ spec }) => spec.Spec.RollbackConfig,
-    {
-      Parallelism: 2,
-      Delay: 1e9,
-      FailureAction: "continue",
-      Monitor: 3e9,
-      MaxFailureRatio: 0.2,
-      Order: "start-first",
-    },
-  ),
+  ...replicas(1, 2),
+  reservations(0.1, 32),
+  restart("on-failure", "1s", 3, "1m"),
+  pace("rollback", {
+    delay: "1s",
+    failureAction: "continue",
+    maxFailureRatio: 0.2,
+    monitor: "3s",
+    order: "start-first",
+    parallelism: 2,
+  }),
   row(
     "--stop-grace-period --stop-signal",
     ["--stop-grace-period", "7s", "--stop-signal", "SIGUSR1"],
@@ -208,30 +173,20 @@ export const CREATE: Row[] = [
     ({ sh }) => sh("grep 'open files' /proc/1/limits"),
     /1234 +2345 +files/,
   ),
-  row(
-    "--update-delay -failure-action -max-failure-ratio -monitor -order -parallelism",
-    [
-      ...["--update-delay", "100ms", "--update-failure-action", "rollback"],
-      ...["--update-max-failure-ratio", "0.1", "--update-monitor", "1s"],
-      ...["--update-order", "stop-first", "--update-parallelism", "3"],
-    ],
-    ({ spec }) => spec.Spec.UpdateConfig,
-    {
-      Parallelism: 3,
-      Delay: 1e8,
-      FailureAction: "rollback",
-      Monitor: 1e9,
-      MaxFailureRatio: 0.1,
-      Order: "stop-first",
-    },
-  ),
+  pace("update", {
+    delay: "100ms",
+    failureAction: "rollback",
+    maxFailureRatio: 0.1,
+    monitor: "1s",
+    order: "stop-first",
+    parallelism: 3,
+  }),
   row(
     "--with-registry-auth",
     ["--with-registry-auth"],
     (seen) => task(seen).ContainerSpec.Image,
     "busybox:latest",
   ),
-  row("--workdir", ["--workdir", "/tmp"], ({ sh }) => sh("busybox readlink /proc/1/cwd"), "/tmp"),
   row("--quiet", ["--quiet"], ({ spec }) => spec.ID.length, 25),
 ];
 

@@ -1,15 +1,5 @@
-import {
-  CHOWN,
-  hasCapability,
-  type Json,
-  limit,
-  lines,
-  NET_ADMIN,
-  ofFirst,
-  type Row,
-  row,
-  task,
-} from "./row.ts";
+import { firstProcess, limits, pace, replicas, reservations, restart } from "./both.ts";
+import { CHOWN, hasCapability, type Json, lines, NET_ADMIN, ofFirst, type Row, row, task } from "./row.ts";
 
 /** `docker service update` with each flag, on the service that has all of {@link CREATE}; UPDATED stands for a script. */
 export const UPDATE: Row[] = [
@@ -88,14 +78,7 @@ export const UPDATE: Row[] = [
     ({ spec }) => spec.Spec.Labels,
     { team: "b", x: "y" },
   ),
-  row("--limit-cpu", ["--limit-cpu", "0.25"], limit("cpu/cpu.cfs_quota_us", "cpu.max"), /^25000/),
-  row(
-    "--limit-memory",
-    ["--limit-memory", "48m"],
-    limit("memory/memory.limit_in_bytes", "memory.max"),
-    String(48 << 20),
-  ),
-  row("--limit-pids", ["--limit-pids", "60"], limit("pids/pids.max", "pids.max"), "60"),
+  ...limits(0.25, 48, 60),
   row(
     "--log-opt",
     ["--log-driver", "json-file", "--log-opt", "max-file=2"],
@@ -115,7 +98,7 @@ export const UPDATE: Row[] = [
       Object.keys(container.NetworkSettings.Networks).filter((name) => name.startsWith("net")),
     ["net2"],
   ),
-  row("--oom-score-adj", ["--oom-score-adj", "123"], ({ sh }) => sh("cat /proc/1/oom_score_adj"), "123"),
+  ...firstProcess(123, "/data"),
   row(
     "--placement-pref-add -rm",
     ["--placement-pref-rm", "spread=node.labels.zone", "--placement-pref-add", "spread=node.labels.rack"],
@@ -129,45 +112,17 @@ export const UPDATE: Row[] = [
     [18081],
   ),
   row("--read-only=false", ["--read-only=false"], ({ sh }) => sh("touch /yes && ls /yes"), "/yes"),
-  row(
-    "--replicas-max-per-node",
-    ["--replicas-max-per-node", "3"],
-    (seen) => task(seen).Placement.MaxReplicas,
-    3,
-  ),
-  row(
-    "--reserve-cpu --reserve-memory",
-    ["--reserve-cpu", "0.05", "--reserve-memory", "16m"],
-    (seen) => task(seen).Resources.Reservations,
-    { NanoCPUs: 5e7, MemoryBytes: 16 << 20 },
-  ),
-  row(
-    "--restart-condition -delay -max-attempts -window",
-    [
-      ...["--restart-condition", "any", "--restart-delay", "2s"],
-      ...["--restart-max-attempts", "5", "--restart-window", "2m"],
-    ],
-    (seen) => task(seen).RestartPolicy,
-    { Condition: "any", Delay: 2e9, MaxAttempts: 5, Window: 12e10 },
-  ),
-  row(
-    "--rollback-delay -failure-action -max-failure-ratio -monitor -order -parallelism",
-    [
-      ...["--rollback-delay", "50ms", "--rollback-failure-action", "pause"],
-      ...["--rollback-max-failure-ratio", "0.4", "--rollback-monitor", "500ms"],
-      ...["--rollback-order", "stop-first", "--rollback-parallelism", "0"],
-    ],
-    ({ spec }) => spec.Spec.RollbackConfig,
-    {
-      Parallelism: 0,
-      Delay: 5e7,
-      FailureAction: "pause",
-      Monitor: 5e8,
-      MaxFailureRatio: 0.4,
-      Order: "stop-first",
-    },
-  ),
-  row("--replicas", ["--replicas", "1"], ({ spec }) => spec.Spec.Mode.Replicated.Replicas, 1),
+  ...replicas(1, 3),
+  reservations(0.05, 16),
+  restart("any", "2s", 5, "2m"),
+  pace("rollback", {
+    delay: "50ms",
+    failureAction: "pause",
+    maxFailureRatio: 0.4,
+    monitor: "500ms",
+    order: "stop-first",
+    parallelism: 0,
+  }),
   row("--stop-signal", ["--stop-signal", "TERM"], ({ container }) => container.Config.StopSignal, "TERM"),
   row(
     "--stop-grace-period",
@@ -189,23 +144,13 @@ export const UPDATE: Row[] = [
     ({ container }) => container.HostConfig.Ulimits,
     [{ Name: "core", Soft: 0, Hard: 0 }],
   ),
-  row(
-    "--update-delay -failure-action -max-failure-ratio -monitor -order -parallelism",
-    [
-      ...["--update-delay", "50ms", "--update-failure-action", "continue"],
-      ...["--update-max-failure-ratio", "0.3", "--update-monitor", "500ms"],
-      ...["--update-order", "start-first", "--update-parallelism", "5"],
-    ],
-    ({ spec }) => spec.Spec.UpdateConfig,
-    {
-      Parallelism: 5,
-      Delay: 5e7,
-      FailureAction: "continue",
-      Monitor: 5e8,
-      MaxFailureRatio: 0.3,
-      Order: "start-first",
-    },
-  ),
+  pace("update", {
+    delay: "50ms",
+    failureAction: "continue",
+    maxFailureRatio: 0.3,
+    monitor: "500ms",
+    order: "start-first",
+    parallelism: 5,
+  }),
   row("--user", ["--user", "0"], ({ container }) => container.Config.User, "0"),
-  row("--workdir", ["--workdir", "/data"], ({ sh }) => sh("busybox readlink /proc/1/cwd"), "/data"),
 ];

@@ -12,7 +12,7 @@ import {
 import { cause, createTasks, setDesiredState } from "../actions.ts";
 import type { Loop, LoopContext } from "../loop.ts";
 import { isDown, isUnfit } from "../node-fitness.ts";
-import { mayRestart, restartDelay } from "../restart-policy.ts";
+import { backoffAfter, mayRestart, restartDelay } from "../restart-policy.ts";
 import { byAge, isJob, isPerNode, SlotFinder } from "../slots.ts";
 import { updateSettings } from "../updater/settings.ts";
 
@@ -74,6 +74,7 @@ function restartOf(service: Service, ended: TaskRecord): Cause {
     subject: ended.id,
     detail: ended.err,
     count: again ? ended.madeBy!.count + 1 : 1,
+    backoff: backoffAfter(service, ended),
   });
 }
 
@@ -108,8 +109,7 @@ export function turnOf(view: StoreView, finder: SlotFinder, task: TaskRecord): M
   const service = view.service(task.serviceId);
   if (!service) return Number.POSITIVE_INFINITY;
   const older = finder.slotOf(service, task).filter((t) => byAge(t, task) < 0);
-  const sameSpec = older.filter((t) => t.specVersion === task.specVersion);
-  let at = task.createdAt + restartDelay(service, sameSpec);
+  let at = task.createdAt + restartDelay(service, task);
   if (isFinished(task)) return at;
   const { startFirst } = updateSettings(service);
   for (const other of older) {

@@ -943,6 +943,8 @@ export interface Cause {
   /** RESTART: how often in a row the slot was filled again */
   count: number;
   at: number;
+  /** RESTART: 0: its turn is at once; 1: after the policy's delay; above: one more for each failure in a row */
+  backoff: number;
 }
 
 export interface TaskStatus {
@@ -8457,7 +8459,7 @@ export const Task_ServiceLabelsEntry: MessageFns<Task_ServiceLabelsEntry> = {
 };
 
 function createBaseCause(): Cause {
-  return { kind: 0, subject: "", detail: "", count: 0, at: 0 };
+  return { kind: 0, subject: "", detail: "", count: 0, at: 0, backoff: 0 };
 }
 
 export const Cause: MessageFns<Cause> = {
@@ -8476,6 +8478,9 @@ export const Cause: MessageFns<Cause> = {
     }
     if (message.at !== 0) {
       writer.uint32(40).int64(message.at);
+    }
+    if (message.backoff !== 0) {
+      writer.uint32(48).uint64(message.backoff);
     }
     return writer;
   },
@@ -8533,6 +8538,14 @@ export const Cause: MessageFns<Cause> = {
             message.at = longToNumber(reader.int64());
             continue;
           }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.backoff = longToNumber(reader.uint64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -8552,6 +8565,7 @@ export const Cause: MessageFns<Cause> = {
       detail: isSet(object.detail) ? globalThis.String(object.detail) : "",
       count: isSet(object.count) ? globalThis.Number(object.count) : 0,
       at: isSet(object.at) ? globalThis.Number(object.at) : 0,
+      backoff: isSet(object.backoff) ? globalThis.Number(object.backoff) : 0,
     };
   },
 
@@ -8572,6 +8586,9 @@ export const Cause: MessageFns<Cause> = {
     if (message.at !== 0) {
       obj.at = Math.round(message.at);
     }
+    if (message.backoff !== 0) {
+      obj.backoff = Math.round(message.backoff);
+    }
     return obj;
   },
 
@@ -8585,6 +8602,7 @@ export const Cause: MessageFns<Cause> = {
     message.detail = object.detail ?? "";
     message.count = object.count ?? 0;
     message.at = object.at ?? 0;
+    message.backoff = object.backoff ?? 0;
     return message;
   },
 };
