@@ -28,6 +28,10 @@ const container = {
   run: () => import("./commands/container/run.ts"),
   exec: () => import("./commands/container/exec.ts"),
   files: () => import("./commands/container/files.ts"),
+  cp: () => import("./commands/container/cp/cp.ts"),
+  stats: () => import("./commands/container/stats.ts"),
+  top: () => import("./commands/container/top.ts"),
+  update: () => import("./commands/container/update.ts"),
   logs: () => import("./commands/container/logs.ts"),
   inspect: () => import("./commands/container/inspect.ts"),
 };
@@ -72,6 +76,7 @@ const dataGroup = (name: "secret" | "config", summary: string): Group => ({
 const containerVerbs: Entry[] = [
   entry("attach", "join a running container's input and output", async () => (await container.run()).attach),
   entry("commit", "make an image of a container", async () => (await container.files()).commit),
+  entry("cp", "copy files into a container, or out of it", async () => (await container.cp()).cp),
   entry("create", "make a container", async () => (await container.run()).create),
   entry("diff", "show what a container changed of its image", async () => (await container.files()).diff),
   entry("exec", "run a command in a running container", async () => (await container.exec()).exec),
@@ -89,8 +94,15 @@ const containerVerbs: Entry[] = [
   entry("rm", "remove containers", async () => (await container.life()).rm),
   entry("run", "make a container and run it", async () => (await container.run()).run),
   entry("start", "start containers", async () => (await container.run()).start),
+  entry("stats", "show what containers use", async () => (await container.stats()).stats),
   entry("stop", "stop containers: the stop signal, then SIGKILL", async () => (await container.life()).stop),
+  entry("top", "list the processes of a container", async () => (await container.top()).top),
   entry("unpause", "let halted containers go on", async () => (await container.life()).unpause),
+  entry(
+    "update",
+    "change limits and restart policies of containers",
+    async () => (await container.update()).update,
+  ),
   entry(
     "wait",
     "wait for containers to end, and print their exit codes",

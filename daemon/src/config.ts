@@ -26,6 +26,10 @@ export interface DaemonConfig {
   runtimes: string[];
   defaultRuntime: string;
   init: boolean;
+  /** Of containers that name none; empty: json-file. */
+  logDriver: string;
+  /** Options of that driver, each NAME=VALUE. */
+  logOpts: string[];
   tls: boolean;
   tlsverify: boolean;
   tlscacert: string;
@@ -37,7 +41,7 @@ export interface DaemonConfig {
   configFile: string;
 }
 
-type Kind = "string" | "boolean" | "strings" | "programs";
+type Kind = "string" | "boolean" | "strings" | "programs" | "values";
 
 /** What a value of each kind is, for the person whose value is none. */
 const KINDS: Record<Kind, string> = {
@@ -45,6 +49,7 @@ const KINDS: Record<Kind, string> = {
   boolean: "a boolean",
   strings: "a list of strings",
   programs: 'an object as {"NAME": {"path": "PATH"}}',
+  values: 'an object as {"NAME": "VALUE"}',
 };
 
 /** Names in the configuration file, with the flag each stands for and what it must be. */
@@ -54,7 +59,9 @@ const KEYS: Record<string, { option: string; kind: Kind }> = {
   hosts: { option: "host", kind: "strings" },
   pidfile: { option: "pidfile", kind: "string" },
   group: { option: "group", kind: "string" },
+  "log-driver": { option: "logDriver", kind: "string" },
   "log-level": { option: "logLevel", kind: "string" },
+  "log-opts": { option: "logOpt", kind: "values" },
   debug: { option: "debug", kind: "boolean" },
   labels: { option: "label", kind: "strings" },
   "node-generic-resources": { option: "nodeGenericResource", kind: "strings" },
@@ -109,7 +116,9 @@ function command(version: string): Command {
       "serve tcp:// without asking clients for a certificate: whoever reaches it is root here",
     )
     .option("--label <name=value>", "label of this node's engine (may be given several times)", collect)
+    .option("--log-driver <name>", "log driver of containers that name none (default: json-file)")
     .addOption(new Option("-l, --log-level <level>", "what to log").choices([...LOG_LEVELS, "warning"]))
+    .option("--log-opt <name=value>", "option of that log driver (may be given several times)", collect)
     .option("--metrics-addr <host:port>", "serve /metrics, and nothing else, to everybody there")
     .option(
       "--node-generic-resource <kind=value>",
@@ -195,12 +204,12 @@ function settingOf(kind: Kind, value: unknown): unknown {
   const strings = (list: unknown): list is string[] =>
     Array.isArray(list) && list.every((item) => typeof item === "string");
   if (kind === "strings") return strings(value) ? value : undefined;
-  if (kind !== "programs") return typeof value === kind ? value : undefined;
+  if (kind === "string" || kind === "boolean") return typeof value === kind ? value : undefined;
   if (typeof value !== "object" || value === null || Array.isArray(value)) return undefined;
-  const entries = Object.entries(value as Record<string, { path?: unknown } | null>);
-  const programs = entries.map(([name, program]) => [name, program?.path] as const);
-  return programs.every(([, path]) => typeof path === "string")
-    ? programs.map(([name, path]) => `${name}=${path}`)
+  const inside = (each: unknown) => (kind === "programs" ? (each as { path?: unknown } | null)?.path : each);
+  const entries = Object.entries(value).map(([name, each]) => [name, inside(each)] as const);
+  return entries.every(([, text]) => typeof text === "string")
+    ? entries.map(([name, text]) => `${name}=${text}`)
     : undefined;
 }
 
@@ -248,6 +257,8 @@ function settle(given: Record<string, unknown>, configFile: string): DaemonConfi
     runtimes: (given.addRuntime as string[] | undefined) ?? [],
     defaultRuntime: text("defaultRuntime", ""),
     init: Boolean(given.init),
+    logDriver: text("logDriver", ""),
+    logOpts: (given.logOpt as string[] | undefined) ?? [],
     tls: Boolean(given.tls) || Boolean(given.tlsverify),
     tlsverify: Boolean(given.tlsverify),
     tlscacert: text("tlscacert", "/etc/creel/tls/ca.pem"),

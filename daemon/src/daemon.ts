@@ -57,6 +57,8 @@ export async function startDaemon(config: DaemonConfig, logger: Logger): Promise
         runtimes: config.runtimes,
         defaultRuntime: config.defaultRuntime,
         init: config.init,
+        logDriver: config.logDriver,
+        logOpts: config.logOpts,
         logLevel: config.logLevel,
       },
       engine,

@@ -30,6 +30,10 @@ export interface EngineOptions {
   defaultRuntime: string;
   /** Whether containers that do not say have an init. */
   init: boolean;
+  /** Of containers that name none; empty: the engine's own default. */
+  logDriver: string;
+  /** Options of that driver, each NAME=VALUE. */
+  logOpts: string[];
   logLevel: string;
 }
 
@@ -121,17 +125,8 @@ export class EngineKeeper {
   }
 
   async #launch(): Promise<void> {
-    const {
-      binary,
-      socket,
-      dataRoot,
-      execRoot,
-      cgroupParent,
-      storageDriver,
-      runtimes,
-      defaultRuntime,
-      init,
-    } = this.#options;
+    const { binary, socket, dataRoot, execRoot, cgroupParent } = this.#options;
+    const { storageDriver, runtimes, defaultRuntime, init, logDriver, logOpts } = this.#options;
     if (!existsSync(binary)) {
       throw new CreelError("internal", { message: `${binary} is not built: run npm run build` });
     }
@@ -149,6 +144,8 @@ export class EngineKeeper {
       ...runtimes.map((runtime) => ["--add-runtime", runtime]),
       defaultRuntime === "" ? [] : ["--default-runtime", defaultRuntime],
       init ? ["--init"] : [],
+      logDriver === "" ? [] : ["--log-driver", logDriver],
+      ...logOpts.map((option) => ["--log-opt", option]),
     ].flat();
     const logFile = join(dataRoot, "engine.log");
     const log = openSync(logFile, "a", 0o640);

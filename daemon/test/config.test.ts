@@ -30,6 +30,20 @@ describe("the daemon's configuration", () => {
     assert.equal(config.engineSocket, "/e/engine.sock");
   });
 
+  it("reads the log of containers that name none", () => {
+    const wanted = ["local", ["max-size=1m", "max-file=2"]];
+    const of = ({ logDriver, logOpts }: { logDriver: string; logOpts: string[] }) => [logDriver, logOpts];
+    assert.deepEqual(
+      of(read(..."--log-driver local --log-opt max-size=1m --log-opt max-file=2".split(" "))),
+      wanted,
+    );
+    const options = { "max-size": "1m", "max-file": "2" };
+    assert.deepEqual(of(withFile({ "log-driver": "local", "log-opts": options })), wanted);
+    assert.throws(() => withFile({ "log-opts": { "max-file": 2 } }), {
+      message: /log-opts must be an object/,
+    });
+  });
+
   it("reads generic resources, counted or by name", () => {
     const flags = ["gpu=a", "gpu=b", "ssd=3"].flatMap((entry) => ["--node-generic-resource", entry]);
     const wanted = { generic: { ssd: 3 }, named: { gpu: { names: ["a", "b"] } } };

@@ -26,7 +26,7 @@ export function toInspect(container: Container): Json {
     MountLabel: "",
     ProcessLabel: "",
     AppArmorProfile: "",
-    ExecIDs: null,
+    ExecIDs: container.execIds.length > 0 ? container.execIds : null,
     HostConfig: toHostConfig(container),
     GraphDriver: { Data: null, Name: container.storageDriver },
     Mounts: container.mounts.map(toMountPoint),

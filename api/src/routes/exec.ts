@@ -1,4 +1,5 @@
 import { CreelError } from "@creel/shared";
+import type { Exec } from "@creel/shared/gen/engine/v1/container.ts";
 import type { FastifyInstance } from "fastify";
 import type { ApiContext } from "../context.ts";
 import { bodyOf } from "../http/body.ts";
@@ -35,6 +36,9 @@ function startRequest(id: string, body: unknown, detach: boolean) {
   const [height = 0, width = 0] = readStart(body).ConsoleSize ?? [];
   return { id, detach, height, width };
 }
+
+/** Whether it was neither started nor tried to. */
+const isNew = ({ pid, exitCode }: Exec) => pid === 0 && exitCode === 0;
 
 export function execRoutes(app: FastifyInstance, context: ApiContext): void {
   const { containers } = context.engine;
@@ -84,7 +88,7 @@ export function execRoutes(app: FastifyInstance, context: ApiContext): void {
     return {
       ID: exec.id,
       Running: exec.running,
-      ExitCode: exec.running ? null : exec.exitCode,
+      ExitCode: exec.running || isNew(exec) ? null : exec.exitCode,
       ProcessConfig: {
         tty: spec?.tty ?? false,
         entrypoint: spec?.cmd[0] ?? "",

@@ -1,11 +1,14 @@
 //! The command line.
 
+use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
 use lexopt::prelude::*;
 
+use crate::container::log_options;
 use crate::log_level;
+use crate::logs::driver::Defaults;
 use crate::runtimes::Runtimes;
 
 /// How the engine is started.
@@ -25,6 +28,8 @@ pub struct Config {
     pub runtimes: Runtimes,
     /// Whether containers that do not say have an init of Creel's.
     pub init: bool,
+    /// The log of containers that say nothing of theirs.
+    pub log: Defaults,
 }
 
 /// What `--help` prints.
@@ -45,6 +50,8 @@ Usage: creel-engine [OPTIONS]
       --add-runtime NAME=PATH a further OCI runtime (may be given several times; runc and crun are found on the PATH)
       --default-runtime NAME  the one that makes containers which ask for none (default creel)
       --init                  containers that do not say otherwise have Creel's init as their first process
+      --log-driver NAME       json-file (default), local or none
+      --log-opt NAME=VALUE    an option of that driver (may be given several times)
       --shim PATH             the program creel-shim (default: the one beside creel-engine)
       --version               print the version
   -h, --help                  print this
@@ -72,6 +79,10 @@ pub fn parse(mut arguments: lexopt::Parser) -> Result<Command, String> {
         shim: None,
         runtimes: Runtimes::new(&[], "")?,
         init: false,
+        log: Defaults {
+            driver: "json-file".into(),
+            options: BTreeMap::new(),
+        },
     };
     let (mut added, mut default_runtime) = (Vec::new(), String::new());
     let mut next = || -> Result<Option<Command>, lexopt::Error> {
@@ -104,6 +115,19 @@ pub fn parse(mut arguments: lexopt::Parser) -> Result<Command, String> {
                 Long("init") => config.init = true,
                 Long("add-runtime") => added.push(arguments.value()?.parse::<String>()?),
                 Long("default-runtime") => default_runtime = arguments.value()?.parse()?,
+                Long("log-driver") => {
+                    let driver: String = arguments.value()?.parse()?;
+                    if !driver.is_empty() {
+                        config.log.driver = driver;
+                    }
+                }
+                Long("log-opt") => {
+                    let text: String = arguments.value()?.parse()?;
+                    let (name, value) = text
+                        .split_once('=')
+                        .ok_or_else(|| format!("invalid --log-opt {text:?}: use NAME=VALUE"))?;
+                    config.log.options.insert(name.into(), value.into());
+                }
                 Long("version") => return Ok(Some(Command::Version)),
                 Short('h') | Long("help") => return Ok(Some(Command::Help)),
                 other => return Err(other.unexpected()),
@@ -115,6 +139,8 @@ pub fn parse(mut arguments: lexopt::Parser) -> Result<Command, String> {
         return Ok(command);
     }
     config.runtimes = Runtimes::new(&added, &default_runtime)?;
+    let options = config.log.options.clone().into_iter().collect();
+    log_options::check(&config.log.driver, &options).map_err(|e| e.to_string())?;
     for root in [&mut config.data_root, &mut config.exec_root] {
         *root = std::path::absolute(&*root).map_err(|e| format!("{}: {e}", root.display()))?;
     }

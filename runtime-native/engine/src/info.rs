@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use crate::engine::Engine;
+use crate::logs::driver;
 use crate::proto::InfoReply;
 
 /// Describes the node and the engine.
@@ -32,6 +33,8 @@ pub fn info(engine: &Engine) -> InfoReply {
         data_root: engine.config.data_root.to_string_lossy().into_owned(),
         images: engine.images.count(),
         warnings: Vec::new(),
+        log_driver: engine.config.log.driver.clone(),
+        log_drivers: driver::NAMES.map(|(name, _)| name.into()).into(),
         instance_id: engine.instance_id.clone(),
     }
 }

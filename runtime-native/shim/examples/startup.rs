@@ -138,6 +138,8 @@ fn prepare(base: &Path, number: usize, probe: &Path) -> CreateRequest {
             path: base.join("json.log"),
             max_size: 0,
             max_file: 1,
+            compress: false,
+            attributes: Default::default(),
         },
         runtime: None,
     }

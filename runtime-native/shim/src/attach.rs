@@ -1,16 +1,17 @@
-use std::collections::VecDeque;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use crate::backlog::Backlog;
 use crate::log::Stream;
 use crate::protocol::AttachRequest;
 use crate::socket;
 
-/// A client that has this much waiting holds the container's output back …
-const QUEUE: usize = 64 << 10;
-/// … for at most this long without taking anything; then it is cut off.
+/// A client whose backlog is full holds the container's output back …
 const STALL: Duration = Duration::from_secs(10);
+/// … while it takes at least this much in that time; else it is cut off.
+const PROGRESS: usize = 64 << 10;
 
 /// A client joined to the streams of a process. Its bytes are Docker's: as they are for a terminal, else each piece
 /// behind a header of eight bytes.
@@ -18,7 +19,8 @@ pub(crate) struct Client {
     pub(crate) socket: OwnedFd,
     request: AttachRequest,
     framed: bool,
-    queue: VecDeque<u8>,
+    backlog: Backlog,
+    taken: usize,
     progress: Instant,
     detach: usize,
     pub(crate) input_ended: bool,
@@ -33,7 +35,13 @@ pub(crate) enum Input {
 }
 
 impl Client {
-    pub(crate) fn new(socket: OwnedFd, request: AttachRequest, framed: bool) -> io::Result<Self> {
+    /// `folder` is where output may wait that the client does not take.
+    pub(crate) fn new(
+        socket: OwnedFd,
+        request: AttachRequest,
+        framed: bool,
+        folder: PathBuf,
+    ) -> io::Result<Self> {
         socket::set_nonblocking(&socket)?;
         let input_ended = !request.stdin;
         let progress = Instant::now();
@@ -41,7 +49,8 @@ impl Client {
             socket,
             request,
             framed,
-            queue: VecDeque::new(),
+            backlog: Backlog::new(folder),
+            taken: 0,
             progress,
             detach: 0,
             input_ended,
@@ -58,44 +67,41 @@ impl Client {
         if self.gone || !wanted {
             return;
         }
-        if self.queue.is_empty() {
-            self.progress = Instant::now();
-        }
         if self.framed {
             let kind = if stream == Stream::Stdout { 1 } else { 2 };
             let [a, b, c, d] = (bytes.len() as u32).to_be_bytes();
-            self.queue.extend([kind, 0, 0, 0, a, b, c, d]);
+            self.backlog.push(&[kind, 0, 0, 0, a, b, c, d]);
         }
-        self.queue.extend(bytes);
+        self.backlog.push(bytes);
         self.flush();
     }
 
     /// Sends what fits.
     pub(crate) fn flush(&mut self) {
-        while !self.gone && !self.queue.is_empty() {
-            let (head, _) = self.queue.as_slices();
-            match socket::write(&self.socket, head) {
+        while !self.gone && !self.backlog.is_empty() {
+            match socket::write(&self.socket, self.backlog.head()) {
                 Ok(Some(sent)) => {
-                    self.queue.drain(..sent);
-                    self.progress = Instant::now();
+                    self.backlog.sent(sent);
+                    self.taken += sent;
                 }
                 Ok(None) => break,
                 Err(_) => self.gone = true,
             }
         }
-        if self.queue.is_empty() {
-            self.queue.shrink_to(0);
+        if self.taken >= PROGRESS || !self.backlog.is_full() {
+            self.progress = Instant::now();
+            self.taken = 0;
         } else if self.progress.elapsed() > STALL {
             self.gone = true;
         }
     }
 
     pub(crate) fn waiting(&self) -> bool {
-        !self.gone && !self.queue.is_empty()
+        !self.gone && !self.backlog.is_empty()
     }
 
     pub(crate) fn holds_back(&self) -> bool {
-        !self.gone && self.queue.len() >= QUEUE
+        !self.gone && self.backlog.is_full()
     }
 
     /// Reads what the client typed. The keys that detach it are not passed on.

@@ -7,6 +7,12 @@ pub(crate) fn now() -> String {
     format(since.as_secs(), since.subsec_nanos())
 }
 
+/// Now, in nanoseconds since 1970.
+pub(crate) fn now_nanos() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+}
+
 fn format(seconds: u64, nanos: u32) -> String {
     let (days, rest) = (seconds / 86_400, seconds % 86_400);
     let (year, month, day) = civil(days);

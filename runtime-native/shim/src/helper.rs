@@ -1,5 +1,6 @@
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +43,23 @@ impl Helper {
             }
             pid => Ok(Self { pid, answer }),
         }
+    }
+
+    /// Whether the helper has done its work; waits for that so long.
+    pub(crate) fn finished(&self, limit: Duration) -> bool {
+        let mut answer = libc::pollfd {
+            fd: self.answer.as_raw_fd(),
+            events: libc::POLLIN,
+            revents: 0,
+        };
+        // SAFETY: one descriptor is polled.
+        unsafe { libc::poll(&mut answer, 1, limit.as_millis() as i32) > 0 }
+    }
+
+    /// Ends the helper at once.
+    pub(crate) fn kill(&self) {
+        // SAFETY: it has not been waited for, so the id is still its own.
+        unsafe { libc::kill(self.pid, libc::SIGKILL) };
     }
 
     /// What the helper, which has ended, had to say.

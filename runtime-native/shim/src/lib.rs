@@ -3,14 +3,15 @@
 
 #[cfg(feature = "client")]
 pub mod client;
+pub mod log;
 pub mod protocol;
 
 mod attach;
+mod backlog;
 mod clock;
 mod connection;
 mod exit;
 mod helper;
-mod log;
 mod process;
 mod server;
 mod socket;

@@ -1,5 +1,6 @@
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::path::PathBuf;
 
 use crate::attach::{Client, Input};
 use crate::log::{Log, Stream};
@@ -30,6 +31,7 @@ pub(crate) struct Streams {
     pub(crate) log: Option<Log>,
     /// Whether the input ends with the first client that had it.
     input_once: bool,
+    backlogs: PathBuf,
     pending: Vec<u8>,
     ending: bool,
     finished: bool,
@@ -37,15 +39,19 @@ pub(crate) struct Streams {
 }
 
 impl Streams {
-    pub(crate) fn new(input_once: bool) -> Self {
+    /// `backlogs` is where output may wait that clients do not take.
+    pub(crate) fn new(input_once: bool, backlogs: PathBuf) -> Self {
         Self {
             input_once,
+            backlogs,
             ..Self::default()
         }
     }
 
     pub(crate) fn attach(&mut self, socket: OwnedFd, request: AttachRequest) -> io::Result<()> {
-        self.clients.push(Client::new(socket, request, !self.terminal)?);
+        let folder = self.backlogs.clone();
+        self.clients
+            .push(Client::new(socket, request, !self.terminal, folder)?);
         Ok(())
     }
 
@@ -120,11 +126,10 @@ impl Streams {
             }
         }
         (self.input, self.output, self.error) = (None, None, None);
-        if let Some(log) = &mut self.log {
+        if let Some(log) = self.log.take() {
             // A log that cannot be written must not keep the container's end from being recorded.
-            let _ = log.finish(Stream::Stdout).and(log.finish(Stream::Stderr));
+            let _ = log.finish();
         }
-        self.log = None;
         self.finished = true;
         self.pump(buffer);
     }

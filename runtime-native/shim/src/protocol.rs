@@ -1,5 +1,6 @@
 //! What the engine and a shim say to each other: one JSON message a packet, one answer to each request.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use creel_runtime::oci::LinuxResources;
@@ -49,6 +50,10 @@ pub struct LogConfig {
     pub max_size: u64,
     /// How many files are kept, the current one included.
     pub max_file: u32,
+    /// Whether files that are full are compressed.
+    pub compress: bool,
+    /// What each entry tells of the container, where the driver can keep that.
+    pub attributes: BTreeMap<String, String>,
 }
 
 /// The form of a log.
@@ -57,6 +62,8 @@ pub struct LogConfig {
 pub enum LogDriver {
     /// Docker's json-file.
     JsonFile,
+    /// A compact form, as `log::local` has it.
+    Local,
     /// No log.
     None,
 }

@@ -5,6 +5,7 @@ mod requests;
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use creel_runtime::{ContainerFormat, ContainerState};
@@ -21,7 +22,7 @@ const MAX_EXECS: usize = 512;
 const REMEMBERED_EXITS: usize = 64;
 const BUFFER: usize = 32 << 10;
 /// How long a shim whose container has ended stays for clients that have not taken all output.
-const LINGER: Duration = Duration::from_secs(15);
+const LINGER: Duration = Duration::from_secs(600);
 
 /// A shim: one container, its streams and its clients, in one loop.
 struct Server {
@@ -198,6 +199,16 @@ impl Server {
             self.forget_finished_execs();
         }
         self.leave();
+    }
+
+    /// Where output may wait that clients do not take: where the log is, on disk.
+    fn backlogs(&self) -> PathBuf {
+        self.request
+            .log
+            .path
+            .parent()
+            .map(PathBuf::from)
+            .unwrap_or_default()
     }
 
     fn waiting(&self) -> bool {

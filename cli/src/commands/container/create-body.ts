@@ -109,7 +109,7 @@ function ulimit(text: string): { Name: string; Soft: number; Hard: number } {
 }
 
 /** `on-failure:3` and its like. */
-function restartPolicy(text: string | undefined): { Name: string; MaximumRetryCount: number } {
+export function restartPolicy(text: string | undefined): { Name: string; MaximumRetryCount: number } {
   const [name, count] = (text ?? "no").split(":");
   if (count !== undefined && !/^\d+$/.test(count))
     throw invalid("invalid restart policy format: maximum retry count must be an integer");

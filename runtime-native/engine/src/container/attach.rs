@@ -7,9 +7,9 @@ use creel_shim::protocol;
 use tokio::net::UnixStream;
 use tokio::sync::oneshot;
 
-use super::Container;
 use super::record::Status;
 use super::stop::shim_error;
+use super::{Container, log_options};
 use crate::bulk::{closed, join};
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};
@@ -69,10 +69,11 @@ impl Engine {
                     details: false,
                     raw,
                 };
-                let log = &container.definition().log_path;
-                if copy_log(&mut client, log.as_ref(), -1, &selection, Ending::Now)
-                    .await
-                    .is_err()
+                // Of a driver that keeps nothing there is nothing to show.
+                if let Ok(source) = log_options::source(&container.definition())
+                    && copy_log(&mut client, &source, -1, &selection, Ending::Now)
+                        .await
+                        .is_err()
                 {
                     return;
                 }

@@ -10,15 +10,17 @@ use crate::engine::Engine;
 use crate::error::{EngineError, ErrorCode, Result};
 use crate::ids;
 use crate::images::ResolvedImage;
+use crate::logs::driver;
 use crate::network::{DEFAULT_BRIDGE, blocking};
 use crate::proto::{ContainerSpec, CreateContainerRequest, NetworkAttachment};
 
 impl Engine {
     /// Creates a container and gives its id.
     pub async fn create(self: &Arc<Self>, request: CreateContainerRequest) -> Result<(String, Vec<String>)> {
-        let spec = request
+        let mut spec = request
             .spec
             .ok_or_else(|| EngineError::invalid("a container needs a spec"))?;
+        spec.log = Some(self.config.log.fill(spec.log));
         let mut warnings = Vec::new();
         check(&spec, &mut warnings)?;
         self.config.runtimes.program(&spec.runtime)?;
@@ -62,7 +64,10 @@ impl Engine {
                 .collect();
             let definition = Definition {
                 format: Definition::FORMAT,
-                log_path: dir.file(&format!("{id}-json.log")).to_string_lossy().into_owned(),
+                log_path: dir
+                    .file(&driver::file_name(driver::of(spec.log.as_ref()), &id))
+                    .to_string_lossy()
+                    .into_owned(),
                 storage_driver: engine.storage.name().to_owned(),
                 image_id: image.id.clone(),
                 created_nanos: now_nanos(),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use creel_runtime::spec::{ProcessInput, SpecInput, resolve_user};
 use creel_shim::client::{ExecSpec, Shim, ShimError};
-use creel_shim::protocol::AttachRequest;
+use creel_shim::protocol::{AttachRequest, FailureKind};
 use tokio::sync::oneshot;
 
 use super::Container;
@@ -23,6 +23,8 @@ use crate::proto::{Exec, ExecCreateRequest, ExecStartRequest, StreamReply};
 /// How long a finished exec can still be inspected.
 const KEPT: Duration = Duration::from_secs(300);
 const MAX_EXECS: usize = 4096;
+/// The exit status of a command that cannot be executed.
+const CANNOT_RUN: i32 = 126;
 
 /// The execs of all containers.
 #[derive(Default)]
@@ -52,6 +54,15 @@ impl Execs {
 
     fn remove(&self, id: &str) {
         self.known.lock().expect("no panic while locked").remove(id);
+    }
+
+    /// The ids of those that run in a container.
+    pub fn of_container(&self, container_id: &str) -> Vec<String> {
+        let known = self.known.lock().expect("no panic while locked");
+        let of_it = known
+            .values()
+            .filter(|e| e.running && e.container_id == container_id);
+        of_it.map(|e| e.id.clone()).collect()
     }
 
     /// Forgets the execs of a container that is removed.
@@ -105,7 +116,9 @@ impl Engine {
                 exec.id
             )));
         }
-        let process = self.exec_process(&container, &spec)?;
+        let process = self.exec_process(&container, &spec).inspect_err(|_| {
+            self.execs.change(&exec.id, |e| e.exit_code = CANNOT_RUN);
+        })?;
         let attach = (!request.detach).then_some(AttachRequest {
             stdin: spec.stdin,
             stdout: spec.stdout,
@@ -164,8 +177,8 @@ impl Engine {
 
     fn exec_failed(&self, id: &str, error: &ShimError) {
         let code = match error {
-            ShimError::Failed(failure) => failure.exit_code.unwrap_or(126),
-            _ => 126,
+            ShimError::Failed(failure) => failure.exit_code.unwrap_or(CANNOT_RUN),
+            _ => CANNOT_RUN,
         };
         self.execs.change(id, |e| {
             e.running = false;
@@ -330,9 +343,10 @@ fn check_running(container: &Container) -> Result<Arc<Shim>> {
 }
 
 fn exec_error(error: ShimError) -> EngineError {
+    let failed = matches!(&error, ShimError::Failed(failure) if failure.kind != FailureKind::Conflict);
     let error = shim_error(error);
-    match error.code {
-        ErrorCode::CommandNotFound => error.context("OCI runtime exec failed: exec failed"),
-        _ => error,
+    if failed {
+        return error.context("OCI runtime exec failed: exec failed");
     }
+    error
 }

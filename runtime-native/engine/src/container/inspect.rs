@@ -56,7 +56,7 @@ impl Engine {
             }),
             endpoints: state.endpoints.clone(),
             ports: state.ports.clone(),
-            log_path: definition.log_path.clone(),
+            log_path: definition.shown_log_path(),
             restart_count: state.restart_count,
             storage_driver: definition.storage_driver.clone(),
             hostname_path: file("hostname"),
@@ -71,6 +71,7 @@ impl Engine {
             merged_entrypoint: merged.entrypoint.clone(),
             merged_cmd: merged.cmd.clone(),
             networks: state.networks.clone(),
+            exec_ids: self.execs.of_container(&definition.id),
         }
     }
 

@@ -3,10 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use creel_shim::protocol::LogDriver;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{EngineError, Result};
+use crate::logs::driver;
 use crate::proto::{BoundPort, ContainerSpec, Endpoint, Healthcheck, Mount, NetworkAttachment};
 
 const FORMAT: u32 = 1;
@@ -28,6 +30,16 @@ pub struct Definition {
     pub anonymous_volumes: Vec<String>,
     pub log_path: String,
     pub storage_driver: String,
+}
+
+impl Definition {
+    /// The log's path as it is told: only files of Docker's own form are for others to read.
+    pub fn shown_log_path(&self) -> String {
+        match driver::of(self.spec.log.as_ref()) {
+            LogDriver::JsonFile => self.log_path.clone(),
+            _ => String::new(),
+        }
+    }
 }
 
 /// The spec with the image's defaults filled in.

@@ -4,6 +4,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response};
 
 use super::{Answers, Door, Reply, empty};
+use crate::container::log_options;
 use crate::container::wait::{Condition, wait};
 use crate::logs::{Ending, Selection, copy_log};
 use crate::proto::{self, containers_server};
@@ -99,10 +100,7 @@ impl containers_server::Containers for Door {
         let request = request.into_inner();
         let container = self.0.containers.find(&request.id)?;
         let definition = container.definition();
-        if definition.spec.log.as_ref().is_some_and(|l| l.driver == "none") {
-            let text = "configured logging driver does not support reading";
-            return Err(crate::error::EngineError::new(crate::error::ErrorCode::Unsupported, text).into());
-        }
+        let source = log_options::source(&definition)?;
         if !request.stdout && !request.stderr {
             let text = "Bad parameters: you must choose at least one stream";
             return Err(crate::error::EngineError::invalid(text).into());
@@ -126,14 +124,7 @@ impl containers_server::Containers for Door {
             let Some(mut stream) = socket.accept().await else {
                 return;
             };
-            if let Err(error) = copy_log(
-                &mut stream,
-                definition.log_path.as_ref(),
-                request.tail,
-                &selection,
-                ending,
-            )
-            .await
+            if let Err(error) = copy_log(&mut stream, &source, request.tail, &selection, ending).await
                 && error.kind() != std::io::ErrorKind::BrokenPipe
             {
                 tracing::warn!(container = definition.id, %error, "its log could not be read");

@@ -1,24 +1,31 @@
-//! One line of the log file, and its form on the wire.
+//! One entry of a log, and its form on the wire.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use creel_shim::log::local;
 
-use crate::clock::parse_rfc3339;
+use crate::clock::rfc3339_nano;
 use crate::proto::LogsRequest;
 
-/// One line of a json-file log.
-#[derive(Deserialize)]
+/// One entry of a log.
 pub struct Entry<'a> {
-    #[serde(borrow, default)]
-    log: Cow<'a, str>,
-    #[serde(borrow, default)]
-    stream: Cow<'a, str>,
-    #[serde(borrow, default)]
-    time: Cow<'a, str>,
-    #[serde(default)]
-    attrs: BTreeMap<String, String>,
+    pub stderr: bool,
+    pub time_nanos: i64,
+    /// With its newline, if it has one.
+    pub text: Cow<'a, [u8]>,
+    pub attributes: BTreeMap<String, String>,
+}
+
+impl<'a> From<local::Entry<'a>> for Entry<'a> {
+    fn from(entry: local::Entry<'a>) -> Self {
+        Self {
+            stderr: entry.stderr,
+            time_nanos: entry.time_nanos,
+            text: Cow::Borrowed(entry.text),
+            attributes: BTreeMap::new(),
+        }
+    }
 }
 
 /// Which entries a reader wants, and how.
@@ -55,55 +62,36 @@ impl Selection {
         }
     }
 
-    /// Appends the wire form of one line of the file to `out`, if it is wanted. A damaged line is passed over.
-    pub fn render(&self, line: &[u8], out: &mut Vec<u8>) -> Verdict {
-        let Ok(entry) = serde_json::from_slice::<Entry>(line) else {
-            return Verdict::Skip;
-        };
-        if self.since_nanos != 0 || self.until_nanos != 0 {
-            let time = parse_rfc3339(&entry.time).unwrap_or(0);
-            if self.until_nanos != 0 && time > self.until_nanos {
-                return Verdict::Past;
-            }
-            if time < self.since_nanos {
-                return Verdict::Skip;
-            }
+    /// Appends the wire form of an entry to `out`, if it is wanted.
+    pub fn render(&self, entry: &Entry, out: &mut Vec<u8>) -> Verdict {
+        if self.until_nanos != 0 && entry.time_nanos > self.until_nanos {
+            return Verdict::Past;
         }
-        let stderr = entry.stream == "stderr";
-        if !(if stderr { self.stderr } else { self.stdout }) {
+        let wanted = if entry.stderr { self.stderr } else { self.stdout };
+        if !wanted || entry.time_nanos < self.since_nanos {
             return Verdict::Skip;
         }
-        let mut text = String::new();
+        let mut head = String::new();
         if self.timestamps {
-            text.push_str(&nine_digits(&entry.time));
-            text.push(' ');
+            head.push_str(&rfc3339_nano(entry.time_nanos));
+            head.push(' ');
         }
         if self.details {
             let pairs: Vec<_> = entry
-                .attrs
+                .attributes
                 .iter()
                 .map(|(k, v)| format!("{}={}", escape(k), escape(v)))
                 .collect();
-            text.push_str(&pairs.join(","));
-            text.push(' ');
+            head.push_str(&pairs.join(","));
+            head.push(' ');
         }
-        text.push_str(&entry.log);
-        if self.raw {
-            out.extend_from_slice(text.as_bytes());
-        } else {
-            frame(stderr, text.as_bytes(), out);
+        if !self.raw {
+            frame(entry.stderr, head.len() + entry.text.len(), out);
         }
+        out.extend_from_slice(head.as_bytes());
+        out.extend_from_slice(&entry.text);
         Verdict::Take
     }
-}
-
-/// A time of the file, which has no zeros at its end, with all nine digits: readers line them up.
-fn nine_digits(time: &str) -> String {
-    let Some(head) = time.strip_suffix('Z') else {
-        return time.to_owned();
-    };
-    let (seconds, fraction) = head.split_once('.').unwrap_or((head, ""));
-    format!("{seconds}.{fraction:0<9}Z")
 }
 
 // As a query parameter, so that a comma or an equals sign in a value cannot be taken for a separator.
@@ -119,26 +107,8 @@ fn escape(text: &str) -> String {
     out
 }
 
-/// Appends one of Docker's frames: the stream, three zero bytes, the length in big-endian, the bytes.
-pub fn frame(stderr: bool, bytes: &[u8], out: &mut Vec<u8>) {
+/// Appends the head of one of Docker's frames: the stream, three zero bytes, the length in big-endian.
+fn frame(stderr: bool, length: usize, out: &mut Vec<u8>) {
     out.extend_from_slice(&[if stderr { 2 } else { 1 }, 0, 0, 0]);
-    out.extend_from_slice(&(bytes.len() as u32).to_be_bytes());
-    out.extend_from_slice(bytes);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::nine_digits;
-
-    #[test]
-    fn times_are_of_one_length() {
-        for (time, full) in [
-            ("2026-11-25T02:11:42.69816817Z", "2026-11-25T02:11:42.698168170Z"),
-            ("2026-11-25T02:11:42.708315327Z", "2026-11-25T02:11:42.708315327Z"),
-            ("2026-11-25T02:11:42Z", "2026-11-25T02:11:42.000000000Z"),
-            ("", ""),
-        ] {
-            assert_eq!(nine_digits(time), full);
-        }
-    }
+    out.extend_from_slice(&(length as u32).to_be_bytes());
 }

@@ -1,9 +1,11 @@
-//! Reads what a container wrote: the json-file log, from its end or beginning, once or as it grows.
+//! Reads what a container wrote, of whatever log driver, from its end or beginning, once or as it grows.
 
+pub mod driver;
 mod entry;
 mod files;
+mod json;
 mod reader;
 mod watch;
 
 pub use entry::Selection;
-pub use reader::{Ending, copy_log};
+pub use reader::{Ending, Source, copy_log};

@@ -26,7 +26,7 @@ impl Server {
     }
 
     fn begin_create(&mut self) -> io::Result<()> {
-        let mut streams = Streams::new(self.request.stdin_once);
+        let mut streams = Streams::new(self.request.stdin_once, self.backlogs());
         streams.log = Some(Log::open(self.request.log.clone())?);
         let (stdio, console) = self.prepare_streams(
             &mut streams,

@@ -176,7 +176,7 @@ impl Server {
                 "the container has {MAX_EXECS} exec'd processes already"
             )));
         }
-        let mut streams = Streams::new(true);
+        let mut streams = Streams::new(true, self.backlogs());
         let stdin = request.attach.as_ref().is_some_and(|attach| attach.stdin);
         let name = console_name(&request.id);
         let (stdio, console) = self

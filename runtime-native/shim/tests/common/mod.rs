@@ -117,6 +117,8 @@ impl Fixture {
                 path: log.clone(),
                 max_size: 0,
                 max_file: 1,
+                compress: false,
+                attributes: Default::default(),
             },
             runtime: None,
         };

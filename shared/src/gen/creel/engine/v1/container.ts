@@ -284,7 +284,7 @@ export interface Dns {
 }
 
 export interface LogConfig {
-  /** "" json-file, "local", "none" */
+  /** json-file, local or none; "" in a request: the engine's default */
   driver: string;
   options: { [key: string]: string };
 }
@@ -342,6 +342,8 @@ export interface Container {
   mergedCmd: string[];
   /** those it has, or gets at its next start */
   networks: NetworkAttachment[];
+  /** of those that run */
+  execIds: string[];
 }
 
 export interface Container_MergedLabelsEntry {
@@ -4467,6 +4469,7 @@ function createBaseContainer(): Container {
     mergedEntrypoint: [],
     mergedCmd: [],
     networks: [],
+    execIds: [],
   };
 }
 
@@ -4546,6 +4549,9 @@ export const Container: MessageFns<Container> = {
     }
     for (const v of message.networks) {
       NetworkAttachment.encode(v!, writer.uint32(202).fork()).join();
+    }
+    for (const v of message.execIds) {
+      writer.uint32(210).string(v!);
     }
     return writer;
   },
@@ -4766,6 +4772,14 @@ export const Container: MessageFns<Container> = {
             message.networks.push(NetworkAttachment.decode(reader, reader.uint32()));
             continue;
           }
+          case 26: {
+            if (tag !== 210) {
+              break;
+            }
+
+            message.execIds.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4891,6 +4905,11 @@ export const Container: MessageFns<Container> = {
       networks: globalThis.Array.isArray(object?.networks)
         ? object.networks.map((e: any) => NetworkAttachment.fromJSON(e))
         : [],
+      execIds: globalThis.Array.isArray(object?.execIds)
+        ? object.execIds.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.exec_ids)
+        ? object.exec_ids.map((e: any) => globalThis.String(e))
+        : [],
     };
   },
 
@@ -4977,6 +4996,9 @@ export const Container: MessageFns<Container> = {
     if (message.networks?.length) {
       obj.networks = message.networks.map((e) => NetworkAttachment.toJSON(e));
     }
+    if (message.execIds?.length) {
+      obj.execIds = message.execIds;
+    }
     return obj;
   },
 
@@ -5022,6 +5044,7 @@ export const Container: MessageFns<Container> = {
     message.mergedEntrypoint = object.mergedEntrypoint?.map((e) => e) || [];
     message.mergedCmd = object.mergedCmd?.map((e) => e) || [];
     message.networks = object.networks?.map((e) => NetworkAttachment.fromPartial(e)) || [];
+    message.execIds = object.execIds?.map((e) => e) || [];
     return message;
   },
 };

@@ -105,6 +105,9 @@ export interface InfoReply {
   warnings: string[];
   /** new at each start of the engine */
   instanceId: string;
+  /** of containers that name none */
+  logDriver: string;
+  logDrivers: string[];
 }
 
 export interface InfoReply_StorageStatusEntry {
@@ -408,6 +411,8 @@ function createBaseInfoReply(): InfoReply {
     images: 0,
     warnings: [],
     instanceId: "",
+    logDriver: "",
+    logDrivers: [],
   };
 }
 
@@ -463,6 +468,12 @@ export const InfoReply: MessageFns<InfoReply> = {
     }
     if (message.instanceId !== "") {
       writer.uint32(138).string(message.instanceId);
+    }
+    if (message.logDriver !== "") {
+      writer.uint32(146).string(message.logDriver);
+    }
+    for (const v of message.logDrivers) {
+      writer.uint32(154).string(v!);
     }
     return writer;
   },
@@ -619,6 +630,22 @@ export const InfoReply: MessageFns<InfoReply> = {
             message.instanceId = reader.string();
             continue;
           }
+          case 18: {
+            if (tag !== 146) {
+              break;
+            }
+
+            message.logDriver = reader.string();
+            continue;
+          }
+          case 19: {
+            if (tag !== 154) {
+              break;
+            }
+
+            message.logDrivers.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -724,6 +751,16 @@ export const InfoReply: MessageFns<InfoReply> = {
         : isSet(object.instance_id)
         ? globalThis.String(object.instance_id)
         : "",
+      logDriver: isSet(object.logDriver)
+        ? globalThis.String(object.logDriver)
+        : isSet(object.log_driver)
+        ? globalThis.String(object.log_driver)
+        : "",
+      logDrivers: globalThis.Array.isArray(object?.logDrivers)
+        ? object.logDrivers.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.log_drivers)
+        ? object.log_drivers.map((e: any) => globalThis.String(e))
+        : [],
     };
   },
 
@@ -786,6 +823,12 @@ export const InfoReply: MessageFns<InfoReply> = {
     if (message.instanceId !== "") {
       obj.instanceId = message.instanceId;
     }
+    if (message.logDriver !== "") {
+      obj.logDriver = message.logDriver;
+    }
+    if (message.logDrivers?.length) {
+      obj.logDrivers = message.logDrivers;
+    }
     return obj;
   },
 
@@ -819,6 +862,8 @@ export const InfoReply: MessageFns<InfoReply> = {
     message.images = object.images ?? 0;
     message.warnings = object.warnings?.map((e) => e) || [];
     message.instanceId = object.instanceId ?? "";
+    message.logDriver = object.logDriver ?? "";
+    message.logDrivers = object.logDrivers?.map((e) => e) || [];
     return message;
   },
 };
