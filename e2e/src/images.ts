@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { buildImage, type ImageFile, whoamiImage } from "../../tools/src/image.ts";
 import type { Lab } from "../../tools/src/lab/lab.ts";
@@ -40,9 +41,13 @@ const APPLETS = [
 
 /** Debian's static busybox with a few of its commands by name, users and groups: a small Linux to try things in. */
 export function busyboxImage(tag = "busybox:latest"): Promise<Buffer> {
+  return buildImage({ tag, files: busyboxFiles(), cmd: ["/bin/sh"] });
+}
+
+function busyboxFiles(): ImageFile[] {
   const path = ["/bin/busybox", "/usr/bin/busybox"].find(existsSync);
   if (path === undefined) throw new Error("busybox is missing: apt-get install busybox-static");
-  const files: ImageFile[] = [
+  return [
     { path: "bin/" },
     { path: "bin/busybox", content: readFileSync(path), mode: 0o755 },
     ...APPLETS.map((name) => ({ path: `bin/${name}`, link: "busybox" })),
@@ -55,7 +60,18 @@ export function busyboxImage(tag = "busybox:latest"): Promise<Buffer> {
     { path: "root/", mode: 0o700 },
     { path: "tmp/", mode: 0o1777 },
   ];
-  return buildImage({ tag, files, cmd: ["/bin/sh"] });
+}
+
+/** This machine's bash, with its libraries, on top of busybox: to be used at a terminal. */
+export async function bashImage(tag = "bash:latest"): Promise<Buffer> {
+  const said = execFileSync("ldd", ["/bin/bash"], { encoding: "utf8" });
+  const libraries = [...said.matchAll(/(?:=> )?(\/\S+) \(0x/g)].map(([, path]) => path!);
+  const whole = ["/bin/bash", ...libraries].map((path) => ({
+    path: path.slice(1),
+    content: readFileSync(path),
+    mode: 0o755,
+  }));
+  return buildImage({ tag, files: [...busyboxFiles(), ...whole], cmd: ["/bin/bash"], env: ["HISTFILE="] });
 }
 
 /** Puts images on every node of a lab. */

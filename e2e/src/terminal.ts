@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { until } from "./wait.ts";
@@ -12,11 +12,11 @@ export class Terminal {
   readonly #dir = mkdtempSync(join(tmpdir(), "ce-tmux-"));
   readonly width: number;
 
-  constructor(width: number, env: Record<string, string>) {
+  constructor(width: number, env: Record<string, string>, shell = ["/bin/sh"]) {
     this.width = width;
     const vars = Object.entries({ ...env, PS1: PROMPT }).map(([key, value]) => `${key}=${value}`);
     const size = ["-x", String(width), "-y", "40"];
-    this.#tmux("-f", "/dev/null", "new-session", "-d", ...size, "env", ...vars, "/bin/sh");
+    this.#tmux("-f", "/dev/null", "new-session", "-d", ...size, "env", ...vars, ...shell);
   }
 
   /** Types a line, and Enter. */
@@ -30,6 +30,15 @@ export class Terminal {
     this.#tmux("send-keys", ...keys);
   }
 
+  /** Kills what runs in the foreground, with no chance to clean up. */
+  killForeground(): void {
+    const shell = this.#tmux("display-message", "-p", "#{pane_pid}").trim();
+    const [, fields = ""] = readFileSync(`/proc/${shell}/stat`, "utf8").split(") ");
+    const group = Number(fields.split(" ")[5]);
+    assert.notEqual(group, Number(shell), "nothing runs in the foreground");
+    process.kill(-group, "SIGKILL");
+  }
+
   /** What is on the screen now; lines that the terminal broke are two. */
   screen(): string {
     return this.#tmux("capture-pane", "-p").trimEnd();
@@ -38,6 +47,11 @@ export class Terminal {
   /** The screen with its colours, as escape sequences. */
   coloured(): string {
     return this.#tmux("capture-pane", "-p", "-e").trimEnd();
+  }
+
+  /** Gives the terminal another size. */
+  resize(width: number, height: number): void {
+    this.#tmux("resize-window", "-x", String(width), "-y", String(height));
   }
 
   clear(): void {

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { root } from "../../tools/src/root.ts";
-import { type Cli, creel, program } from "../src/cli.ts";
+import { type Cli, creel, docker, program } from "../src/cli.ts";
 import { useLab } from "../src/fixture.ts";
 import { loadUsual } from "../src/images.ts";
 import { Terminal } from "../src/terminal.ts";
@@ -73,6 +73,105 @@ describe("creel on one node", function () {
     assert.equal(stdout, "handed through");
     assert.match((await cli.fails("rm", "shell")).stderr, /container is running/);
     await cli.ok("rm", "-f", "shell");
+  });
+
+  it("copies files both ways, as docker does", async () => {
+    const dir = mkdtempSync(join(tmpdir(), "ce-cp-"));
+    const make =
+      "mkdir -p /made/deep && echo text > /made/deep/file && chmod 640 /made/deep/file && ln -s deep /made/link";
+    try {
+      await cli.ok("run", "-d", "--name", "files", "busybox", "sh", "-c", `${make} && sleep 1000`);
+      await until("its files", async () => (await cli.run(["exec", "files", "ls", "/made/link"])).code === 0);
+      const tree = (path: string) =>
+        program("sh", ["-c", "cd $0 && find . -printf '%P %y %m %l\\n' | sort", path]).stdout;
+      for (const [by, run] of [
+        ["docker", docker(fixture.lab)],
+        ["creel", cli],
+      ] as const) {
+        const target = join(dir, by);
+        mkdirSync(target);
+        await run.ok("cp", "files:/made", target);
+        await run.ok("cp", "files:/made", join(target, "renamed"));
+        await run.ok("cp", "files:/made/.", join(target, "content"));
+        await run.ok("cp", "-L", "files:/made/link", join(target, "followed"));
+        await run.ok("cp", "files:/made/deep/file", join(target, "one"));
+        const back = `/${by}`;
+        await cli.ok("exec", "files", "mkdir", back);
+        await run.ok("cp", join(target, "made"), `files:${back}`);
+        await run.ok("cp", join(target, "made"), `files:${back}/renamed`);
+        await run.ok("cp", `${join(target, "content")}/.`, `files:${back}`);
+        await run.ok("cp", join(target, "one"), `files:${back}/one`);
+        for (const wrong of [
+          ["cp", "files:/nothing", target],
+          ["cp", "files:/made", join(target, "one")],
+          ["cp", join(target, "made"), `files:${back}/one`],
+          ["cp", join(target, "nothing"), "files:/"],
+          ["cp", "files:/made", "files:/other"],
+          ["cp", "nobody:/etc", target],
+        ])
+          assert.equal((await run.fails(...wrong)).code, 1, `${by} ${wrong.join(" ")}`);
+      }
+      assert.equal(tree(join(dir, "creel")), tree(join(dir, "docker")));
+      assert.match(tree(join(dir, "creel")), /^made\/deep\/file f 640 $/m);
+      const inside = (by: string) =>
+        cli.ok(
+          "exec",
+          "files",
+          "sh",
+          "-c",
+          `cd /${by} && busybox find . -exec busybox stat -c '%n %F %a %u:%g' {} + | busybox sort`,
+        );
+      assert.equal(await inside("creel"), await inside("docker"));
+      const piped = program("sh", ["-c", `${bin} cp files:/made - | ${bin} cp - files:/tmp`], {
+        env: { ...process.env, CREEL_HOST: `unix://${fixture.lab.socket("node1")}` },
+      });
+      assert.equal(piped.code, 0, piped.stderr);
+      assert.equal(await cli.ok("exec", "files", "cat", "/tmp/made/link/file"), "text");
+      const at = `unix://${fixture.lab.socket("node1")}`;
+      assert.equal(await cli.ok("__complete", "--", "-H", at, "cp", "fi"), "files:\tbusybox");
+    } finally {
+      await cli.run(["rm", "-f", "files"]);
+      rmSync(dir, { recursive: true });
+    }
+  });
+
+  it("shows what containers do and use, and changes their limits", async () => {
+    await cli.ok(
+      "run",
+      "-d",
+      "--name",
+      "busy",
+      "-m",
+      "64m",
+      "busybox",
+      "sh",
+      "-c",
+      "while true; do true; done",
+    );
+    const [title, ...processes] = (await cli.ok("top", "busy", "-o", "pid,args")).split("\n");
+    assert.match(title!, /^PID +(ARGS|COMMAND)$/);
+    assert.match(processes.join("\n"), /^\d+ +sh -c while true/);
+    const [line, ...more] = (
+      await cli.ok("stats", "--no-stream", "--format", "{{.Name}} {{.CPUPerc}} {{.MemUsage}} {{.PIDs}}")
+    ).split("\n");
+    assert.deepEqual(more, []);
+    const [, percent] = /^busy ([\d.]+)% [\d.]+\w*B \/ 64MiB [1-9]/.exec(line!) ?? assert.fail(line);
+    assert.ok(Number(percent) > 0);
+    assert.match(await cli.ok("stats", "--no-stream", "busy"), /^CONTAINER ID +NAME +CPU % +MEM USAGE/);
+    assert.match((await cli.fails("stats", "--no-stream", "nobody")).stderr, /No such container: nobody/);
+    const change = ["-m", "96m", "--memory-swap", "-1", "--cpus", "0.5", "--restart", "on-failure:2"];
+    assert.equal(await cli.ok("update", ...change, "busy"), "busy");
+    assert.equal(
+      await cli.ok(
+        "inspect",
+        "-f",
+        "{{.HostConfig.Memory}} {{.HostConfig.NanoCpus}} {{json .HostConfig.RestartPolicy}}",
+        "busy",
+      ),
+      '100663296 500000000 {"Name":"on-failure","MaximumRetryCount":2}',
+    );
+    assert.equal((await cli.fails("update", "busy")).code, 1);
+    await cli.ok("rm", "-f", "busy");
   });
 
   it("names what a service waits for, and ends with the cause", async () => {

@@ -140,6 +140,7 @@ fn prepare(base: &Path, number: usize, probe: &Path) -> CreateRequest {
             max_file: 1,
             compress: false,
             attributes: Default::default(),
+            buffer: None,
         },
         runtime: None,
     }

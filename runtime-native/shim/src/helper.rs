@@ -56,6 +56,12 @@ impl Helper {
         unsafe { libc::poll(&mut answer, 1, limit.as_millis() as i32) > 0 }
     }
 
+    /// Collects the helper, which is done, where nobody else does.
+    pub(crate) fn collect(self) {
+        // SAFETY: no status is asked for.
+        unsafe { libc::waitpid(self.pid, std::ptr::null_mut(), libc::WNOHANG) };
+    }
+
     /// Ends the helper at once.
     pub(crate) fn kill(&self) {
         // SAFETY: it has not been waited for, so the id is still its own.

@@ -79,6 +79,8 @@ impl Streams {
                 list.push((client.socket.as_raw_fd(), events));
             }
         }
+        let log = self.log.as_ref().and_then(Log::waits_for);
+        list.extend(log.map(|fd| (fd, libc::POLLOUT)));
         if !self.pending.is_empty() {
             list.extend(self.input.as_ref().map(|fd| (fd.as_raw_fd(), libc::POLLOUT)));
         }
@@ -104,6 +106,9 @@ impl Streams {
     pub(crate) fn pump(&mut self, buffer: &mut [u8]) {
         for client in &mut self.clients {
             client.flush();
+        }
+        if let Some(log) = &mut self.log {
+            log.flush();
         }
         for _ in 0..TURN {
             if self.clients.iter().any(Client::holds_back) || self.take_output(buffer) == 0 {

@@ -54,6 +54,8 @@ pub struct LogConfig {
     pub compress: bool,
     /// What each entry tells of the container, where the driver can keep that.
     pub attributes: BTreeMap<String, String>,
+    /// The bytes that may wait for the log, more being lost; none: output waits for it.
+    pub buffer: Option<u64>,
 }
 
 /// The form of a log.

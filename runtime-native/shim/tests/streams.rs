@@ -75,7 +75,7 @@ async fn a_client_that_closes_or_is_slow_does_not_stop_the_container() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_client_that_never_reads_is_cut_off() {
+async fn a_client_that_reads_after_the_end_has_lost_nothing() {
     let fixture = Fixture::new();
     let container = fixture
         .create(&["probe", "spam", "3000000", "exit", "5"])
@@ -86,7 +86,22 @@ async fn a_client_that_never_reads_is_cut_off() {
     assert_eq!(container.shim.wait().await.unwrap().code, 5);
     assert_eq!(container.logged().len(), 30_000);
     let (stdout, _) = demultiplex(stuck).await;
-    assert!(stdout.len() < 3_000_000);
+    assert_eq!(stdout.len(), 3_000_000);
+    container.assert_nothing_left().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_never_reads_is_cut_off_when_no_more_can_wait_for_it() {
+    let fixture = Fixture::new();
+    let container = fixture
+        .create(&["probe", "spam", "72000000", "exit", "5"])
+        .await
+        .unwrap();
+    let stuck = container.attach(false).await;
+    container.shim.start().await.unwrap();
+    assert_eq!(container.shim.wait().await.unwrap().code, 5);
+    let (stdout, _) = demultiplex(stuck).await;
+    assert!(stdout.len() < 72_000_000);
     container.assert_nothing_left().await;
 }
 

@@ -18,6 +18,8 @@ const STATES: Record<string, string[]> = {
   stop: ["running", "paused", "restarting"],
   unpause: ["paused"],
   start: ["created", "exited"],
+  stats: ["running", "paused"],
+  top: ["running", "paused"],
 };
 
 const containers: Find = async ({ client }, command) => {
@@ -31,6 +33,8 @@ const containers: Find = async ({ client }, command) => {
     Names.map((name): Candidate => [name.replace(/^\//, ""), Image]),
   );
 };
+const places: Find = async (context, command) =>
+  (await containers(context, command)).map(([name, image]): Candidate => [`${name}:`, image]);
 const images: Find = async ({ client }) => {
   const found = await client.get<{ RepoTags: string[] | null }[]>("/images/json");
   return found.flatMap(({ RepoTags }) => (RepoTags ?? []).map((name): Candidate => [name, ""]));
@@ -95,6 +99,8 @@ const ANYTHING = [
 /** By the name of an argument or of an option. */
 const KINDS: Record<string, Find> = {
   container: containers,
+  from: places,
+  to: places,
   image: images,
   source: images,
   network: networks,

@@ -116,7 +116,8 @@ export function restartPolicy(text: string | undefined): { Name: string; Maximum
   return { Name: name!, MaximumRetryCount: Number(count ?? 0) };
 }
 
-function fromFiles(paths: string[] | undefined): string[] | undefined {
+/** The lines of files of `NAME=value`. */
+export function fromFiles(paths: string[] | undefined): string[] | undefined {
   return paths?.flatMap((path) => fileLines(readText(path)));
 }
 

@@ -5,8 +5,9 @@ import { Exit } from "../../error.ts";
 import type { Bind } from "../../program.ts";
 import { list } from "../options.ts";
 import { at, environment, examples } from "../words.ts";
+import { fromFiles } from "./create-body.ts";
 import { copyOutput, failed } from "./foreground.ts";
-import { followSize, forwardInput, resize } from "./terminal.ts";
+import { checkTerminal, followSize, forwardInput, resize, usualDetachKeys } from "./terminal.ts";
 
 const LOOK_MS = 20;
 const ENDS_MS = 5000;
@@ -16,6 +17,7 @@ interface ExecOptions {
   interactive?: boolean;
   tty?: boolean;
   env?: string[];
+  envFile?: string[];
   user?: string;
   workdir?: string;
   privileged?: boolean;
@@ -32,6 +34,7 @@ export function exec(command: Command, bind: Bind): void {
     .option("-i, --interactive", "hand it standard input")
     .option("-t, --tty", "give it a terminal")
     .option("-e, --env <name=value>", "an environment variable", list)
+    .option("--env-file <file>", "environment variables, one a line", list)
     .option("-u, --user <user>", "user or id, with an optional group")
     .option("-w, --workdir <dir>", "the working directory")
     .option("--privileged", "all capabilities")
@@ -43,9 +46,11 @@ export function exec(command: Command, bind: Bind): void {
 async function run(context: Context, container: string, words: string[], o: ExecOptions): Promise<void> {
   const { client } = context;
   const tty = o.tty ?? false;
+  if (tty && o.interactive && !o.detach) checkTerminal();
+  const detachKeys = o.detachKeys ?? usualDetachKeys();
   const { Id } = await client.post<{ Id: string }>(at("containers", container, "exec"), undefined, {
     Cmd: words,
-    Env: environment(o.env) ?? [],
+    Env: [...(environment(fromFiles(o.envFile)) ?? []), ...(environment(o.env) ?? [])],
     User: o.user ?? "",
     WorkingDir: o.workdir ?? "",
     Privileged: o.privileged ?? false,
@@ -53,7 +58,7 @@ async function run(context: Context, container: string, words: string[], o: Exec
     AttachStdin: !o.detach && (o.interactive ?? false),
     AttachStdout: !o.detach,
     AttachStderr: !o.detach,
-    DetachKeys: o.detachKeys ?? "",
+    DetachKeys: detachKeys ?? "",
   });
   if (o.detach) {
     await client.post(at("exec", Id, "start"), undefined, { Detach: true, Tty: tty });
@@ -67,7 +72,7 @@ async function run(context: Context, container: string, words: string[], o: Exec
       ...(tty && rows && columns && { ConsoleSize: [rows, columns] }),
     })
     .catch((error: unknown) => failed(context, error));
-  const input = o.interactive ? forwardInput(socket, tty, o.detachKeys) : undefined;
+  const input = o.interactive ? forwardInput(socket, tty, detachKeys) : undefined;
   const stopResize = tty ? followSize(client, at("exec", Id)) : () => {};
   try {
     if (tty) await resize(client, at("exec", Id));

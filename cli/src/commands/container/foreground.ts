@@ -3,7 +3,7 @@ import type { Context } from "../../context.ts";
 import { Exit } from "../../error.ts";
 import { demultiplex, write } from "../../rest/frames.ts";
 import { at } from "../words.ts";
-import { followSize, forwardInput, resize } from "./terminal.ts";
+import { followSize, forwardInput, resize, usualDetachKeys } from "./terminal.ts";
 
 interface Foreground {
   stdin: boolean;
@@ -17,7 +17,8 @@ interface Foreground {
 /** Joins this process's streams to the container's, until it ends; this process ends with its exit status. */
 export async function foreground(context: Context, id: string, o: Foreground): Promise<void> {
   const { client } = context;
-  const query = { stream: true, stdin: o.stdin, stdout: true, stderr: true, detachKeys: o.detachKeys };
+  const detachKeys = o.detachKeys ?? usualDetachKeys();
+  const query = { stream: true, stdin: o.stdin, stdout: true, stderr: true, detachKeys };
   const { socket, head } = await client.hijack(at("containers", id, "attach"), query);
   const waiting = new AbortController();
   const condition = o.begin ? (o.removed ? "removed" : "next-exit") : "not-running";
@@ -28,7 +29,7 @@ export async function foreground(context: Context, id: string, o: Foreground): P
     waiting.signal,
   );
   ended.catch(() => {});
-  const input = o.stdin ? forwardInput(socket, o.tty, o.detachKeys) : undefined;
+  const input = o.stdin ? forwardInput(socket, o.tty, detachKeys) : undefined;
   const output = copyOutput(socket, head, o.tty);
   output.catch(() => {});
   const stopResize = o.tty ? followSize(client, at("containers", id)) : () => {};

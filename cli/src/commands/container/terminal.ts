@@ -1,4 +1,5 @@
 import type { Socket } from "node:net";
+import { readConfig } from "../../config/files.ts";
 import type { Context } from "../../context.ts";
 import { invalid } from "../../invalid.ts";
 
@@ -8,6 +9,17 @@ export interface Input {
   hasLeft(): boolean;
   /** Gives the terminal back. */
   restore(): void;
+}
+
+/** Refuses to give a container this terminal where there is none. */
+export function checkTerminal(): void {
+  if (!process.stdin.isTTY) throw invalid("the input device is not a TTY");
+}
+
+/** The detach keys of docker's configuration file; undefined: the usual ones. */
+export function usualDetachKeys(): string | undefined {
+  const { detachKeys } = readConfig();
+  return typeof detachKeys === "string" && detachKeys !== "" ? detachKeys : undefined;
 }
 
 /** Standard input goes to the container; its end is the container's end of input. */

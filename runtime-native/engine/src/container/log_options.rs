@@ -44,7 +44,6 @@ pub fn check(name: &str, options: &HashMap<String, String>) -> Result<LogConfig>
             return Err(EngineError::invalid(text));
         }
     }
-    buffer(options)?;
     let local = driver == LogDriver::Local;
     let max_size = match options.get("max-size") {
         None if local => 20_000_000,
@@ -77,10 +76,11 @@ pub fn check(name: &str, options: &HashMap<String, String>) -> Result<LogConfig>
         max_file,
         compress,
         attributes: BTreeMap::new(),
+        buffer: buffer(options)?,
     })
 }
 
-/// How much output may wait for the log; `None` where it is written before anything else is done.
+/// How much output may wait for the log; `None` where output waits for it.
 fn buffer(options: &HashMap<String, String>) -> Result<Option<u64>> {
     let non_blocking = match options.get("mode").map_or("", String::as_str) {
         "" | "blocking" => false,

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
@@ -66,6 +66,10 @@ impl LogFile {
         Ok(log)
     }
 
+    pub(super) fn descriptor(&self) -> Option<RawFd> {
+        self.file.as_ref().map(AsRawFd::as_raw_fd)
+    }
+
     /// Whether a new file should be begun: it would hold `after` bytes more, and `before` without the last entry.
     pub(super) fn full(&self, after: usize, before: usize) -> bool {
         let after = self.size + after as u64;
@@ -96,7 +100,9 @@ impl LogFile {
 
     /// `LOG` becomes `LOG.1`, that one `LOG.2`, and the oldest goes.
     pub(super) fn rotate(&mut self) -> io::Result<()> {
-        self.compressing = None;
+        if let Some(helper) = self.compressing.take() {
+            helper.collect();
+        }
         let log = &self.config.path;
         if self.config.max_file <= 1 {
             fs::remove_file(log)?;

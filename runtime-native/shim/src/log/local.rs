@@ -113,7 +113,7 @@ mod tests {
                 text: b"",
             },
         ];
-        let mut bytes = b"\xc1\x01\0\0\0\xff torn".to_vec();
+        let mut bytes = b"\xc1\x01\0\0\0\x14 torn".to_vec();
         entries.iter().for_each(|entry| encode(entry, &mut bytes));
         let mut read = Vec::new();
         let mut at = 0;

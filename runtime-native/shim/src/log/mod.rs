@@ -1,14 +1,17 @@
 //! What becomes of a container's output: entries of one line each, in the form of the log driver, in files.
 
+mod aside;
 pub mod file;
 mod json;
 pub mod local;
 
 use std::io;
+use std::os::fd::RawFd;
 
 use crate::clock;
 use crate::protocol::{LogConfig, LogDriver};
 
+use aside::Aside;
 use file::LogFile;
 
 /// Docker cuts a line that is longer than this into entries.
@@ -21,8 +24,64 @@ pub(crate) enum Stream {
     Stderr,
 }
 
+/// Where a container's output is logged.
+pub(crate) enum Log {
+    /// Before anything else is done with it.
+    Direct(Writer),
+    /// By a process of its own.
+    Aside(Aside),
+}
+
+impl Log {
+    pub(crate) fn open(config: LogConfig) -> io::Result<Self> {
+        let buffer = config.buffer;
+        let writer = Writer::open(config)?;
+        Ok(match buffer {
+            Some(limit) => Self::Aside(Aside::start(writer, limit as usize)?),
+            None => Self::Direct(writer),
+        })
+    }
+
+    /// Logs a piece of output. A line that has no end yet waits for it.
+    pub(crate) fn write(&mut self, stream: Stream, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Direct(writer) => writer.write(stream, bytes),
+            Self::Aside(aside) => {
+                aside.write(stream, bytes);
+                Ok(())
+            }
+        }
+    }
+
+    /// The descriptor to wait for until more can be sent; none if nothing waits.
+    pub(crate) fn waits_for(&self) -> Option<RawFd> {
+        match self {
+            Self::Direct(_) => None,
+            Self::Aside(aside) => aside.waits_for(),
+        }
+    }
+
+    /// Sends what waits.
+    pub(crate) fn flush(&mut self) {
+        if let Self::Aside(aside) = self {
+            aside.flush();
+        }
+    }
+
+    /// Logs what is left of the streams, which have ended.
+    pub(crate) fn finish(self) -> io::Result<()> {
+        match self {
+            Self::Direct(writer) => writer.finish(),
+            Self::Aside(aside) => {
+                aside.finish();
+                Ok(())
+            }
+        }
+    }
+}
+
 /// Writes output line by line, and begins a new file when one is full.
-pub(crate) struct Log {
+pub(crate) struct Writer {
     driver: LogDriver,
     /// What each entry tells of the container, ready to be written.
     attributes: String,
@@ -32,8 +91,8 @@ pub(crate) struct Log {
     entries: Vec<u8>,
 }
 
-impl Log {
-    pub(crate) fn open(config: LogConfig) -> io::Result<Self> {
+impl Writer {
+    fn open(config: LogConfig) -> io::Result<Self> {
         Ok(Self {
             driver: config.driver,
             attributes: json::attributes(&config.attributes),
@@ -46,8 +105,12 @@ impl Log {
         })
     }
 
-    /// Logs a piece of output. A line that has no end yet waits for it.
-    pub(crate) fn write(&mut self, stream: Stream, mut bytes: &[u8]) -> io::Result<()> {
+    /// What has to stay open for it.
+    fn descriptor(&self) -> Option<RawFd> {
+        self.file.as_ref().and_then(LogFile::descriptor)
+    }
+
+    fn write(&mut self, stream: Stream, mut bytes: &[u8]) -> io::Result<()> {
         if self.file.is_none() {
             return Ok(());
         }
@@ -79,8 +142,7 @@ impl Log {
         result.and(self.flush())
     }
 
-    /// Logs what is left of the streams, which have ended.
-    pub(crate) fn finish(mut self) -> io::Result<()> {
+    fn finish(mut self) -> io::Result<()> {
         let mut result = Ok(());
         for stream in [Stream::Stdout, Stream::Stderr] {
             let rest = std::mem::take(&mut self.partial[stream as usize]);
@@ -144,6 +206,7 @@ mod tests {
             max_file: 1,
             compress: false,
             attributes: Default::default(),
+            buffer: None,
         }
     }
 
@@ -292,5 +355,23 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn a_log_of_its_own_process_has_all_that_fits_into_the_buffer() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut config = config(directory.path(), LogDriver::JsonFile);
+        config.buffer = Some(4 << 20);
+        let mut log = Log::open(config).unwrap();
+        for number in 0..20_000 {
+            log.write(Stream::Stdout, format!("line {number}\n").as_bytes())
+                .unwrap();
+        }
+        log.write(Stream::Stderr, b"rest").unwrap();
+        log.finish().unwrap();
+        let entries = texts(&directory.path().join("c-json.log"));
+        assert_eq!(entries.len(), 20_001);
+        assert_eq!(entries[19_999].1, "line 19999\n");
+        assert_eq!(entries[20_000], ("stderr".into(), "rest".into()));
     }
 }

@@ -119,6 +119,7 @@ impl Fixture {
                 max_file: 1,
                 compress: false,
                 attributes: Default::default(),
+                buffer: None,
             },
             runtime: None,
         };

@@ -22,8 +22,8 @@ interface CpOptions {
 /** `creel cp` */
 export function cp(command: Command, bind: Bind): void {
   command
-    .argument("<source>", "CONTAINER:PATH, a path here, or - for a tar archive on standard input")
-    .argument("<target>", "a path here, CONTAINER:PATH, or - for a tar archive on standard output")
+    .argument("<from>", "CONTAINER:PATH, a path here, or - for a tar archive on standard input")
+    .argument("<to>", "a path here, CONTAINER:PATH, or - for a tar archive on standard output")
     .option("-a, --archive", "keep owners")
     .option("-L, --follow-link", "copy what a link that is the source leads to")
     .option("-q, --quiet", "do not say how much was copied")

@@ -106,7 +106,7 @@ class Walk {
 
   #entry(header: Entry): Promise<void> {
     return new Promise((done, fail) =>
-      this.#archive.entry({ ...header, size: 0 }, (error) => (error ? fail(error) : done())),
+      this.#archive.entry(header, "", (error) => (error ? fail(error) : done())),
     );
   }
 }

@@ -11,7 +11,7 @@ import {
   symlinkSync,
   utimesSync,
 } from "node:fs";
-import { dirname, join, posix } from "node:path";
+import { dirname, join } from "node:path";
 import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { extract, type Header } from "tar-stream";
@@ -113,9 +113,11 @@ class Target {
 
   /** An entry's name without its first part, which is the name of the whole. */
   #inside(name: string): string {
-    const plain = posix.normalize(name).replace(/^\/+|\/+$/g, "");
-    if (plain.split("/").includes("..")) throw invalid(`the archive is damaged: ${name} leads out of it`);
-    const slash = plain.indexOf("/");
-    return slash < 0 ? "" : plain.slice(slash + 1);
+    const parts = name.split("/").filter((part) => part !== "");
+    if (parts.includes("..")) throw invalid(`the archive is damaged: ${name} leads out of it`);
+    return parts
+      .slice(1)
+      .filter((part) => part !== ".")
+      .join("/");
   }
 }
