@@ -294,6 +294,18 @@ describe("creel on one node", function () {
       await cli.ok("service", "rm", "fine");
     });
 
+    it("shows figures in place, again and again, until Ctrl-C", async () => {
+      await cli.ok("run", "-d", "--name", "figures", "busybox", "sleep", "1000");
+      terminal.type("clear; creel stats");
+      await terminal.shows(/^CONTAINER ID +NAME[\s\S]* figures +\d+\.\d\d%/m);
+      await cli.ok("rename", "figures", "renamed");
+      const screen = await terminal.shows(/ renamed +\d+\.\d\d%/m);
+      assert.equal(screen.match(/CONTAINER ID/g)?.length, 1, screen);
+      terminal.press("C-c");
+      await terminal.shows(/ready>$/);
+      await cli.ok("rm", "-f", "renamed");
+    });
+
     it("gives a container the terminal: its size, its keys, its exit status", async () => {
       terminal.type("clear; creel run --rm -it --name term busybox sh");
       await terminal.shows(/\/ #$/m);
