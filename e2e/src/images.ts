@@ -39,9 +39,12 @@ const APPLETS = [
   "date",
 ];
 
-/** Debian's static busybox with a few of its commands by name, users and groups: a small Linux to try things in. */
-export function busyboxImage(tag = "busybox:latest"): Promise<Buffer> {
-  return buildImage({ tag, files: busyboxFiles(), cmd: ["/bin/sh"] });
+/**
+ * Debian's static busybox with a few of its commands by name, users and groups: a small Linux to try things in; `more`
+ * files may be put into it.
+ */
+export function busyboxImage(tag = "busybox:latest", more: ImageFile[] = []): Promise<Buffer> {
+  return buildImage({ tag, files: [...busyboxFiles(), ...more], cmd: ["/bin/sh"] });
 }
 
 function busyboxFiles(): ImageFile[] {

@@ -64,7 +64,9 @@ pub fn read(directory: &Path, id: &str) -> Outcome<Spec> {
 /// A spec out of bytes that may be anything.
 pub fn parse(bytes: &[u8]) -> Outcome<Spec> {
     let mut value: Value = serde_json::from_slice(bytes).map_err(|err| format!("invalid spec: {err}"))?;
-    drop_unknown_capabilities(&mut value["process"]["capabilities"]);
+    if let Some(sets) = value.pointer_mut("/process/capabilities") {
+        drop_unknown_capabilities(sets);
+    }
     let spec: Spec = serde_json::from_value(value).map_err(|err| format!("invalid spec: {err}"))?;
     check_version(spec.version())?;
     if spec.root().is_none() {

@@ -5,6 +5,8 @@ mod bundle;
 mod cli;
 mod commands;
 mod console;
+#[cfg(test)]
+mod fuzz;
 mod help;
 mod helper;
 mod log;

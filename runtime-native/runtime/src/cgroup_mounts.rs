@@ -21,25 +21,27 @@ const CONTROLLERS: [&str; 12] = [
 ];
 
 /// libcontainer mounts v1 hierarchies writable even where the spec wants them read-only, and a container could raise its
-/// own limits. So a read-only cgroup mount is written out as what it means: a tmpfs, and on it the container's cgroup of
-/// each hierarchy.
+/// own limits. So a cgroup mount is written out as what it means: a tmpfs, and on it the container's cgroup of each
+/// hierarchy.
 pub(crate) fn write_out(spec: &mut Spec, cgroup: &str) -> Result<(), RuntimeError> {
     let hierarchies = hierarchies(&fs::read_to_string("/proc/self/mountinfo").unwrap_or_default());
     let Some(mounts) = spec.mounts_mut() else {
         return Ok(());
     };
-    let read_only = |mount: &Mount| {
-        mount.typ().as_deref() == Some("cgroup")
-            && mount.options().iter().flatten().any(|option| option == "ro")
-    };
     let Some(at) = mounts
         .iter()
-        .position(read_only)
+        .position(|mount| mount.typ().as_deref() == Some("cgroup"))
         .filter(|_| !hierarchies.is_empty())
     else {
         return Ok(());
     };
     let destination = mounts[at].destination().clone();
+    let mut asked = mounts[at].options().iter().flatten();
+    let mode = if asked.any(|option| option == "ro") {
+        "ro"
+    } else {
+        "rw"
+    };
     let mut written = vec![mount(
         &destination,
         "tmpfs",
@@ -51,7 +53,7 @@ pub(crate) fn write_out(spec: &mut Spec, cgroup: &str) -> Result<(), RuntimeErro
         // A mount's source must exist before libcontainer joins the cgroup.
         fs::create_dir_all(&source).map_err(|err| RuntimeError::io("create cgroup", &source, err))?;
         for name in names {
-            let options = ["bind", "ro", "nosuid", "noexec", "nodev", "relatime"];
+            let options = ["bind", mode, "nosuid", "noexec", "nodev", "relatime"];
             written.push(mount(&destination.join(name), "bind", &source, &options)?);
         }
     }

@@ -8,10 +8,13 @@ mod error;
 mod executor;
 mod external;
 mod format;
+#[cfg(test)]
+mod fuzz;
 mod hooks;
 mod libcontainer_format;
 mod native;
 mod privileges;
+mod proc_mounts;
 pub mod rootfs;
 pub mod seccomp;
 mod short_path;

@@ -14,7 +14,7 @@ use crate::executor::{CommandExecutor, MARK};
 use crate::format::{Bundle, ContainerFormat, ContainerState, Stdio};
 use crate::privileges::CapabilitySets;
 use crate::trace::Trace;
-use crate::{RuntimeError, cgroup_mounts, device_filter, rootfs, seccomp};
+use crate::{RuntimeError, cgroup_mounts, device_filter, proc_mounts, rootfs, seccomp};
 
 /// Containers by youki's libcontainer, called as a library. Capabilities and seccomp are set by our own executor.
 #[derive(Clone, Copy, Debug, Default)]
@@ -23,6 +23,7 @@ pub struct LibcontainerFormat;
 impl ContainerFormat for LibcontainerFormat {
     fn create(&self, bundle: &Bundle, stdio: Stdio) -> Result<i32, RuntimeError> {
         let (spec, executor) = load(bundle, &stdio)?;
+        proc_mounts::check(&spec)?;
         let resources = spec.linux().as_ref().and_then(|linux| linux.resources().clone());
         // libcontainer reads the spec from a bundle of its own, and again for each exec.
         let own_bundle = own_bundle(bundle, &spec)?;

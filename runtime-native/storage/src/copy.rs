@@ -72,12 +72,7 @@ fn set_metadata(
     let owner = (Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid));
     rustix::fs::chownat(parent, name, Some(owner.0), Some(owner.1), nofollow)?;
     if FileType::from_raw_mode(stat.st_mode) != FileType::Symlink {
-        rustix::fs::chmodat(
-            parent,
-            name,
-            Mode::from_raw_mode(stat.st_mode & 0o7777),
-            AtFlags::empty(),
-        )?;
+        tree::set_mode(parent, name, stat.st_mode & 0o7777)?;
     }
     let path = magic_path(parent).join(name);
     for (key, value) in attributes {

@@ -26,6 +26,14 @@ pub(crate) fn entry_path(dir: &OwnedFd, name: &OsStr) -> PathBuf {
     PathBuf::from(format!("/proc/self/fd/{}", dir.as_raw_fd())).join(name)
 }
 
+/// Sets the mode of what stands at `name` itself: a link that has come there meanwhile is not followed.
+pub(crate) fn set_mode(parent: impl AsFd, name: &OsStr, mode: u32) -> rustix::io::Result<()> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(parent, name, flags, Mode::empty())?;
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    rustix::fs::chmodat(CWD, path, Mode::from_raw_mode(mode), AtFlags::empty())
+}
+
 const MAX_OPEN: usize = 48;
 
 static SEQUENCE: AtomicU64 = AtomicU64::new(0);

@@ -12,6 +12,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::mount::{MountFlags, MountPropagationFlags};
 
 use super::record::Status;
+use super::subpaths::Subpaths;
 use super::{Container, mounts};
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};
@@ -37,7 +38,10 @@ impl Engine {
         if let Some(root) = self.running_root(container)? {
             return work(&root);
         }
-        let mounts = mounts::inputs(&container.definition().mounts, &self.volumes)?;
+        let definition = container.definition();
+        let places = self.places(container);
+        let subpaths = Subpaths::hold(places.subpaths_dir, &definition.mounts, &self.volumes)?;
+        let mounts = mounts::inputs(&definition.mounts, &self.volumes, &subpaths)?;
         self.with_files_held(container, |rootfs| {
             // The mounts are this thread's own and go with it, whatever happens.
             std::thread::scope(|scope| {

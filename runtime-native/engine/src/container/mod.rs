@@ -24,6 +24,7 @@ pub mod signals;
 pub mod start;
 mod stats;
 pub mod stop;
+mod subpaths;
 pub mod top;
 mod update;
 pub mod wait;

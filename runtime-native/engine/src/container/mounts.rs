@@ -7,6 +7,7 @@ use std::path::{Component, Path, PathBuf};
 
 use creel_runtime::spec::MountInput;
 
+use super::subpaths::{self, Subpaths};
 use crate::error::{EngineError, ErrorCode, Result};
 use crate::ids;
 use crate::proto::{ContainerSpec, ImageConfig, Mount};
@@ -141,34 +142,24 @@ fn resolve_volume(mount: &mut Mount, resolved: &mut Resolved, volumes: &Volumes)
     Ok(())
 }
 
-/// Where a mount's content is on the host.
+/// Where a mount's content is on the host, at this moment.
 pub fn source_path(mount: &Mount, volumes: &Volumes) -> Result<PathBuf> {
     match mount.r#type.as_str() {
         "volume" => {
-            let root = volumes.inspect(&mount.source)?.mountpoint;
             if mount.subpath.is_empty() {
-                return Ok(root);
+                return Ok(volumes.inspect(&mount.source)?.mountpoint);
             }
-            // Followed inside the volume, wherever its links point.
-            let failed = |e| {
-                let text = format!(
-                    "cannot access the subpath {:?} of the volume {}: {e}",
-                    mount.subpath, mount.source
-                );
-                EngineError::invalid(text)
-            };
-            let base = fs::File::open(&root).map_err(failed)?;
-            let inside = creel_runtime::rootfs::open_in_root(&base, Path::new(&mount.subpath), libc::O_PATH)
-                .map_err(failed)?;
-            let fd = std::os::fd::AsRawFd::as_raw_fd(&inside);
-            fs::read_link(format!("/proc/self/fd/{fd}")).map_err(failed)
+            let found = subpaths::find(mount, volumes)?;
+            let fd = std::os::fd::AsRawFd::as_raw_fd(&found);
+            fs::read_link(format!("/proc/self/fd/{fd}"))
+                .map_err(|e| EngineError::io(format_args!("look at {}", mount.subpath), e))
         }
         _ => Ok(PathBuf::from(&mount.source)),
     }
 }
 
 /// The mounts in the runtime's form, parents before children.
-pub fn inputs(mounts: &[Mount], volumes: &Volumes) -> Result<Vec<MountInput>> {
+pub fn inputs(mounts: &[Mount], volumes: &Volumes, held: &Subpaths) -> Result<Vec<MountInput>> {
     let mut inputs = Vec::with_capacity(mounts.len());
     for mount in mounts {
         let mode = if mount.read_only { "ro" } else { "rw" };
@@ -193,7 +184,10 @@ pub fn inputs(mounts: &[Mount], volumes: &Volumes) -> Result<Vec<MountInput>> {
             known @ ("private" | "rprivate" | "slave" | "rslave" | "shared" | "rshared") => known,
             other => return Err(EngineError::invalid(format!("invalid propagation mode: {other}"))),
         };
-        let source = source_path(mount, volumes)?;
+        let source = match held.source(&mount.target) {
+            Some(source) => source,
+            None => source_path(mount, volumes)?,
+        };
         if !source.exists() {
             let text = format!(
                 "invalid mount config for type \"{}\": bind source path does not exist: {}",

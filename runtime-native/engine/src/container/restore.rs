@@ -89,7 +89,9 @@ impl Engine {
         }
         let (storage, exec_root) = (self.storage.clone(), self.config.exec_root.join("containers"));
         let cgroup_parent = self.config.cgroup_parent.trim_end_matches('/').to_owned();
+        let subpaths = self.config.exec_root.join("subpaths");
         blocking(move || {
+            super::subpaths::sweep(&subpaths);
             // A damaged record keeps what belongs to it.
             let unknown = |id: &String| !known.contains(id) && !records.join(id).exists();
             for info in storage.containers().into_iter().filter(|i| unknown(&i.id)) {

@@ -8,6 +8,7 @@ use creel_runtime::spec::{
 };
 
 use super::record::{ContainerDir, Definition};
+use super::subpaths::Subpaths;
 use super::{files, mounts};
 use crate::error::{EngineError, ErrorCode, Result};
 use crate::init;
@@ -19,6 +20,8 @@ pub struct Surroundings<'a> {
     pub dir: &'a ContainerDir,
     pub rootfs: &'a Path,
     pub files_dir: &'a Path,
+    /// The parts of volumes that are mounted.
+    pub subpaths: &'a Subpaths,
     pub network: NamespaceMode,
     pub pid: NamespaceMode,
     pub ipc: NamespaceMode,
@@ -71,7 +74,7 @@ pub fn build(definition: &Definition, around: &Surroundings<'_>, volumes: &Volum
         }
     };
     let mut all_mounts = etc_mounts(definition, around.etc, around.dir);
-    all_mounts.extend(mounts::inputs(&definition.mounts, volumes)?);
+    all_mounts.extend(mounts::inputs(&definition.mounts, volumes, around.subpaths)?);
     all_mounts.extend(files::inputs(around.files_dir, &spec.files)?);
     if let Some(pid) = around.shm_of {
         all_mounts.push(bind(

@@ -12,6 +12,7 @@ use creel_shim::protocol::{CreateRequest, FailureKind};
 use super::etc_files::{EtcFiles, Resolver};
 use super::record::{ContainerDir, Definition, Status};
 use super::runtime_spec::{self, Surroundings, runtime_error};
+use super::subpaths::Subpaths;
 use super::{Container, log_options};
 use crate::clock::now_nanos;
 use crate::engine::Engine;
@@ -27,6 +28,8 @@ pub struct Places {
     pub state_dir: PathBuf,
     /// The tmpfs with secrets and configs.
     pub files_dir: PathBuf,
+    /// Where parts of volumes are held while they are mounted.
+    pub subpaths_dir: PathBuf,
     pub cgroup: String,
 }
 
@@ -52,6 +55,7 @@ impl Engine {
         Places {
             state_dir: root.join(format!("shim-{run}")),
             files_dir: root.join("files"),
+            subpaths_dir: self.config.exec_root.join("subpaths").join(&container.id),
             cgroup: format!("{}/{}-{run}", parent.trim_end_matches('/'), container.id),
         }
     }
@@ -140,10 +144,12 @@ impl Engine {
         let (pid, _) = self.namespace_of(&definition.spec.pid_mode, "pid")?;
         let (ipc, ipc_of) = self.namespace_of(&definition.spec.ipc_mode, "ipc")?;
 
+        let subpaths = Subpaths::hold(places.subpaths_dir.clone(), &definition.mounts, &self.volumes)?;
         let around = Surroundings {
             dir: &container.dir,
             rootfs: &rootfs,
             files_dir: &places.files_dir,
+            subpaths: &subpaths,
             network: joined.mode,
             pid,
             ipc,

@@ -34,7 +34,7 @@ pub fn run(mut arguments: Parser) -> Outcome<()> {
     })
 }
 
-fn example() -> Outcome<Spec> {
+pub fn example() -> Outcome<Spec> {
     let mut input = SpecInput {
         rootfs: "rootfs".into(),
         hostname: Some("creel".into()),

@@ -9,7 +9,7 @@ use oci_spec::runtime::{LinuxDevice, LinuxDeviceType};
 
 use super::plan::{MountPlan, Plan, What};
 use super::sys::{self, Outcome, when};
-use crate::rootfs;
+use crate::{proc_mounts, rootfs};
 
 const IN_ROOT: u64 = sys::RESOLVE_IN_ROOT | sys::RESOLVE_NO_MAGICLINKS;
 
@@ -61,10 +61,12 @@ pub(super) fn enter(plan: &Plan, before: impl FnOnce() -> Outcome<()>) -> Outcom
         }
     }
     let proc = proc.ok_or("the container has no /proc")?;
-    devices(
-        &root,
-        linux.and_then(|l| l.devices().as_deref()).unwrap_or_default(),
-    )?;
+    if plan.own_dev {
+        devices(
+            &root,
+            linux.and_then(|l| l.devices().as_deref()).unwrap_or_default(),
+        )?;
+    }
     let filesystem = Filesystem { root, proc };
     // The masks take the container's own null device.
     if let Some(linux) = linux {
@@ -104,6 +106,7 @@ fn open_host(path: &Path) -> io::Result<OwnedFd> {
 
 fn place(root: &OwnedFd, plan: &MountPlan) -> Outcome<OwnedFd> {
     let name = plan.destination.display();
+    let over_proc = proc_mounts::may_cover(&plan.destination);
     let (mount, is_dir, strict) = match &plan.what {
         What::Bind { source, recursive } => {
             let failed = || format!("mount {} to {name}", source.display());
@@ -113,7 +116,7 @@ fn place(root: &OwnedFd, plan: &MountPlan) -> Outcome<OwnedFd> {
                 let set = sys::set_attributes(&mount, plan.set, plan.clear, 0, false);
                 when(set, || format!("set the options of {name}"))?;
             }
-            (mount, is_dir, false)
+            (mount, is_dir, over_proc)
         }
         What::Filesystem {
             kind,
@@ -129,9 +132,9 @@ fn place(root: &OwnedFd, plan: &MountPlan) -> Outcome<OwnedFd> {
     let target = when(target(root, &plan.destination, is_dir, strict), || {
         format!("prepare the mount point {name}")
     })?;
-    if when(is_proc(&target), || format!("look at {name}"))? {
-        // A link of the image's led there.
-        return Err(format!("{name} cannot be mounted: it is inside /proc"));
+    // By its name, or by a link of the image's or of a volume's.
+    if !over_proc && when(is_proc(&target), || format!("look at {name}"))? {
+        return Err(proc_mounts::refusal(&plan.destination));
     }
     when(sys::attach(&mount, &target), || format!("mount to {name}"))?;
     if plan.propagation != 0 {
@@ -141,15 +144,15 @@ fn place(root: &OwnedFd, plan: &MountPlan) -> Outcome<OwnedFd> {
     Ok(mount)
 }
 
-/// The mount point, made where it is missing. A strict one has no link on its way: what the kernel shows there is asked
-/// for confinement later.
+/// The mount point, made where it is missing. A strict one has no link on its way: it is a part of /proc, or what the
+/// kernel shows there is asked for confinement later.
 fn target(root: &OwnedFd, path: &Path, is_dir: bool, strict: bool) -> io::Result<OwnedFd> {
     let resolve = if strict {
         IN_ROOT | sys::RESOLVE_NO_SYMLINKS
     } else {
         IN_ROOT
     };
-    let flags = libc::O_PATH | if strict { libc::O_DIRECTORY } else { 0 };
+    let flags = libc::O_PATH | if strict && is_dir { libc::O_DIRECTORY } else { 0 };
     match sys::open_at(root, path, flags, resolve) {
         Err(err) if err.kind() == ErrorKind::NotFound => {}
         found => return found,

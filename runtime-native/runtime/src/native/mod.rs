@@ -142,6 +142,12 @@ impl ContainerFormat for NativeFormat {
     }
 }
 
+/// Whether a spec is made here.
+#[cfg(test)]
+pub(crate) fn is_planned(spec: &oci_spec::runtime::Spec) -> bool {
+    Plan::of(spec).is_some()
+}
+
 fn make(
     bundle: &Bundle,
     plan: &Plan,

@@ -41,6 +41,8 @@ pub(super) struct Plan<'a> {
     pub(super) new: i32,
     /// Namespaces that exist: flag of clone and path.
     pub(super) joined: Vec<(i32, &'a Path)>,
+    /// Whether /dev is made here, with the usual devices; one that was bound there stays as it is.
+    pub(super) own_dev: bool,
     pub(super) resources: Option<&'a LinuxResources>,
 }
 
@@ -91,7 +93,11 @@ impl<'a> Plan<'a> {
                     && matches!(&mount.what, What::Filesystem { kind, .. } if kind == wanted)
             })
         };
-        if !own("/proc", "proc") || !own("/dev", "tmpfs") {
+        let own_dev = own("/dev", "tmpfs");
+        let bound_dev = mounts
+            .iter()
+            .any(|mount| mount.destination == Path::new("/dev") && matches!(mount.what, What::Bind { .. }));
+        if !own("/proc", "proc") || !(own_dev || bound_dev) {
             return None;
         }
         Some(Self {
@@ -101,6 +107,7 @@ impl<'a> Plan<'a> {
             mounts,
             new,
             joined,
+            own_dev,
             resources: linux.resources().as_ref(),
         })
     }
@@ -108,13 +115,7 @@ impl<'a> Plan<'a> {
 
 fn mount(mount: &Mount) -> Option<MountPlan> {
     let kind = mount.typ().as_deref().unwrap_or("bind");
-    // Below /proc little may be mounted, and libcontainer knows what.
-    let below_proc = mount.destination().starts_with("/proc") && mount.destination() != Path::new("/proc");
-    if below_proc
-        || kind.starts_with("cgroup")
-        || mount.uid_mappings().is_some()
-        || mount.gid_mappings().is_some()
-    {
+    if kind.starts_with("cgroup") || mount.uid_mappings().is_some() || mount.gid_mappings().is_some() {
         return None;
     }
     let mut plan = MountPlan {
@@ -251,8 +252,7 @@ mod tests {
             ("/data", "bind", &["rro"]),
             ("/data", "tmpfs", &["remount"]),
             ("/data", "nfs", &["addr=192.0.2.1"]),
-            ("/proc/sys", "bind", &["ro"]),
-            ("/dev", "bind", &[]),
+            ("/proc", "bind", &["ro"]),
         ] {
             assert!(
                 planned(destination, kind, options).is_none(),

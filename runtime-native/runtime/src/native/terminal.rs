@@ -1,6 +1,5 @@
 //! The terminal of a process: a pair in the container's own devpts, its controlling end sent to whoever asked for it.
 
-use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -69,11 +68,11 @@ fn pair(root: &OwnedFd) -> io::Result<(OwnedFd, OwnedFd)> {
 
 fn place(root: &OwnedFd, terminal: &OwnedFd) -> io::Result<()> {
     let dev = sys::open_at(root, Path::new("/dev"), libc::O_PATH | libc::O_DIRECTORY, IN_ROOT)?;
-    let flags = libc::O_CREAT | libc::O_NOFOLLOW | libc::O_CLOEXEC | libc::O_NONBLOCK | libc::O_NOCTTY;
-    // SAFETY: a constant name of one component; the descriptor is new and ours.
-    unsafe {
-        let fd = libc::openat(dev.as_raw_fd(), c"console".as_ptr(), flags, 0o600);
-        drop(File::from_raw_fd(check(fd.into())? as i32));
+    // SAFETY: a constant name of one component.
+    let made = unsafe { libc::mknodat(dev.as_raw_fd(), c"console".as_ptr(), libc::S_IFREG | 0o600, 0) };
+    match check(made.into()) {
+        Err(err) if err.kind() != io::ErrorKind::AlreadyExists => return Err(err),
+        _ => {}
     }
     let target = sys::open_at(
         &dev,

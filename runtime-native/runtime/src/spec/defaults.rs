@@ -1,4 +1,5 @@
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use oci_spec::runtime::{LinuxDevice, LinuxDeviceBuilder, Mount, MountBuilder};
 
@@ -7,7 +8,8 @@ use super::{DeviceInput, SpecInput, invalid};
 use crate::RuntimeError;
 
 pub(super) fn masked_paths() -> Vec<String> {
-    [
+    static THROTTLES: LazyLock<Vec<String>> = LazyLock::new(throttles);
+    let mut paths: Vec<String> = [
         "/proc/asound",
         "/proc/acpi",
         "/proc/interrupts",
@@ -22,7 +24,20 @@ pub(super) fn masked_paths() -> Vec<String> {
         "/sys/devices/virtual/powercap",
     ]
     .map(String::from)
-    .into()
+    .into();
+    paths.extend(THROTTLES.iter().cloned());
+    paths
+}
+
+/// How often each processor was slowed for its heat: others' work can be told by it.
+fn throttles() -> Vec<String> {
+    let path = |cpu| format!("/sys/devices/system/cpu/cpu{cpu}");
+    (0..)
+        .map(path)
+        .take_while(|cpu| Path::new(cpu).exists())
+        .map(|cpu| format!("{cpu}/thermal_throttle"))
+        .filter(|path| Path::new(path).exists())
+        .collect()
 }
 
 pub(super) fn readonly_paths() -> Vec<String> {
@@ -74,21 +89,19 @@ pub(super) fn mounts(input: &SpecInput) -> Result<Vec<Mount>, RuntimeError> {
         ),
     ];
     let mut mounts = Vec::new();
+    let own = |path: &str| input.mounts.iter().any(|own| own.destination == Path::new(path));
     for (destination, kind, options) in defaults {
-        if input
-            .mounts
-            .iter()
-            .any(|own| own.destination == Path::new(destination))
-        {
+        // Whoever brings a /dev brings all of it, as with Docker.
+        if own(destination) || (destination.starts_with("/dev/") && own("/dev")) {
             continue;
         }
         let options: Vec<String> = options.iter().map(|option| (*option).to_owned()).collect();
         mounts.push(mount(Path::new(destination), kind, Path::new(kind), options)?);
     }
     // A mount below another must come after it.
-    let mut own: Vec<_> = input.mounts.iter().collect();
-    own.sort_by_key(|mount| mount.destination.components().count());
-    for extra in own {
+    let mut more: Vec<_> = input.mounts.iter().collect();
+    more.sort_by_key(|mount| mount.destination.components().count());
+    for extra in more {
         if !extra.destination.is_absolute() {
             return Err(RuntimeError::Invalid(format!(
                 "invalid mount path: {:?} must be absolute",

@@ -1,6 +1,7 @@
 //! Reads tar archives as a stream: ustar, GNU and PAX, long names, holes, extended attributes with any bytes in them.
 //!
-//! What an archive may make this reader hold in memory is bounded: an extended header by [`MAX_EXTENDED`].
+//! What an archive may make this reader hold in memory is bounded: the extended headers of an entry by [`MAX_EXTENDED`],
+//! those for all entries by [`MAX_GLOBAL`].
 
 mod pax;
 mod sparse;
@@ -12,8 +13,11 @@ pub use tar::EntryType;
 use pax::Extended;
 pub(crate) use sparse::SparseMap;
 
-/// The largest extended header or long name that is read, in bytes.
+/// The most that the extended headers or the long name of one entry may have, in bytes.
 pub const MAX_EXTENDED: u64 = 4 << 20;
+
+/// The most that extended headers for all entries may have, in bytes. Each entry is looked at with them in hand.
+pub const MAX_GLOBAL: u64 = 64 << 10;
 
 const BLOCK: usize = 512;
 
@@ -65,6 +69,7 @@ impl<R: Read> TarReader<R> {
     pub fn next_entry(&mut self) -> io::Result<Option<TarEntry>> {
         let mut extended = self.global.clone();
         let (mut long_name, mut long_link) = (None, None);
+        let mut held = 0;
         loop {
             self.skip_rest()?;
             let Some(header) = self.read_header()? else {
@@ -72,6 +77,12 @@ impl<R: Read> TarReader<R> {
             };
             let kind = header.entry_type();
             let size = header.entry_size().map_err(|_| bad("unreadable size"))?;
+            if is_extension(kind) {
+                held += size.min(MAX_EXTENDED + 1);
+                if held > MAX_EXTENDED {
+                    return Err(bad("the extended headers of an entry are too large"));
+                }
+            }
             match kind {
                 EntryType::XHeader => {
                     let records = self.read_small(size)?;
@@ -80,6 +91,9 @@ impl<R: Read> TarReader<R> {
                 EntryType::XGlobalHeader => {
                     let records = self.read_small(size)?;
                     self.global.add(&records)?;
+                    if self.global.size() > MAX_GLOBAL {
+                        return Err(bad("the extended headers for all entries are too large"));
+                    }
                     extended.add(&records)?;
                 }
                 EntryType::GNULongName => long_name = Some(until_nul(self.read_small(size)?)),
@@ -173,9 +187,6 @@ impl<R: Read> TarReader<R> {
     }
 
     fn read_small(&mut self, size: u64) -> io::Result<Vec<u8>> {
-        if size > MAX_EXTENDED {
-            return Err(bad("an extended header is too large"));
-        }
         self.begin(size);
         let mut data = Vec::new();
         self.read_to_end(&mut data)?;
@@ -225,6 +236,15 @@ impl<R: Read> Read for TarReader<R> {
         self.left -= n as u64;
         Ok(n)
     }
+}
+
+/// Whether it is about another entry: the next, or all.
+fn is_extension(kind: EntryType) -> bool {
+    use EntryType as E;
+    matches!(
+        kind,
+        E::XHeader | E::XGlobalHeader | E::GNULongName | E::GNULongLink
+    )
 }
 
 fn entry_of(header: &tar::Header, size: u64) -> io::Result<TarEntry> {

@@ -14,6 +14,12 @@ pub(super) struct Extended {
 }
 
 impl Extended {
+    /// Bytes of what it holds.
+    pub(super) fn size(&self) -> u64 {
+        let fields = self.fields.iter().map(|(key, value)| key.len() + value.len());
+        (fields.sum::<usize>() + self.pieces.len() * size_of::<u64>()) as u64
+    }
+
     /// Takes in records of the form `LENGTH KEY=VALUE\n`, where LENGTH counts the whole record.
     pub(super) fn add(&mut self, mut bytes: &[u8]) -> io::Result<()> {
         let malformed = || bad("malformed extended header");

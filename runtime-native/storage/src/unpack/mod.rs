@@ -3,7 +3,7 @@
 mod root;
 pub(crate) mod whiteout;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::io::Read;
 use std::os::fd::OwnedFd;
@@ -18,6 +18,9 @@ use root::{Root, timespec};
 
 /// The most directories above a file. Trees are walked by recursion, so their depth has a bound.
 pub(crate) const MAX_NESTING: usize = 512;
+
+/// The most bytes of names that are kept while an archive is unpacked. An archive can name one directory for ever.
+const MAX_REMEMBERED: usize = 256 << 20;
 
 /// What a whiteout in the archive becomes on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,7 +87,9 @@ struct Unpacker {
     /// Paths this layer brought itself; a whiteout deletes only what is below it. Kept for `Whiteouts::Delete`.
     own: HashSet<PathBuf>,
     /// Set last, because making an entry changes its directory's time.
-    directory_times: Vec<(PathBuf, Timespec)>,
+    directory_times: HashMap<PathBuf, Timespec>,
+    /// Bytes of the names in `own` and `directory_times`.
+    remembered: usize,
     done: Unpacked,
 }
 
@@ -95,7 +100,8 @@ impl Unpacker {
             whiteouts,
             placement,
             own: HashSet::new(),
-            directory_times: Vec::new(),
+            directory_times: HashMap::new(),
+            remembered: 0,
             done: Unpacked::default(),
         }
     }
@@ -106,7 +112,7 @@ impl Unpacker {
         while let Some(entry) = archive.next_entry().map_err(bad)? {
             self.entry(entry, &mut archive)?;
         }
-        for (path, time) in self.directory_times.drain(..).rev() {
+        for (path, time) in self.directory_times.drain() {
             self.root.set_directory_time(&path, time)?;
         }
         std::io::copy(&mut archive.into_inner(), &mut std::io::sink()).map_err(bad)?;
@@ -130,7 +136,7 @@ impl Unpacker {
         let Some(name) = path.file_name().map(OsStr::to_owned) else {
             if kind.is_dir() {
                 self.root.set_root_metadata(&meta)?;
-                self.directory_times.push((PathBuf::new(), timespec(meta.mtime)));
+                self.directory_times.insert(PathBuf::new(), timespec(meta.mtime));
             }
             return Ok(());
         };
@@ -154,7 +160,13 @@ impl Unpacker {
             EntryType::Directory => {
                 self.root.make_directory(&parent, &name, hid_lower)?;
                 self.root.set_metadata(&parent, &name, &meta, false)?;
-                self.directory_times.push((path.clone(), timespec(meta.mtime)));
+                if self
+                    .directory_times
+                    .insert(path.clone(), timespec(meta.mtime))
+                    .is_none()
+                {
+                    self.remember(&path)?;
+                }
             }
             EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
                 self.done.bytes += self.root.make_file(&parent, &name, &mut meta, data)?;
@@ -181,8 +193,17 @@ impl Unpacker {
                 return Err(StorageError::new(ErrorKind::InvalidArchive, text));
             }
         }
-        if self.whiteouts == Whiteouts::Delete {
-            self.own.insert(path);
+        if self.whiteouts == Whiteouts::Delete && self.own.insert(path.clone()) {
+            self.remember(&path)?;
+        }
+        Ok(())
+    }
+
+    fn remember(&mut self, path: &Path) -> Result<()> {
+        self.remembered += path.as_os_str().len() + size_of::<(PathBuf, Timespec)>();
+        if self.remembered > MAX_REMEMBERED {
+            let text = "the archive has too many names";
+            return Err(StorageError::new(ErrorKind::InvalidArchive, text));
         }
         Ok(())
     }

@@ -190,7 +190,7 @@ impl Root {
         match rustix::fs::mkdirat(parent, name, Mode::from_raw_mode(0o755)) {
             Ok(()) => {
                 // The process's umask has no say in an image.
-                set_mode(parent, name, 0o755).map_err(failed)?;
+                tree::set_mode(parent, name, 0o755).map_err(failed)?;
             }
             Err(Errno::EXIST) => {}
             Err(error) => return Err(failed(error)),
@@ -325,7 +325,7 @@ impl Root {
         let apply = || -> rustix::io::Result<()> {
             rustix::fs::chownat(parent, name, owner(meta.uid), group(meta.gid), nofollow)?;
             if !symlink {
-                set_mode(parent, name, meta.mode)?;
+                tree::set_mode(parent, name, meta.mode)?;
             }
             for (key, value) in &meta.xattrs {
                 let path = tree_path(parent).join(name);
@@ -369,13 +369,6 @@ impl Root {
             Err(_) => Ok(()),
         }
     }
-}
-
-/// Sets the mode of what stands at `name` itself: a link that has come there meanwhile is not followed.
-fn set_mode(parent: &OwnedFd, name: &OsStr, mode: u32) -> rustix::io::Result<()> {
-    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let file = rustix::fs::openat(parent, name, flags, Mode::empty())?;
-    rustix::fs::chmodat(CWD, tree_path(&file), Mode::from_raw_mode(mode), AtFlags::empty())
 }
 
 fn bad_path(path: &Path, error: Errno) -> StorageError {
