@@ -22,6 +22,7 @@ int calls(int argc, char **argv);
 int nested(int argc, char **argv);
 int spy(int argc, char **argv);
 int sockets(int argc, char **argv);
+int user(int argc, char **argv);
 int keys(int argc, char **argv);
 int forks(int argc, char **argv);
 int memory(int argc, char **argv);

@@ -5,13 +5,17 @@
 #include <sys/statvfs.h>
 #include <time.h>
 
-// Opens the program of a process that is no file of this one's file system.
-static int reach(const char *pid, const struct stat *own) {
+static int same(const struct stat *one, const struct stat *other) {
+    return one->st_dev == other->st_dev && one->st_ino == other->st_ino;
+}
+
+// Opens the program of a process that is neither this one nor the image's shell.
+static int reach(const char *pid, const struct stat own[2]) {
     char path[300];
     struct stat found;
     snprintf(path, sizeof path, "/proc/%s/exe", pid);
     int fd = open(path, O_PATH | O_CLOEXEC);
-    if (fd >= 0 && fstat(fd, &found) == 0 && found.st_dev != own->st_dev) return fd;
+    if (fd >= 0 && fstat(fd, &found) == 0 && !same(&found, own) && !same(&found, own + 1)) return fd;
     if (fd >= 0) close(fd);
     return -1;
 }
@@ -30,15 +34,16 @@ int linger(int argc, char **argv) {
 // when nobody executes it any more. `reached=DEVICE:INODE`, `seals=…`, `readonly=…` and how the writing went.
 int overwrite(int argc, char **argv) {
     struct timespec pause = {0, 50000};
-    struct stat own, found;
-    stat("/proc/self/exe", &own);
+    struct stat own[2], found;
+    stat("/proc/self/exe", own);
+    stat("/bin/busybox", own + 1);
     int fd = -1;
     long rounds = (argc > 0 ? atol(argv[0]) : 10000) * 10;
     puts("waiting");
     for (long round = 0; fd < 0 && round < rounds; round++) {
         DIR *proc = opendir("/proc");
         for (struct dirent *entry; fd < 0 && (entry = readdir(proc));)
-            if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9') fd = reach(entry->d_name, &own);
+            if (entry->d_name[0] >= '1' && entry->d_name[0] <= '9') fd = reach(entry->d_name, own);
         closedir(proc);
         nanosleep(&pause, NULL);
     }

@@ -114,7 +114,7 @@ static long nested_remount(void) {
 }
 static long nested_release_agent(void) {
     // CVE-2022-0492: a v1 hierarchy of the attacker's own mounting, whose release agent the host would run.
-    if (enter_nested() != 0 || mount("cgroup", "/tmp", "cgroup", 0, "rdma") != 0) return -1;
+    if (enter_nested() != 0 || mount("cgroup", "/tmp", "cgroup", 0, "pids") != 0) return -1;
     return open("/tmp/release_agent", O_WRONLY);
 }
 static long nested_proc(void) {
@@ -134,6 +134,13 @@ int nested(int argc, char **argv) {
     told("remount", in_child(nested_remount));
     told("release-agent", in_child(nested_release_agent));
     told("proc", in_child(nested_proc));
+    return 0;
+}
+
+// `user`: who this process acts as.
+int user(int argc, char **argv) {
+    (void)argc, (void)argv;
+    printf("%d\n", geteuid());
     return 0;
 }
 

@@ -11,7 +11,7 @@ static const struct {
 } ATTACKS[] = {
     {"linger", linger}, {"overwrite", overwrite}, {"swap", swap},   {"masks", masks},   {"files", files},   {"writes", writes},
     {"calls", calls},   {"nested", nested},       {"spy", spy},     {"sockets", sockets}, {"keys", keys},   {"forks", forks},
-    {"memory", memory},
+    {"memory", memory}, {"user", user},
 };
 
 int main(int argc, char **argv) {

@@ -26,6 +26,9 @@ fn main() -> ExitCode {
         eprintln!("creel-engine: it must be run as root");
         return ExitCode::FAILURE;
     }
+    // What containers are given passes through this memory: it is in no core file.
+    // SAFETY: a plain call.
+    unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) };
     log_level::init(config.log_level);
     // Threads that come and go would each leave a heap of their own behind.
     // SAFETY: a setting of the allocator, before any other thread runs.

@@ -69,8 +69,8 @@ fn archive(rng: &mut Rng, outside: &str) -> Vec<u8> {
         let mut header = Header::new_ustar();
         let kind = *rng.pick(&KINDS);
         header.set_entry_type(EntryType::new(kind));
-        let name: &str = rng.pick(&names);
-        let target: &str = rng.pick(&targets);
+        let name = names[rng.below(names.len())];
+        let target = targets[rng.below(targets.len())];
         let fields = header.as_ustar_mut().unwrap();
         fill(&mut fields.name, name);
         fill(&mut fields.linkname, target);

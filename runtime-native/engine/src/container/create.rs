@@ -4,7 +4,7 @@ use std::fs;
 use std::sync::Arc;
 
 use super::record::{ContainerDir, Definition, State};
-use super::{Container, files, log_options, merge, mounts};
+use super::{Container, files, limits, log_options, merge, mounts};
 use crate::clock::now_nanos;
 use crate::engine::Engine;
 use crate::error::{EngineError, ErrorCode, Result};
@@ -191,6 +191,7 @@ fn check(spec: &ContainerSpec, warnings: &mut Vec<String>) -> Result<()> {
             "Minimum memoryswap limit should be larger than memory limit, see usage",
         ));
     }
+    limits::check(&resources)?;
     if resources.blkio_weight != 0 {
         warnings.push("This version of Creel sets no block I/O weight. It is ignored.".into());
     }
@@ -198,9 +199,6 @@ fn check(spec: &ContainerSpec, warnings: &mut Vec<String>) -> Result<()> {
         warnings.push(
             "This version of Creel cannot disable the OOM killer for a container. It is ignored.".into(),
         );
-    }
-    if resources.nano_cpus < 0 {
-        return Err(EngineError::invalid("Range of CPUs is from 0.01 and up"));
     }
     for binding in &spec.ports {
         if binding.container_port == 0 || binding.container_port > 65535 || binding.host_port > 65535 {

@@ -11,6 +11,7 @@ mod filesystem;
 pub mod health;
 mod image;
 pub mod inspect;
+mod limits;
 pub mod log_options;
 pub mod merge;
 pub mod mounts;

@@ -123,6 +123,11 @@ fn resolve_bind(mount: &mut Mount) -> Result<()> {
 }
 
 fn resolve_volume(mount: &mut Mount, resolved: &mut Resolved, volumes: &Volumes) -> Result<()> {
+    if !subpaths::is_local(&mount.subpath) {
+        let text =
+            "invalid mount config for type \"volume\": subpath must be a relative path within the volume";
+        return Err(EngineError::invalid(text));
+    }
     let anonymous = mount.source.is_empty();
     let name = if anonymous {
         ids::new_id()

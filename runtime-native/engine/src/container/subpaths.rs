@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::os::fd::AsRawFd;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use creel_runtime::rootfs::open_in_root;
 use rustix::mount::UnmountFlags;
@@ -51,6 +51,20 @@ impl Drop for Subpaths {
     }
 }
 
+/// Whether a subpath names something in a volume by its words alone; none names all of it.
+pub fn is_local(subpath: &str) -> bool {
+    let mut depth = 0;
+    Path::new(subpath).components().all(|part| {
+        match part {
+            Component::Normal(_) => depth += 1,
+            Component::ParentDir => depth -= 1,
+            Component::CurDir => {}
+            _ => return false,
+        }
+        depth >= 0
+    })
+}
+
 /// The file a mount's subpath leads to, by links followed inside the volume.
 pub fn find(mount: &Mount, volumes: &Volumes) -> Result<File> {
     let failed = |e: std::io::Error| {
@@ -89,4 +103,19 @@ fn drop_all(dir: &Path) {
         let _ = fs::remove_dir(&place).or_else(|_| fs::remove_file(&place));
     }
     let _ = fs::remove_dir(dir);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn subpaths_stay_in_their_volume() {
+        for good in ["", "a", "a/b", "./a/../b"] {
+            assert!(is_local(good), "{good}");
+        }
+        for bad in ["/a", "..", "a/../..", "../a"] {
+            assert!(!is_local(bad), "{bad}");
+        }
+    }
 }

@@ -30,6 +30,7 @@ impl Engine {
         }
         let change = request.resources.unwrap_or_default();
         let resources = merged(definition.spec.resources.take().unwrap_or_default(), &change)?;
+        super::limits::check(&resources)?;
         let mut kernel = limits(&resources).limits().map_err(runtime_error)?;
         kernel.set_devices(None);
         definition.spec.resources = Some(resources);
