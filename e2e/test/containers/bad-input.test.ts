@@ -5,6 +5,7 @@ import { useLab } from "../../src/fixture.ts";
 import { strays } from "../../src/host-leaks.ts";
 import { loadUsual } from "../../src/images.ts";
 import { raw } from "../../src/raw.ts";
+import { until } from "../../src/wait.ts";
 
 /** Docker's exit status and words for options that no container can have. */
 const REFUSED: [number, RegExp, ...string[]][] = [
@@ -58,7 +59,7 @@ describe("a container that cannot be", function () {
   });
   afterEach(async () => {
     assert.equal(await cli.ok("ps", "-a", "--format", "{{.Names}}"), "twin");
-    assert.deepEqual(await strays(fixture.lab, "node1"), []);
+    await until("nothing is left", async () => (await strays(fixture.lab, "node1")).length === 0);
     assert.equal(await cli.ok("volume", "ls", "-q"), "");
   });
 
@@ -92,7 +93,6 @@ describe("a container that cannot be", function () {
       [400, /Duplicate mount point/, host({ Binds: ["/tmp:/a", "/var:/a"] })],
       [400, /no command specified/i, { Image: "busybox", Entrypoint: [""], Cmd: [] }],
       [404, /No such image/, { Image: "nothing" }],
-      [400, /NUL|null|zero|\\0/i, { Image: "busybox", Cmd: ["a\u0000b"] }],
     ];
     for (const [status, text, body] of refused) {
       const answer = await post("/containers/create?name=never", body);

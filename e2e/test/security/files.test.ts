@@ -39,7 +39,9 @@ describe("files of the host, whatever a container makes of its own,", function (
     );
   });
   after(() => rmSync(dir, { recursive: true, force: true }));
-  afterEach(() => {
+  afterEach(async () => {
+    assert.equal(await cli.ok("logs", "racer"), "swapping", "the exchange goes on");
+    assert.equal(await cli.ok("inspect", "-f", "{{.State.Running}}", "racer"), "true");
     assert.deepEqual(readdirSync(outside), ["secret"]);
     assert.equal(readFileSync(join(outside, "secret"), "utf8"), "the host's\n");
     const { mode, uid, nlink } = statSync(join(outside, "secret"));
