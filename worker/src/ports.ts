@@ -22,8 +22,8 @@ export interface Engine {
   inspectContainer(id: string): Promise<Container>;
   /** Resolves with the container's exit; at once where it does not run. */
   waitContainer(id: string): Promise<{ exitCode: number; error: string }>;
-  /** Whether connections from outside are taken in the network namespace of `pid` at these TCP ports; none: at any. */
-  listens(pid: number, ports: number[]): Promise<boolean>;
+  /** Whether a container takes connections from outside at all these TCP ports; none named: at any. */
+  listens(id: string, ports: number[]): Promise<boolean>;
   networks(): Promise<Network[]>;
   /** Makes the network; one of the same id is left as it is. */
   createNetwork(network: Network): Promise<void>;

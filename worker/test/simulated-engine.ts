@@ -80,7 +80,7 @@ export class SimulatedEngine implements Engine {
     if (state.status === "exited") return Promise.resolve({ exitCode: state.exitCode, error: "" });
     return new Promise((resolve) => this.#waiting.set(id, [...(this.#waiting.get(id) ?? []), resolve]));
   }
-  async listens(_: number, ports: number[]) {
+  async listens(_: string, ports: number[]) {
     return ports.length === 0 ? this.listening.size > 0 : ports.every((port) => this.listening.has(port));
   }
   async networks() {

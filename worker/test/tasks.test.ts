@@ -1,6 +1,4 @@
 import assert from "node:assert/strict";
-import { once } from "node:events";
-import { type AddressInfo, createServer } from "node:net";
 import { createLogger, systemClock } from "@creel/shared";
 import {
   type DeepPartial,
@@ -9,7 +7,6 @@ import {
   TaskState,
   type TaskStatus,
 } from "@creel/shared/gen/cluster/v1/objects.ts";
-import { listens } from "../src/engine/listening.ts";
 import { containerSpec, GATEWAY_BRIDGE, TASK_LABEL } from "../src/tasks/spec.ts";
 import { Tasks } from "../src/tasks/tasks.ts";
 import { fill } from "../src/tasks/templates.ts";
@@ -126,22 +123,6 @@ describe("tasks", () => {
     const other = setUp();
     other.tasks.set(task({ attachments: [{ networkId: "app", address: "10.0.1.5" }] }));
     await other.reached(TaskState.TASK_STATE_RUNNING);
-  });
-
-  it("knows the ports at which a process listens", async () => {
-    const server = createServer().listen(0, "0.0.0.0");
-    const hidden = createServer().listen(0, "127.0.0.1");
-    await Promise.all([once(server, "listening"), once(hidden, "listening")]);
-    const [open, loopback] = [server, hidden].map((each) => (each.address() as AddressInfo).port) as [
-      number,
-      number,
-    ];
-    assert.ok(await listens(process.pid, []));
-    assert.ok(await listens(process.pid, [open]));
-    assert.ok(!(await listens(process.pid, [open, loopback])));
-    server.close();
-    hidden.close();
-    assert.ok(!(await listens(2 ** 30, [])));
   });
 
   it("is stopped when it is no longer wanted, and its container goes with its removal", async () => {

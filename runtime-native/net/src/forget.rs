@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 
 const GET: u16 = (1 << 8) | 1;
 const DELETE: u16 = (1 << 8) | 2;
+const GET_STATISTICS: u16 = (1 << 8) | 5;
+const ENTRIES: u16 = 1;
 const TUPLE_ORIGINAL: u16 = 1;
 const TUPLE_REPLY: u16 = 2;
 const ID: u16 = 12;
@@ -19,7 +21,7 @@ const TUPLE_IP: u16 = 1;
 const IP_SOURCE: u16 = 1;
 const IP_DESTINATION: u16 = 2;
 const QUEUE: usize = 256;
-/// Changes come in bursts, and the kernel's table is walked whole each time.
+/// Changes come in bursts, and the kernel's table, one for all namespaces, is walked whole each time.
 const GATHER: Duration = Duration::from_millis(300);
 
 enum Word {
@@ -113,6 +115,9 @@ fn forget(netns: &Netns, addresses: &HashSet<Ipv4Addr>) -> Result<()> {
     let mut socket = netns
         .run(|| Socket::open(libc::NETLINK_NETFILTER))?
         .context(what)?;
+    if entries(&mut socket).context(what)? == Some(0) {
+        return Ok(());
+    }
     let mut doomed = Vec::new();
     let dump = Message::new(GET, 0, &generic());
     socket
@@ -132,6 +137,22 @@ fn forget(netns: &Netns, addresses: &HashSet<Ipv4Addr>) -> Result<()> {
         let _ = socket.request(m);
     }
     Ok(())
+}
+
+/// How many connections the socket's namespace has; none where the kernel does not tell.
+fn entries(socket: &mut Socket) -> std::io::Result<Option<u32>> {
+    let mut count = None;
+    socket.query_each(
+        Message::new(GET_STATISTICS, 0, &generic()),
+        false,
+        |_, payload| {
+            let told = payload.get(4..).and_then(|p| Attributes::parse(p).get(ENTRIES));
+            count = told
+                .and_then(|bytes| bytes.try_into().ok())
+                .map(u32::from_be_bytes);
+        },
+    )?;
+    Ok(count)
 }
 
 /// The original tuple and the id of an entry whose destination was translated to one of `addresses`.

@@ -10,6 +10,7 @@ mod forget;
 mod host;
 mod host_table;
 pub mod link;
+mod listening;
 mod memory;
 mod model;
 mod netlink;
@@ -28,6 +29,7 @@ mod sysctl;
 pub use address::{Mac, Subnet};
 pub use error::{Error, Kind, Result};
 pub use host::Host;
+pub use listening::listening;
 pub use model::{
     Backend, Balancer, BridgeSpec, Endpoint, HostConfig, IngressPort, OverlaySpec, Peer, Protocol,
     PublishedPort, Update,

@@ -4,10 +4,22 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(2);
+
+/// The lines of mountinfo(5) about cgroup hierarchies. They are read once in a process, and those it forks have them: they
+/// stay as the machine's boot made them, and the whole list has a line for each container's mounts.
+pub fn mounted() -> &'static str {
+    static MOUNTED: OnceLock<String> = OnceLock::new();
+    MOUNTED.get_or_init(|| {
+        let all = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+        let of_cgroups = |line: &&str| line.contains(" - cgroup");
+        all.split_inclusive('\n').filter(of_cgroups).collect()
+    })
+}
 
 /// The cgroup of one container.
 #[derive(Clone, Debug)]
@@ -24,10 +36,7 @@ struct Directory {
 impl Cgroup {
     /// The cgroup with this path, absolute within each hierarchy (`/creel/ID`). It need not exist.
     pub fn new(path: &str) -> Self {
-        Self::in_mounts(
-            path,
-            &fs::read_to_string("/proc/self/mountinfo").unwrap_or_default(),
-        )
+        Self::in_mounts(path, mounted())
     }
 
     fn in_mounts(path: &str, mountinfo: &str) -> Self {

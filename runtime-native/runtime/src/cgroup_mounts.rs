@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use oci_spec::runtime::{Mount, MountBuilder, Spec};
 
 use crate::RuntimeError;
+use crate::cgroup::mounted;
 
 const CONTROLLERS: [&str; 12] = [
     "cpu",
@@ -24,7 +25,7 @@ const CONTROLLERS: [&str; 12] = [
 /// own limits. So a cgroup mount is written out as what it means: a tmpfs, and on it the container's cgroup of each
 /// hierarchy.
 pub(crate) fn write_out(spec: &mut Spec, cgroup: &str) -> Result<(), RuntimeError> {
-    let hierarchies = hierarchies(&fs::read_to_string("/proc/self/mountinfo").unwrap_or_default());
+    let hierarchies = hierarchies(mounted());
     let Some(mounts) = spec.mounts_mut() else {
         return Ok(());
     };

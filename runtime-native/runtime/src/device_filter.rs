@@ -39,6 +39,12 @@ pub(crate) fn attach(cgroup: &Cgroup, resources: &LinuxResources) -> Result<(), 
     let (Some(directory), Some(rules)) = (cgroup.unified_directory(), resources.devices()) else {
         return Ok(());
     };
+    if cgroup
+        .places()
+        .any(|(path, unified)| !unified && path.join("devices.allow").exists())
+    {
+        return Ok(());
+    }
     let failed = |what: &str, source| RuntimeError::Io {
         what: format!("device filter: {what}"),
         source,

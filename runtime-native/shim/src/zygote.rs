@@ -60,8 +60,9 @@ pub fn run() -> io::Result<()> {
     }
 }
 
-/// Touches what every shim will use, so that the shims share its pages.
+/// Reads and touches what every shim will use, so that the shims have it and share its pages.
 fn warm_up() {
+    creel_runtime::cgroup::mounted();
     if let Ok(policy) = Profile::parse(DEFAULT_PROFILE).and_then(|profile| profile.resolve(&BTreeSet::new()))
     {
         drop(compile(&policy));

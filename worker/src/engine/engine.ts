@@ -4,7 +4,6 @@ import { NodeDescription, type NodeResources } from "@creel/shared/gen/cluster/v
 import { tlsOf } from "@creel/shared/tls";
 import type { Engine } from "../ports.ts";
 import type { EngineClient } from "./client.ts";
-import { listens } from "./listening.ts";
 
 /** What the engine cannot know of its node. */
 export interface NodeFacts {
@@ -68,7 +67,10 @@ export function workerEngine(client: EngineClient, facts: NodeFacts, clock: Cloc
       }
       throw new CreelError("engine_unavailable", { socket: client.socket });
     },
-    listens,
+    async listens(id, ports) {
+      const open = (await containers.listening({ id })).ports;
+      return ports.length === 0 ? open.length > 0 : ports.every((port) => open.includes(port));
+    },
     networks: async () => (await networks.list({})).networks,
     async createNetwork(network) {
       const { networks: known } = await networks.list({});

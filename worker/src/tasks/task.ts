@@ -224,7 +224,7 @@ export class TaskRunner {
     if (state.health === "unhealthy") {
       this.#stopping ??= this.#stopUnhealthy(state);
     } else if (state.health !== "starting" && this.#state < TaskState.TASK_STATE_RUNNING) {
-      if (state.health === "healthy" || (await this.#listens(state.pid)))
+      if (state.health === "healthy" || (await this.#listens()))
         this.#report(TaskState.TASK_STATE_RUNNING, "started");
     }
   }
@@ -232,14 +232,15 @@ export class TaskRunner {
   #startedAt = 0;
 
   /** Without a health check a task that others connect to runs once it takes connections, or has had its time. */
-  async #listens(pid: number): Promise<boolean> {
+  async #listens(): Promise<boolean> {
     const { ports, patience } = awaitedPorts(this.#task);
     if (patience === 0) return true;
     const { clock, engine } = this.#env;
     this.#startedAt ||= clock.now();
     const waited = clock.now() - this.#startedAt;
     if (waited >= patience) return true;
-    if (await engine.listens(pid, ports)) return true;
+    // Where the kernel does not tell, its time is what a task has.
+    if (await this.#retry(() => engine.listens(this.#containerId, ports)).catch(() => false)) return true;
     clock.after(Math.min(Math.max(waited / 4, 10), 200), () => this.#changed());
     return false;
   }

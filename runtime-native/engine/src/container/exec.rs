@@ -13,6 +13,7 @@ use super::Container;
 use super::attach::detach_keys;
 use super::record::Status;
 use super::runtime_spec::runtime_error;
+use super::start::INPUT;
 use super::stop::shim_error;
 use crate::bulk::join;
 use crate::engine::Engine;
@@ -192,7 +193,7 @@ impl Engine {
         spec: &ExecCreateRequest,
     ) -> Result<creel_runtime::oci::Process> {
         let failed = |e| EngineError::io(format_args!("read the spec of {}", container.id), e);
-        let json = std::fs::read(container.dir.file("input.json")).map_err(failed)?;
+        let json = std::fs::read(self.places(container).state_dir.join(INPUT)).map_err(failed)?;
         let input: SpecInput = serde_json::from_slice(&json)
             .map_err(|e| EngineError::internal(format!("the spec of {} is damaged: {e}", container.id)))?;
         let definition = container.definition();

@@ -1,6 +1,7 @@
 //! What is kept of a container on disk: its definition, written once, and its state, written at each change.
 
 use std::fs;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use creel_shim::protocol::LogDriver;
@@ -13,6 +14,9 @@ use crate::proto::{BoundPort, ContainerSpec, Endpoint, Healthcheck, Mount, Netwo
 
 const FORMAT: u32 = 1;
 const DEFINITION: &str = "container.json";
+const STATE: &str = "state.json";
+/// A write of one page at the beginning of a file is done whole or not at all, whatever kills the writer.
+const ATOMIC: usize = 4096;
 
 /// What a container is. After its creation only its name, limits and restart policy change.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -148,8 +152,7 @@ impl ContainerDir {
     /// is enough.
     pub fn create_definition(&self, definition: &Definition) -> Result<()> {
         let path = self.file(DEFINITION);
-        let text = serde_json::to_vec(definition)
-            .map_err(|e| EngineError::internal(format!("encode {DEFINITION}: {e}")))?;
+        let text = encode(DEFINITION, definition)?;
         fs::File::create_new(&path)
             .and_then(|mut file| std::io::Write::write_all(&mut file, &text).and_then(|()| file.sync_all()))
             .map_err(|e| EngineError::io(format_args!("write {}", path.display()), e))
@@ -162,13 +165,26 @@ impl ContainerDir {
 
     /// Writes the state, to outlive the engine. After a power cut nothing runs anyway.
     pub fn save_state(&self, state: &State) -> Result<()> {
-        self.save("state.json", state, false)
+        let mut text = encode(STATE, state)?;
+        let path = self.file(STATE);
+        let failed = |e| EngineError::io(format_args!("write {}", path.display()), e);
+        let file = fs::OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&path)
+            .map_err(failed)?;
+        let old = file.metadata().map_err(failed)?.len() as usize;
+        // Over the old one, where a file in its place would cost a new inode and a wait for its blocks at each change.
+        text.resize(text.len().max(old), b' ');
+        if text.len() > ATOMIC {
+            return write_file(&path, text.trim_ascii_end(), false);
+        }
+        file.write_all_at(&text, 0).map_err(failed)
     }
 
     fn save(&self, name: &str, value: &impl Serialize, durable: bool) -> Result<()> {
-        let text =
-            serde_json::to_vec(value).map_err(|e| EngineError::internal(format!("encode {name}: {e}")))?;
-        write_file(&self.0.join(name), &text, durable)
+        write_file(&self.0.join(name), &encode(name, value)?, durable)
     }
 
     /// Reads both records; `None` for a container whose creation was never finished.
@@ -184,7 +200,7 @@ impl ContainerDir {
             );
             return Err(EngineError::internal(text));
         }
-        let state = read::<State>(&self.file("state.json"))?.unwrap_or_default();
+        let state = read::<State>(&self.file(STATE))?.unwrap_or_default();
         Ok(Some((definition, state)))
     }
 }
@@ -192,6 +208,10 @@ impl ContainerDir {
 impl Definition {
     /// The format that this engine writes.
     pub const FORMAT: u32 = FORMAT;
+}
+
+fn encode(name: &str, value: &impl Serialize) -> Result<Vec<u8>> {
+    serde_json::to_vec(value).map_err(|e| EngineError::internal(format!("encode {name}: {e}")))
 }
 
 fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
@@ -222,4 +242,26 @@ pub fn write_file(path: &Path, bytes: &[u8], durable: bool) -> Result<()> {
             .map_err(failed)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_replaces_the_one_before_whatever_their_sizes() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = ContainerDir::new(root.path(), "id");
+        fs::create_dir_all(dir.path()).unwrap();
+        for length in [10, 2000, 20, 9000, 30] {
+            let state = State {
+                error: "e".repeat(length),
+                ..State::default()
+            };
+            dir.save_state(&state).unwrap();
+            let kept = read::<State>(&dir.file(STATE)).unwrap().unwrap();
+            assert_eq!(kept.error, state.error);
+        }
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
 }

@@ -10,7 +10,7 @@ use creel_shim::client::ShimError;
 use creel_shim::protocol::{CreateRequest, FailureKind};
 
 use super::etc_files::{EtcFiles, Resolver};
-use super::record::{ContainerDir, Definition, Status};
+use super::record::{Definition, Status};
 use super::runtime_spec::{self, Surroundings, runtime_error};
 use super::subpaths::Subpaths;
 use super::{Container, log_options};
@@ -21,6 +21,9 @@ use crate::ids;
 use crate::init;
 use crate::network::{Attachment, DEFAULT_BRIDGE, Wish, blocking};
 use crate::volume::storage_error;
+
+/// What a run's spec was made of, in its state directory.
+pub(super) const INPUT: &str = "input.json";
 
 /// Where a container's parts outside the data root are.
 pub struct Places {
@@ -159,7 +162,7 @@ impl Engine {
             init: self.init_of(&definition),
         };
         let input = runtime_spec::build(&definition, &around, &self.volumes)?;
-        write_bundle(&container.dir, &input)?;
+        write_bundle(&places.state_dir, &input)?;
         self.run_shim(container, &places, again).await
     }
 
@@ -170,8 +173,6 @@ impl Engine {
         again: bool,
     ) -> Result<()> {
         let definition = container.definition();
-        let failed = |e| EngineError::io(format_args!("prepare {}", places.state_dir.display()), e);
-        fs::create_dir_all(&places.state_dir).map_err(failed)?;
         let request = CreateRequest {
             bundle: self.bundle(container, places),
             terminal: definition.spec.tty,
@@ -214,7 +215,7 @@ impl Engine {
     pub(super) fn bundle(&self, container: &Container, places: &Places) -> Bundle {
         Bundle {
             id: container.id.clone(),
-            bundle_dir: container.dir.path().to_path_buf(),
+            bundle_dir: places.state_dir.clone(),
             state_dir: places.state_dir.clone(),
             filter_cache: self.config.exec_root.join("seccomp"),
             cgroup: places.cgroup.clone(),
@@ -393,17 +394,20 @@ impl Engine {
     }
 }
 
-fn write_bundle(dir: &ContainerDir, input: &SpecInput) -> Result<()> {
+/// Into the run's own directory, which is new: there is nothing to replace.
+fn write_bundle(dir: &Path, input: &SpecInput) -> Result<()> {
     let spec = input.build().map_err(runtime_error)?;
-    put_json(&dir.file("config.json"), &spec)?;
+    let failed = |e| EngineError::io(format_args!("prepare {}", dir.display()), e);
+    fs::create_dir_all(dir).map_err(failed)?;
+    put_json(&dir.join("config.json"), &spec)?;
     // An exec needs the same confinement again.
-    put_json(&dir.file("input.json"), input)
+    put_json(&dir.join(INPUT), input)
 }
 
 fn put_json(path: &Path, value: &impl serde::Serialize) -> Result<()> {
     let json =
         serde_json::to_vec(value).map_err(|e| EngineError::internal(format!("encode the spec: {e}")))?;
-    super::record::write_file(path, &json, false)
+    fs::write(path, json).map_err(|e| EngineError::io(format_args!("write {}", path.display()), e))
 }
 
 /// Turns a failed creation or start into Docker's words.

@@ -1,15 +1,16 @@
-//! What a container uses at a moment.
+//! What a container uses at a moment, and where it takes connections.
 
 use std::fs;
 
+use creel_net::netns::Netns;
 use creel_runtime::stats::{BlkioDeviceStat, Stats, read};
 
 use super::runtime_spec::runtime_error;
 use crate::clock::now_nanos;
 use crate::engine::Engine;
 use crate::error::Result;
-use crate::network::blocking;
-use crate::proto::{ContainerStats, InterfaceStats, IoStats};
+use crate::network::{blocking, net_error};
+use crate::proto::{ContainerStats, InterfaceStats, IoStats, ListeningReply};
 
 /// The largest number that every reader of the contract can hold.
 const MOST: u64 = (1 << 53) - 1;
@@ -36,6 +37,22 @@ impl Engine {
             Ok(stats)
         })
         .await
+    }
+}
+
+impl Engine {
+    /// The TCP ports at which a container takes connections from outside; none for one that does not run.
+    pub async fn listening(&self, reference: &str) -> Result<ListeningReply> {
+        let state = self.containers.find(reference)?.state();
+        if !state.status.has_process() {
+            return Ok(ListeningReply::default());
+        }
+        let found = blocking(move || {
+            let path = format!("/proc/{}/ns/net", state.pid);
+            creel_net::listening(&Netns::open(path.as_ref()).map_err(net_error)?).map_err(net_error)
+        });
+        let ports = found.await?.into_iter().map(u32::from).collect();
+        Ok(ListeningReply { ports })
     }
 }
 

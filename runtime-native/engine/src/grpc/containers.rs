@@ -133,6 +133,10 @@ impl containers_server::Containers for Door {
         Ok(Response::new(reply))
     }
 
+    async fn listening(&self, request: Request<proto::ContainerRef>) -> Reply<proto::ListeningReply> {
+        Ok(Response::new(self.0.listening(&request.into_inner().id).await?))
+    }
+
     async fn top(&self, request: Request<proto::TopRequest>) -> Reply<proto::TopReply> {
         let request = request.into_inner();
         Ok(Response::new(self.0.top(&request.id, &request.ps_args).await?))

@@ -57,7 +57,7 @@ impl Entry {
     }
 }
 
-fn net_error(error: creel_net::Error) -> EngineError {
+pub(crate) fn net_error(error: creel_net::Error) -> EngineError {
     use creel_net::Kind;
     let code = match error.kind {
         Kind::NotFound => ErrorCode::NoSuchNetwork,

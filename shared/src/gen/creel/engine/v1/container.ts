@@ -504,6 +504,11 @@ export interface TopProcess {
   fields: string[];
 }
 
+export interface ListeningReply {
+  /** TCP, but for those at a loopback address alone */
+  ports: number[];
+}
+
 export interface ExecCreateRequest {
   containerId: string;
   cmd: string[];
@@ -7588,6 +7593,87 @@ export const TopProcess: MessageFns<TopProcess> = {
   fromPartial(object: DeepPartial<TopProcess>): TopProcess {
     const message = createBaseTopProcess();
     message.fields = object.fields?.map((e) => e) || [];
+    return message;
+  },
+};
+
+function createBaseListeningReply(): ListeningReply {
+  return { ports: [] };
+}
+
+export const ListeningReply: MessageFns<ListeningReply> = {
+  encode(message: ListeningReply, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.ports.length !== 0) {
+      writer.uint32(10).fork();
+      for (const v of message.ports) {
+        writer.uint32(v);
+      }
+      writer.join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListeningReply {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListeningReply();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag === 8) {
+              message.ports.push(reader.uint32());
+
+              continue;
+            }
+
+            if (tag === 10) {
+              const end2 = reader.uint32() + reader.pos;
+              while (reader.pos < end2) {
+                message.ports.push(reader.uint32());
+              }
+
+              continue;
+            }
+
+            break;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListeningReply {
+    return { ports: globalThis.Array.isArray(object?.ports) ? object.ports.map((e: any) => globalThis.Number(e)) : [] };
+  },
+
+  toJSON(message: ListeningReply): unknown {
+    const obj: any = {};
+    if (message.ports?.length) {
+      obj.ports = message.ports.map((e) => Math.round(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListeningReply>): ListeningReply {
+    return ListeningReply.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListeningReply>): ListeningReply {
+    const message = createBaseListeningReply();
+    message.ports = object.ports?.map((e) => e) || [];
     return message;
   },
 };

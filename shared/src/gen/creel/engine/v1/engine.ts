@@ -39,6 +39,7 @@ import {
   KillRequest,
   ListContainersReply,
   ListContainersRequest,
+  ListeningReply,
   LogsRequest,
   PathRef,
   PathStat,
@@ -5034,6 +5035,16 @@ export const ContainersService = {
     responseSerialize: (value: ContainerStats): Buffer => Buffer.from(ContainerStats.encode(value).finish()),
     responseDeserialize: (value: Buffer): ContainerStats => ContainerStats.decode(value),
   },
+  /** Where connections from outside are taken in the container's network; nowhere for one that does not run. */
+  listening: {
+    path: "/creel.engine.v1.Containers/Listening" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ContainerRef): Buffer => Buffer.from(ContainerRef.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ContainerRef => ContainerRef.decode(value),
+    responseSerialize: (value: ListeningReply): Buffer => Buffer.from(ListeningReply.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ListeningReply => ListeningReply.decode(value),
+  },
   update: {
     path: "/creel.engine.v1.Containers/Update" as const,
     requestStream: false as const,
@@ -5112,6 +5123,8 @@ export interface ContainersServer extends UntypedServiceImplementation {
   commit: handleUnaryCall<CommitRequest, ImageRef>;
   /** The counters of this moment; whoever wants a rate asks again. */
   stats: handleUnaryCall<ContainerRef, ContainerStats>;
+  /** Where connections from outside are taken in the container's network; nowhere for one that does not run. */
+  listening: handleUnaryCall<ContainerRef, ListeningReply>;
   update: handleUnaryCall<UpdateRequest, Empty>;
   execCreate: handleUnaryCall<ExecCreateRequest, ExecRef>;
   execStart: handleUnaryCall<ExecStartRequest, StreamReply>;
@@ -5384,6 +5397,22 @@ export interface ContainersClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ContainerStats) => void,
+  ): ClientUnaryCall;
+  /** Where connections from outside are taken in the container's network; nowhere for one that does not run. */
+  listening(
+    request: ContainerRef,
+    callback: (error: ServiceError | null, response: ListeningReply) => void,
+  ): ClientUnaryCall;
+  listening(
+    request: ContainerRef,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ListeningReply) => void,
+  ): ClientUnaryCall;
+  listening(
+    request: ContainerRef,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ListeningReply) => void,
   ): ClientUnaryCall;
   update(request: UpdateRequest, callback: (error: ServiceError | null, response: Empty) => void): ClientUnaryCall;
   update(
