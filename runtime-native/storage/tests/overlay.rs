@@ -4,7 +4,6 @@ mod common;
 
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::MetadataExt;
 use std::process::{Command, Stdio};
 
 use common::{Layer, Root};
@@ -167,30 +166,4 @@ fn archives_of_gnu_tar() {
             assert_eq!(fs::read(path.join("plain")).unwrap(), b"plain");
         }
     }
-}
-
-#[test]
-fn what_every_container_has_mounted_on_is_made_once() {
-    let root = Root::new();
-    let driver = open(None, root.path()).unwrap();
-    let top = layer(
-        driver.as_ref(),
-        Layer::new()
-            .dir("etc", 0o700, 7, 7, 1)
-            .file("etc/hosts", b"the image's"),
-    );
-    let options = PrepareOptions::default();
-    let path = driver.prepare("c", Some(&top), &options).unwrap();
-    assert!(path.join("proc").is_dir() && path.join("etc/resolv.conf").is_file());
-    // What the image has comes first, its directories' looks included.
-    assert_eq!(fs::read(path.join("etc/hosts")).unwrap(), b"the image's");
-    let etc = fs::metadata(path.join("etc")).unwrap();
-    assert_eq!((etc.mode() & 0o7777, etc.uid()), (0o700, 7));
-    assert_eq!(driver.changes("c").unwrap(), []);
-    // And a container's own changes are its own.
-    fs::write(path.join("etc/resolv.conf"), b"mine").unwrap();
-    let other = driver.prepare("other", None, &options).unwrap();
-    assert_eq!(fs::read(other.join("etc/resolv.conf")).unwrap(), b"");
-    driver.remove("c").unwrap();
-    driver.remove("other").unwrap();
 }

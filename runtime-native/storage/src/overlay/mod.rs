@@ -23,8 +23,6 @@ const CONTENT: &str = "diff";
 const UPPER: &str = "upper";
 const WORK: &str = "work";
 const MERGED: &str = "merged";
-/// The lowest directory of every stack, see `make_bottom`.
-const BOTTOM: &str = "bottom";
 
 /// The overlay2 driver.
 pub(crate) struct Overlay {
@@ -40,7 +38,7 @@ impl Overlay {
     pub(crate) fn open(root: &Path) -> Result<Self> {
         make_private_dir(root)?;
         let layout = Layout::open(root)?;
-        make_bottom(&layout.root().join(BOTTOM))?;
+        make_private_dir(&layout.root().join("empty"))?;
         let probe = layout.stage()?;
         let method = mount::probe(probe.path())?;
         Ok(Self {
@@ -84,20 +82,6 @@ impl Overlay {
         let upper = staged.path().join(UPPER);
         mount::set_root_like(&upper, self.content_dirs(top)?.first().map(PathBuf::as_path))
     }
-}
-
-/// What every container has mounted somewhere, below all layers: whatever an image has of it comes first, and what it
-/// lacks need not be made in the upper directory of each container.
-fn make_bottom(path: &Path) -> Result<()> {
-    for name in ["dev", "etc", "proc", "sys"] {
-        let path = path.join(name);
-        fs::create_dir_all(&path).map_err(|e| StorageError::path("create", &path, e))?;
-    }
-    for name in ["hostname", "hosts", "resolv.conf"] {
-        let path = path.join("etc").join(name);
-        fs::write(&path, b"").map_err(|e| StorageError::path("create", &path, e))?;
-    }
-    Ok(())
 }
 
 impl StorageDriver for Overlay {
@@ -176,7 +160,9 @@ impl StorageDriver for Overlay {
                 return Ok(merged);
             }
             let mut lower = self.content_dirs(container.top.as_ref())?;
-            lower.push(self.layout.root().join(BOTTOM));
+            if lower.is_empty() {
+                lower.push(self.layout.root().join("empty"));
+            }
             let (upper, work) = (directory.join(UPPER), directory.join(WORK));
             mount::mount(
                 self.method,
