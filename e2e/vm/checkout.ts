@@ -14,7 +14,7 @@ import { native, root } from "../../tools/src/root.ts";
 import { busyboxImage } from "../src/images.ts";
 import { must } from "./must.ts";
 
-const PROGRAMS = ["creel-engine", "creel-shim"];
+const PROGRAMS = ["creel-engine", "creel-shim", "creel-runtime"];
 const UNNEEDED = new Set(["node_modules", "test", "target", ".cache"]);
 
 /** The real folder of every package that the one named here needs at run time, by where it is found; its own too. */

@@ -26,8 +26,14 @@ function call(
   program: string,
   args: string[],
   input?: string,
+  env = process.env,
 ): { status: number | null; out: string; err: string } {
-  const { status, stdout, stderr } = spawnSync(program, args, { encoding: "utf8", input, timeout: 60_000 });
+  const { status, stdout, stderr } = spawnSync(program, args, {
+    encoding: "utf8",
+    input,
+    env,
+    timeout: 60_000,
+  });
   return { status, out: stdout.trimEnd(), err: stderr.trimEnd() };
 }
 
@@ -56,7 +62,11 @@ describe("other engines with creel-runtime", function () {
 
   before(async () => writeFileSync(archive, await busyboxImage()));
   after(() => {
-    spawnSync("umount", ["-R", "-l", dir]);
+    const mounts = readFileSync("/proc/self/mounts", "utf8")
+      .split("\n")
+      .map((line) => line.split(" ")[1] ?? "")
+      .filter((at) => at.startsWith(dir));
+    for (const at of mounts.reverse()) spawnSync("umount", ["-l", at]);
     rmSync(dir, { recursive: true, force: true, maxRetries: 5 });
   });
 
@@ -64,15 +74,15 @@ describe("other engines with creel-runtime", function () {
     let daemon: ChildProcess;
     const docker = (...args: string[]) => ok("docker", "-H", `unix://${at("docker.sock")}`, ...args);
 
-    before(async () => {
-      const log = openSync(at("dockerd.log"), "w");
+    async function start(): Promise<void> {
+      const log = openSync(at("dockerd.log"), "a");
       daemon = spawn(
         "dockerd",
         [
           ["--data-root", at("data"), "--exec-root", at("run"), "--pidfile", at("docker.pid")],
           ["--host", `unix://${at("docker.sock")}`, "--cgroup-parent", `/${cgroup}`],
           ["--add-runtime", `creel=${ociRuntime}`, "--default-runtime", "creel"],
-          ["--bridge", "none", "--iptables=false", "--storage-driver", "vfs"],
+          ["--bridge", "none", "--iptables=false", "--storage-driver", "vfs", "--live-restore"],
         ].flat(),
         { stdio: ["ignore", log, log] },
       );
@@ -81,14 +91,22 @@ describe("other engines with creel-runtime", function () {
       await until("dockerd answers", () => rest.get("/_ping").then(() => true), 60_000).catch((error) => {
         throw new Error(`${error.message}\n${readFileSync(at("dockerd.log"), "utf8").slice(-2000)}`);
       });
+    }
+    async function end(): Promise<void> {
+      if (daemon?.exitCode !== null) return;
+      const ended = new Promise((resolve) => daemon.once("exit", resolve));
+      daemon.kill("SIGTERM");
+      await ended;
+    }
+
+    before(async () => {
+      await start();
       docker("load", "-i", archive);
     });
     after(async () => {
-      if (daemon?.exitCode === null) {
-        const ended = new Promise((resolve) => daemon.once("exit", resolve));
-        daemon.kill("SIGTERM");
-        await ended;
-      }
+      if (daemon?.exitCode === null)
+        call("docker", ["-H", `unix://${at("docker.sock")}`, "rm", "-f", "lives"]);
+      await end();
       removeCgroups(cgroup);
     });
 
@@ -141,6 +159,24 @@ describe("other engines with creel-runtime", function () {
         /tty/,
       );
     });
+
+    it("counts, tells of a want of memory, and finds its containers when it is started again", async () => {
+      docker("run", "-d", "--name", "lives", "-m", "48m", "busybox", "sleep", "600");
+      const stats = docker("stats", "--no-stream", "--format", "{{.MemUsage}} {{.PIDs}}", "lives");
+      assert.match(stats, /\/ 48MiB 1$/);
+      const socket = `unix://${at("docker.sock")}`;
+      const flags = ["--name", "hungry", "-m", "24m", "--memory-swap", "24m"];
+      const dd = ["dd", "if=/dev/zero", "of=/dev/null", "bs=128M"];
+      assert.equal(call("docker", ["-H", socket, "run", ...flags, "busybox", ...dd]).status, 137);
+      assert.equal(docker("inspect", "-f", "{{.State.OOMKilled}}", "hungry"), "true");
+      docker("rm", "hungry");
+      const pid = docker("inspect", "-f", "{{.State.Pid}}", "lives");
+      await end();
+      await start();
+      assert.equal(docker("inspect", "-f", "{{.State.Pid}} {{.State.Status}}", "lives"), `${pid} running`);
+      assert.equal(docker("exec", "lives", "echo", "still there"), "still there");
+      docker("rm", "-f", "lives");
+    });
   });
 
   describe("podman", () => {
@@ -153,21 +189,18 @@ describe("other engines with creel-runtime", function () {
           ["--runtime", ociRuntime],
           args,
         ].flat(),
+        undefined,
+        { ...process.env, CONTAINERS_CONF: at("containers.conf") },
       );
-    const run = (...args: string[]) =>
-      podman(
-        "run",
-        "--network",
-        "none",
-        // More than the machine's own limits may allow would be asked for otherwise.
-        "--ulimit",
-        "nofile=1024:2048",
-        "--ulimit",
-        "nproc=1024:2048",
-        "--log-driver",
-        "k8s-file",
-        ...args,
-      );
+    const run = (...args: string[]) => podman("run", "--network", "none", ...args);
+
+    before(() =>
+      // More than the machine's own limits may allow would be asked for otherwise.
+      writeFileSync(
+        at("containers.conf"),
+        '[containers]\ndefault_ulimits = ["nofile=1024:2048", "nproc=1024:2048"]\nlog_driver = "k8s-file"\n',
+      ),
+    );
 
     it("runs containers, execs in them, and gives their exit status", () => {
       const loaded = podman("load", "-i", archive);
@@ -181,6 +214,29 @@ describe("other engines with creel-runtime", function () {
       const inside = podman("exec", "long", "ps");
       assert.match(inside.out, /sleep 600/, inside.err);
       assert.equal(podman("rm", "-f", "-t", "0", "long").status, 0);
+      assert.equal(podman("ps", "-aq").out, "");
+    });
+
+    it("runs two in a pod, with their logs and counters", async () => {
+      const done = (...args: string[]) => {
+        const { status, out, err } = podman(...args);
+        assert.equal(status, 0, `${args.join(" ")}: ${err}`);
+        return out;
+      };
+      // What holds the pod's namespaces is a container, too: of an image that is here.
+      const infra = ["--infra-image", "busybox", "--infra-command", "/bin/sleep 600"];
+      done("pod", "create", "--name", "pair", "--network", "none", "--share", "ipc,net,uts", ...infra);
+      try {
+        const inPod = ["-d", "--pod", "pair"];
+        done("run", ...inPod, "--name", "one", "busybox", "sh", "-c", "hostname; sleep 600");
+        done("run", ...inPod, "--name", "two", "busybox", "sleep", "600");
+        await until("its log", async () => podman("logs", "one").out === "pair");
+        const network = (name: string) => done("exec", name, "busybox", "readlink", "/proc/self/ns/net");
+        assert.equal(network("one"), network("two"));
+        assert.match(done("stats", "--no-stream", "--format", "{{.PIDS}}", "two"), /^[1-9]/);
+      } finally {
+        podman("pod", "rm", "-f", "-t", "0", "pair");
+      }
       assert.equal(podman("ps", "-aq").out, "");
     });
   });

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { ociRuntime } from "../../src/bundle.ts";
 import { type Cli, docker } from "../../src/cli.ts";
+import { killProgram } from "../../src/faults.ts";
 import { useLab } from "../../src/fixture.ts";
 import { loadUsual } from "../../src/images.ts";
 import { until } from "../../src/wait.ts";
@@ -72,6 +73,56 @@ describe("containers by other OCI runtimes", function () {
         assert.match(await cli.ok("logs", "tried"), /begun\s+stopping/);
         await cli.ok("start", "tried");
         await cli.ok("rm", "-f", "tried");
+      });
+
+      it("changes limits, counts, and tells of a want of memory", async () => {
+        await run("-d", "--name", "limited", "-m", "64m", "busybox", "sleep", "600");
+        await cli.ok("update", "-m", "48m", "--memory-swap", "48m", "--pids-limit", "30", "limited");
+        const stats = await cli.ok("stats", "--no-stream", "--format", "{{.MemUsage}} {{.PIDs}}", "limited");
+        assert.match(stats, /\/ 48MiB 1$/);
+        const dd = ["dd", "if=/dev/zero", "of=/dev/null", "bs=128M"];
+        assert.equal((await cli.run(["exec", "limited", ...dd])).code, 137);
+        const hungry = await run("--name", "hungry", "-m", "24m", "--memory-swap", "24m", "busybox", ...dd);
+        assert.equal(hungry.code, 137);
+        assert.equal(await cli.ok("inspect", "-f", "{{.State.OOMKilled}}", "hungry"), "true");
+        await cli.ok("rm", "-f", "limited", "hungry");
+      });
+
+      it("looks after health, starts again what fails, and resizes a terminal", async () => {
+        const probe = [
+          "--health-cmd",
+          "test -e /tmp/well",
+          "--health-interval",
+          "200ms",
+          "--health-retries",
+          "1",
+        ];
+        const shell = ["sh", "-c", "trap 'stty size' WINCH; while :; do sleep 0.1; done"];
+        await run("-d", "-t", "--name", "watched", ...probe, "busybox", ...shell);
+        await run("-d", "--name", "failing", "--restart", "on-failure:1", "busybox", "sh", "-c", "exit 3");
+        const health = () => cli.ok("inspect", "-f", "{{.State.Health.Status}}", "watched");
+        await until("a bad health", async () => (await health()) === "unhealthy");
+        await cli.ok("exec", "watched", "touch", "/tmp/well");
+        await until("a good one", async () => (await health()) === "healthy");
+        await fixture.lab.rest("node1").post("/containers/watched/resize?h=33&w=77");
+        await until("the new size", async () => (await cli.ok("logs", "watched")).includes("33 77"));
+        const ended = "{{.RestartCount}} {{.State.Status}} {{.State.ExitCode}}";
+        await until(
+          "its last end",
+          async () => (await cli.ok("inspect", "-f", ended, "failing")) === "1 exited 3",
+        );
+        await cli.ok("rm", "-f", "watched", "failing");
+      });
+
+      it("keeps its containers when the engine is killed", async () => {
+        await run("-d", "--name", "kept", "busybox", "sleep", "600");
+        await run("-d", "--name", "ends", "busybox", "sh", "-c", "sleep 0.5; exit 4");
+        const pid = await cli.ok("inspect", "-f", "{{.State.Pid}}", "kept");
+        await killProgram(fixture.lab, "node1", "engine");
+        assert.equal(await cli.ok("inspect", "-f", "{{.State.Pid}}", "kept"), pid);
+        assert.equal(await cli.ok("wait", "ends"), "4");
+        assert.match(await cli.ok("exec", "kept", "echo", "still there"), /still there/);
+        await cli.ok("rm", "-f", "kept", "ends");
       });
     });
   }

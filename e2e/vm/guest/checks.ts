@@ -1,4 +1,5 @@
 import { containerChecks } from "./containers.ts";
+import { ociChecks } from "./oci.ts";
 import { serviceChecks } from "./service.ts";
 import { systemdChecks } from "./systemd.ts";
 import type { Check } from "./tools.ts";
@@ -7,6 +8,7 @@ import type { Check } from "./tools.ts";
 export const checks: Check[] = [
   ...systemdChecks.install,
   ...containerChecks,
+  ...ociChecks,
   ...serviceChecks,
   ...systemdChecks.restarts,
   ...systemdChecks.end,

@@ -159,6 +159,18 @@ export const containerChecks: Check[] = [
     },
   },
   {
+    name: "limits change while the container runs, and its stats tell of them",
+    async check() {
+      const flags = ["--memory", "96m", "--memory-swap", "128m", "--cpus", "0.7", "--pids-limit", "30"];
+      await docker("update", ...flags, "limited");
+      const files = ["memory.max", "memory.swap.max", "cpu.max", "pids.max", "cpuset.cpus"];
+      const values = await Promise.all(files.map((file) => cgroupFile("limited", file)));
+      assert.deepEqual(values, ["100663296", "33554432", "70000 100000", "30", "0"]);
+      const stats = await docker("stats", "--no-stream", "--format", "{{.MemUsage}} {{.PIDs}}", "limited");
+      assert.match(stats, / \/ 96MiB [1-9]\d*$/);
+    },
+  },
+  {
     name: "a published port answers, at this machine's address and at loopback",
     async check() {
       const id = (await inspect("limited", ".Id")).slice(0, 12);

@@ -11,6 +11,7 @@ use creel_runtime::spec::usual_devices;
 use serde_json::Value;
 
 use crate::Outcome;
+use crate::systemd::Unit;
 
 const LIMIT: u64 = 16 << 20;
 
@@ -25,9 +26,9 @@ pub fn check_id(id: &str) -> Outcome<()> {
     Ok(())
 }
 
-/// The spec of a bundle for a container with this id. Its root is an absolute path by then, it names its cgroup, and
-/// it allows the usual devices.
-pub fn read(directory: &Path, id: &str) -> Outcome<Spec> {
+/// The spec of a bundle for a container with this id, and the unit of systemd that it is to be. Its root is an absolute
+/// path by then, it names its cgroup, and it allows the usual devices.
+pub fn read(directory: &Path, id: &str, by_systemd: bool) -> Outcome<(Spec, Option<Unit>)> {
     let path = directory.join("config.json");
     let failed = |reason: &str| format!("{}: {reason}", path.display());
     let size = fs::metadata(&path).map_err(|err| failed(&err.to_string()))?.len();
@@ -48,7 +49,14 @@ pub fn read(directory: &Path, id: &str) -> Outcome<Spec> {
         }
         root.set_path(absolute);
     }
-    let cgroup = cgroup(&spec, id)?;
+    let unit = match by_systemd {
+        true => Some(Unit::of(asked_cgroup(&spec)?, id)?),
+        false => None,
+    };
+    let cgroup = match &unit {
+        Some(unit) => unit.cgroup.clone(),
+        None => cgroup(&spec, id)?,
+    };
     if let Some(linux) = spec.linux_mut() {
         linux.set_cgroups_path(Some(cgroup.into()));
         let mut resources = linux.resources().clone().unwrap_or_default();
@@ -58,7 +66,7 @@ pub fn read(directory: &Path, id: &str) -> Outcome<Spec> {
         resources.set_devices(Some(rules));
         linux.set_resources(Some(resources));
     }
-    Ok(spec)
+    Ok((spec, unit))
 }
 
 /// A spec out of bytes that may be anything.
@@ -147,19 +155,22 @@ pub fn check_process(process: &Process) -> Outcome<()> {
     Ok(())
 }
 
-/// Where the container's cgroup is, in every hierarchy.
-pub fn cgroup(spec: &Spec, id: &str) -> Outcome<String> {
-    let asked = spec
+fn asked_cgroup(spec: &Spec) -> Outcome<Option<&str>> {
+    let path = spec
         .linux()
         .as_ref()
-        .and_then(|linux| linux.cgroups_path().clone());
-    let path = match asked {
-        None => PathBuf::from("/").join(id),
-        Some(path) => PathBuf::from("/").join(path),
-    };
-    let text = path
-        .to_str()
-        .ok_or("invalid spec: linux.cgroupsPath is not UTF-8")?;
+        .and_then(|linux| linux.cgroups_path().as_ref());
+    path.map(|path| {
+        path.to_str()
+            .ok_or("invalid spec: linux.cgroupsPath is not UTF-8".into())
+    })
+    .transpose()
+}
+
+/// Where the container's cgroup is, in every hierarchy.
+pub fn cgroup(spec: &Spec, id: &str) -> Outcome<String> {
+    let path = PathBuf::from("/").join(asked_cgroup(spec)?.unwrap_or(id));
+    let text = path.to_str().unwrap_or_default();
     if path
         .components()
         .any(|part| part == std::path::Component::ParentDir)

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use lexopt::{Arg, Parser};
 
-use crate::{Outcome, help};
+use crate::Outcome;
 
 /// What holds for every command.
 pub struct Global {
@@ -70,7 +70,7 @@ pub fn parse(mut parser: Parser) -> Outcome<(Global, Command)> {
             other => return Err(said(other.unexpected())),
         }
     }
-    Err(format!("a command is missing\n{}", help::GENERAL))
+    Ok((global, builtin("help", parser)))
 }
 
 fn builtin(name: &str, arguments: Parser) -> Command {
@@ -111,6 +111,29 @@ pub fn number<T: std::str::FromStr>(parser: &mut Parser, option: &str) -> Outcom
     let text = text(parser)?;
     text.parse()
         .map_err(|_| format!("invalid value {text:?} for --{option}: a number is needed"))
+}
+
+/// A size in bytes: a number, or one with a unit as `64m`. A negative one stands for no limit.
+pub fn size(parser: &mut Parser, option: &str) -> Outcome<i64> {
+    let text = text(parser)?;
+    let lower = text.to_ascii_lowercase();
+    let digits = lower
+        .find(|c: char| !(c.is_ascii_digit() || c == '-'))
+        .unwrap_or(lower.len());
+    let (number, unit) = lower.split_at(digits);
+    let unit = unit.trim_end_matches('b').trim_end_matches('i');
+    let shift = match unit {
+        "" => Some(0),
+        "k" => Some(10),
+        "m" => Some(20),
+        "g" => Some(30),
+        "t" => Some(40),
+        "p" => Some(50),
+        _ => None,
+    };
+    shift
+        .and_then(|shift| number.parse::<i64>().ok()?.checked_mul(1 << shift))
+        .ok_or_else(|| format!("invalid value {text:?} for --{option}: a size is needed, for example 64m"))
 }
 
 /// A switch: given alone, or as `--name=true` or `--name=false`.

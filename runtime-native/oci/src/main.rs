@@ -14,12 +14,25 @@ mod process;
 mod seal;
 mod signal;
 mod store;
+mod systemd;
 mod time;
 
 use std::process::ExitCode;
 
 /// A failure: one sentence, as the user reads it.
 type Outcome<T> = Result<T, String>;
+
+/// A failure with the exit status that runc has for it.
+struct Failure {
+    code: u8,
+    text: String,
+}
+
+impl From<String> for Failure {
+    fn from(text: String) -> Self {
+        Self { code: 1, text }
+    }
+}
 
 fn main() -> ExitCode {
     let (global, command) = match cli::parse(lexopt::Parser::from_env()) {
@@ -31,10 +44,10 @@ fn main() -> ExitCode {
     };
     match commands::run(&global, command) {
         Ok(code) => ExitCode::from(code),
-        Err(text) => {
+        Err(Failure { code, text }) => {
             log::error(&global, &text);
             eprintln!("creel-runtime: {text}");
-            ExitCode::FAILURE
+            ExitCode::from(code)
         }
     }
 }

@@ -5,21 +5,20 @@ use std::ffi::CString;
 use std::io;
 use std::os::unix::ffi::OsStringExt;
 
-const SEALED: &str = "_CREEL_RUNTIME_SEALED";
-const OPEN_TREE_CLONE: libc::c_uint = 1;
-const ATTR_RDONLY: u64 = 1;
+use crate::Outcome;
 
-#[repr(C)]
-#[derive(Default)]
-struct MountAttr {
-    set: u64,
-    clear: u64,
-    propagation: u64,
-    userns_fd: u64,
-}
+const SEALED: &str = "_CREEL_RUNTIME_SEALED";
 
 /// Executes this program again from a read-only view of it. Returns where it already runs from one.
-pub fn seal() -> io::Result<()> {
+pub fn seal() -> Outcome<()> {
+    // SAFETY: a plain call.
+    if unsafe { libc::geteuid() } != 0 {
+        return Err("only root can make containers with this runtime".into());
+    }
+    run_sealed().map_err(|err| format!("seal the runtime's program: {err}"))
+}
+
+fn run_sealed() -> io::Result<()> {
     if std::env::var_os(SEALED).is_some() {
         // SAFETY: the process has a single thread. Nothing it starts is to have the mark.
         unsafe { std::env::remove_var(SEALED) };
@@ -28,9 +27,11 @@ pub fn seal() -> io::Result<()> {
         }
         return Err(io::Error::other("the runtime's own program is not read-only"));
     }
-    let attributes = MountAttr {
-        set: ATTR_RDONLY,
-        ..MountAttr::default()
+    let attributes = libc::mount_attr {
+        attr_set: libc::MOUNT_ATTR_RDONLY,
+        attr_clr: 0,
+        propagation: 0,
+        userns_fd: 0,
     };
     let check = |result: libc::c_long| match result {
         result if result < 0 => Err(io::Error::last_os_error()),
@@ -56,7 +57,7 @@ pub fn seal() -> io::Result<()> {
             libc::SYS_open_tree,
             libc::AT_FDCWD,
             c"/proc/self/exe".as_ptr(),
-            OPEN_TREE_CLONE | libc::O_CLOEXEC as libc::c_uint,
+            libc::OPEN_TREE_CLONE | libc::OPEN_TREE_CLOEXEC,
         ))?;
         check(libc::syscall(
             libc::SYS_mount_setattr,
@@ -64,7 +65,7 @@ pub fn seal() -> io::Result<()> {
             c"".as_ptr(),
             libc::AT_EMPTY_PATH,
             &attributes,
-            size_of::<MountAttr>(),
+            size_of::<libc::mount_attr>(),
         ))?;
         check(libc::syscall(
             libc::SYS_execveat,

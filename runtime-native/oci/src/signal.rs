@@ -50,7 +50,7 @@ pub fn parse(text: &str) -> Outcome<i32> {
         },
     };
     number
-        .filter(|number| (1..=64).contains(number))
+        .filter(|number| (0..=64).contains(number))
         .ok_or_else(|| format!("unknown signal {text:?}"))
 }
 
@@ -61,6 +61,7 @@ mod tests {
     #[test]
     fn by_number_and_by_name() {
         for (text, number) in [
+            ("0", 0),
             ("9", 9),
             ("KILL", 9),
             ("sigterm", 15),
@@ -69,7 +70,7 @@ mod tests {
         ] {
             assert_eq!(parse(text), Ok(number), "{text}");
         }
-        for text in ["", "0", "65", "FOO", "RTMIN+99", "-1"] {
+        for text in ["", "65", "FOO", "RTMIN+99", "-1"] {
             assert!(parse(text).is_err(), "{text}");
         }
     }

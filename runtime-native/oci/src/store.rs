@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use creel_runtime::{Bundle, ContainerFormat, ContainerState, NativeFormat, OciState};
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use crate::{Outcome, process};
 
@@ -34,6 +35,9 @@ pub struct Record {
     pub created: String,
     pub owner: String,
     pub cgroup: String,
+    /// The unit of systemd that it is.
+    #[serde(default)]
+    pub unit: Option<String>,
     #[serde(default)]
     pub annotations: HashMap<String, String>,
 }
@@ -130,6 +134,7 @@ impl Store {
             filter_cache: self.root.join(FILTERS),
             cgroup: cgroup.to_owned(),
             keep_fds,
+            sub_cgroup: None,
             shown_dir: Some(bundle.to_owned()),
         }
     }
@@ -163,6 +168,25 @@ impl Record {
             bundle: self.bundle.clone(),
             annotations: self.annotations.clone(),
         }
+    }
+
+    /// The same with what runc tells besides, as `state` and `list` print it.
+    pub fn shown(&self, status: Status) -> Value {
+        let state = self.state(status);
+        let mut shown = json!({
+            "ociVersion": state.oci_version,
+            "id": state.id,
+            "pid": state.pid,
+            "status": state.status,
+            "bundle": state.bundle,
+            "rootfs": self.rootfs,
+            "created": self.created,
+        });
+        if !state.annotations.is_empty() {
+            shown["annotations"] = json!(state.annotations);
+        }
+        shown["owner"] = json!(self.owner);
+        shown
     }
 }
 

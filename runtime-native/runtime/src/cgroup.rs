@@ -7,6 +7,10 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use oci_spec::runtime::LinuxResources;
+
+use crate::RuntimeError;
+
 const PATIENCE: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(2);
 
@@ -19,6 +23,11 @@ pub fn mounted() -> &'static str {
         let of_cgroups = |line: &&str| line.contains(" - cgroup");
         all.split_inclusive('\n').filter(of_cgroups).collect()
     })
+}
+
+/// Whether the v2 hierarchy is the only one of this machine.
+pub(crate) fn unified_alone() -> bool {
+    Path::new("/sys/fs/cgroup/cgroup.controllers").exists()
 }
 
 /// The cgroup of one container.
@@ -180,6 +189,32 @@ impl Cgroup {
             .iter()
             .find(|directory| directory.unified && directory.path.exists())
             .map(|found| &*found.path)
+    }
+
+    /// Takes all swap from a container whose limit of memory and swap is that of memory alone: on v2 libcgroups writes
+    /// no zero. Nothing on v1, where the sum itself is the limit.
+    pub(crate) fn forbid_swap(&self, resources: &LinuxResources) -> Result<(), RuntimeError> {
+        let Some(memory) = resources.memory() else {
+            return Ok(());
+        };
+        let none = memory.limit().is_some_and(|limit| limit > 0) && memory.swap() == memory.limit();
+        let file = self
+            .unified_directory()
+            .map(|directory| directory.join("memory.swap.max"));
+        match file.filter(|file| none && file.exists()) {
+            Some(file) => fs::write(&file, "0").map_err(|err| RuntimeError::io("write", &file, err)),
+            None => Ok(()),
+        }
+    }
+
+    /// A file of it, in the first hierarchy that has it.
+    pub fn read(&self, file: &str) -> Option<String> {
+        fs::read_to_string(self.controller(file)?.join(file)).ok()
+    }
+
+    /// A file of it in the v2 hierarchy; none where that is not there.
+    pub fn read_unified(&self, file: &str) -> Option<String> {
+        fs::read_to_string(self.unified_directory()?.join(file)).ok()
     }
 
     fn controller(&self, file: &str) -> Option<&Path> {

@@ -134,13 +134,7 @@ impl ContainerFormat for ExternalFormat {
 
     fn state(&self, bundle: &Bundle) -> Result<ContainerState, RuntimeError> {
         let pid = read_pid(&state(bundle)?.join(PID))?;
-        Ok(if !Path::new(&format!("/proc/{pid}")).exists() {
-            ContainerState::Stopped
-        } else if crate::cgroup::Cgroup::new(&bundle.cgroup).frozen() {
-            ContainerState::Paused
-        } else {
-            ContainerState::Running
-        })
+        Ok(ContainerState::of(pid, true, &bundle.cgroup))
     }
 
     fn delete(&self, bundle: &Bundle) -> Result<(), RuntimeError> {

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use oci_spec::runtime::{LinuxResources, Spec};
 use serde::{Deserialize, Serialize};
 
+use crate::cgroup::Cgroup;
 use crate::{ExternalFormat, NativeFormat, OciState, RuntimeError};
 
 /// Where a container's files are. Every container format is given the same.
@@ -22,6 +23,9 @@ pub struct Bundle {
     /// How many open files from number 3 on the container's first process gets besides its standard streams.
     #[serde(default)]
     pub keep_fds: u32,
+    /// Where a process of an `exec` goes, below the container's cgroup.
+    #[serde(default)]
+    pub sub_cgroup: Option<String>,
     /// The bundle's path as hooks are told, where that is another than `bundle_dir`.
     #[serde(default)]
     pub shown_dir: Option<PathBuf>,
@@ -66,6 +70,21 @@ pub enum ContainerState {
     Paused,
     /// Ended.
     Stopped,
+}
+
+impl ContainerState {
+    /// The state of a container by its first process, whether its command has begun, and its cgroup.
+    pub(crate) fn of(pid: i32, begun: bool, cgroup: &str) -> Self {
+        if !Path::new(&format!("/proc/{pid}")).exists() {
+            Self::Stopped
+        } else if Cgroup::new(cgroup).frozen() {
+            Self::Paused
+        } else if begun {
+            Self::Running
+        } else {
+            Self::Created
+        }
+    }
 }
 
 /// One way to make a container out of an OCI bundle.

@@ -37,7 +37,9 @@ impl ContainerFormat for LibcontainerFormat {
             .map_err(|err| explained(&err, trace))?;
         let pid = container.pid().map(|pid| pid.as_raw()).unwrap_or_default();
         if let Some(resources) = resources {
-            device_filter::attach(&Cgroup::new(&bundle.cgroup), &resources)?;
+            let cgroup = Cgroup::new(&bundle.cgroup);
+            cgroup.forbid_swap(&resources)?;
+            device_filter::attach(&cgroup, &resources)?;
         }
         Ok(pid)
     }
@@ -47,6 +49,11 @@ impl ContainerFormat for LibcontainerFormat {
     }
 
     fn exec(&self, bundle: &Bundle, process_file: &Path, stdio: Stdio) -> Result<i32, RuntimeError> {
+        if bundle.sub_cgroup.is_some() {
+            return Err(RuntimeError::Invalid(
+                "a process of this container cannot begin in a cgroup below the container's".into(),
+            ));
+        }
         let (mut spec, executor) = load_exec(bundle, process_file, &stdio)?;
         let mut process = spec.process_mut().take().unwrap_or_default();
         process.set_capabilities(None);
@@ -110,7 +117,8 @@ impl ContainerFormat for LibcontainerFormat {
                 oom_score_adj: None,
                 freezer_state: None,
             })
-            .map_err(|err| failure(&err))
+            .map_err(|err| failure(&err))?;
+        Cgroup::new(&bundle.cgroup).forbid_swap(resources)
     }
 
     fn state(&self, bundle: &Bundle) -> Result<ContainerState, RuntimeError> {

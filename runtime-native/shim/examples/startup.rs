@@ -128,6 +128,7 @@ fn prepare(base: &Path, number: usize, probe: &Path) -> CreateRequest {
             filter_cache: filter_cache(base),
             cgroup: spec.cgroup_path,
             keep_fds: 0,
+            sub_cgroup: None,
             shown_dir: None,
         },
         terminal: false,

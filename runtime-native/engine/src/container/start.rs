@@ -220,6 +220,7 @@ impl Engine {
             filter_cache: self.config.exec_root.join("seccomp"),
             cgroup: places.cgroup.clone(),
             keep_fds: 0,
+            sub_cgroup: None,
             shown_dir: None,
         }
     }

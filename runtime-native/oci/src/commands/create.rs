@@ -10,6 +10,7 @@ use lexopt::{Arg, Parser};
 use crate::cli::{self, Global};
 use crate::helper::in_child;
 use crate::store::{self, Record, Store};
+use crate::systemd::{self, Unit};
 use crate::{Outcome, bundle, process, seal, time};
 
 /// What `create` and `run` are told.
@@ -75,9 +76,9 @@ impl Options {
 
 /// `create`: everything but the execution of the command.
 pub fn run(global: &Global, arguments: Parser) -> Outcome<()> {
-    seal::seal().map_err(|err| format!("seal the runtime's program: {err}"))?;
+    seal::seal()?;
     let options = Options::parse("create", arguments)?;
-    let spec = bundle::read(&options.bundle, &options.id)?;
+    let (spec, unit) = bundle::read(&options.bundle, &options.id, global.systemd_cgroup)?;
     let terminal = wants_terminal(&spec);
     let stdio = match (&options.console_socket, terminal) {
         (Some(console_socket), true) => Stdio::Terminal {
@@ -92,7 +93,7 @@ pub fn run(global: &Global, arguments: Parser) -> Outcome<()> {
             return Err("--console-socket is given, but process.terminal is not set in the spec".into());
         }
     };
-    make(&Store::new(&global.root), &options, &spec, stdio).map(drop)
+    make(&Store::new(&global.root), &options, &spec, unit.as_ref(), stdio).map(drop)
 }
 
 pub fn wants_terminal(spec: &Spec) -> bool {
@@ -102,7 +103,13 @@ pub fn wants_terminal(spec: &Spec) -> bool {
 }
 
 /// Makes the container, and nothing where that fails.
-pub fn make(store: &Store, options: &Options, spec: &Spec, stdio: Stdio) -> Outcome<Record> {
+pub fn make(
+    store: &Store,
+    options: &Options,
+    spec: &Spec,
+    unit: Option<&Unit>,
+    stdio: Stdio,
+) -> Outcome<Record> {
     let cgroup = bundle::cgroup(spec, &options.id)?;
     store.claim(&options.id)?;
     // A cgroup with processes in it is somebody else's: its end would be theirs.
@@ -110,19 +117,39 @@ pub fn make(store: &Store, options: &Options, spec: &Spec, stdio: Stdio) -> Outc
         let _ = store.forget(&options.id);
         return Err(format!("the cgroup {cgroup} is in use: it has processes in it"));
     }
-    let made = make_in(store, options, spec, stdio, &cgroup);
+    let made = make_in(store, options, spec, unit, stdio, &cgroup);
     if made.is_err() {
         let _ = Cgroup::new(&cgroup).kill_and_remove();
+        if let Some(unit) = unit {
+            let _ = systemd::stop(&unit.name);
+        }
         let _ = store.forget(&options.id);
     }
     made
 }
 
-fn make_in(store: &Store, options: &Options, spec: &Spec, stdio: Stdio, cgroup: &str) -> Outcome<Record> {
+fn make_in(
+    store: &Store,
+    options: &Options,
+    spec: &Spec,
+    unit: Option<&Unit>,
+    stdio: Stdio,
+    cgroup: &str,
+) -> Outcome<Record> {
     let copy = serde_json::to_vec(spec).map_err(|err| err.to_string())?;
     store::replace(&store.directory(&options.id).join(store::SPEC), &copy)?;
     let bundle = store.bundle(&options.id, &options.bundle, cgroup, options.keep_fds);
-    let pid = in_child(|| NativeFormat.create(&bundle, stdio).map_err(|err| err.to_string()))?;
+    let annotations = spec.annotations().clone().unwrap_or_default();
+    let pid = in_child(|| {
+        if let Some(unit) = unit {
+            // It holds the unit until the container's process does.
+            unit.start(std::process::id(), &options.id, &annotations)?;
+        }
+        NativeFormat.create(&bundle, stdio).map_err(|err| err.to_string())
+    })?;
+    if let Some(unit) = unit {
+        systemd::tell_limits(&unit.name, cgroup)?;
+    }
     let record = Record {
         oci_version: spec.version().clone(),
         id: options.id.clone(),
@@ -138,7 +165,8 @@ fn make_in(store: &Store, options: &Options, spec: &Spec, stdio: Stdio, cgroup: 
         created: time::now(),
         owner: owner(),
         cgroup: cgroup.to_owned(),
-        annotations: spec.annotations().clone().unwrap_or_default(),
+        unit: unit.map(|unit| unit.name.clone()),
+        annotations,
     };
     store.save(&record)?;
     if let Some(path) = &options.pid_file {

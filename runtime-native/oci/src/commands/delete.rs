@@ -4,7 +4,7 @@ use lexopt::{Arg, Parser};
 use super::start::kept_spec;
 use crate::cli::{self, Global};
 use crate::store::{Record, Status, Store};
-use crate::{Outcome, log};
+use crate::{Outcome, log, systemd};
 
 /// `delete`: removes what is left of a container that has stopped; with force, of any.
 pub fn run(global: &Global, mut arguments: Parser) -> Outcome<()> {
@@ -39,6 +39,11 @@ pub fn remove(global: &Global, store: &Store, record: &Record) -> Outcome<()> {
     NativeFormat
         .delete(&store.made(record))
         .map_err(|err| err.to_string())?;
+    if let Some(unit) = &record.unit
+        && let Err(text) = systemd::stop(unit)
+    {
+        log::warning(global, &text);
+    }
     store.forget(&record.id)?;
     let hooks = spec.and_then(|spec| {
         run_hooks(&spec, HookPoint::Poststop, &record.state(Status::Stopped)).map_err(|err| err.to_string())

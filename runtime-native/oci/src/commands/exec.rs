@@ -10,7 +10,10 @@ use crate::cli::{self, Global};
 use crate::console::Console;
 use crate::helper::{self, in_child};
 use crate::store::{self, Status, Store};
-use crate::{Outcome, bundle, seal};
+use crate::{Failure, Outcome, bundle, log, seal};
+
+/// The exit status for a process that could not begin.
+const NOT_BEGUN: u8 = 255;
 
 #[derive(Default)]
 struct Options {
@@ -29,6 +32,9 @@ struct Options {
     detach: bool,
     even_paused: bool,
     keep_fds: u32,
+    label: Option<String>,
+    apparmor: Option<String>,
+    cgroup: Option<String>,
 }
 
 impl Options {
@@ -51,6 +57,9 @@ impl Options {
                 Arg::Long("detach") | Arg::Short('d') => options.detach = cli::flag(&mut parser)?,
                 Arg::Long("ignore-paused") => options.even_paused = cli::flag(&mut parser)?,
                 Arg::Long("preserve-fds") => options.keep_fds = cli::number(&mut parser, "preserve-fds")?,
+                Arg::Long("process-label") => options.label = given(cli::text(&mut parser)?),
+                Arg::Long("apparmor") => options.apparmor = given(cli::text(&mut parser)?),
+                Arg::Long("cgroup") => options.cgroup = Some(below(&cli::text(&mut parser)?)?),
                 Arg::Value(id) => {
                     options.id = id.into_string().map_err(|_| "the container id is not UTF-8")?;
                     // All that follows is the command's.
@@ -69,18 +78,18 @@ impl Options {
         if options.id.is_empty() {
             return Err(cli::missing_id("exec"));
         }
-        if options.command.is_empty() && options.process.is_none() {
-            return Err(
-                "exec: a command is missing (creel-runtime exec CONTAINER-ID COMMAND, or --process FILE)"
-                    .into(),
-            );
-        }
         Ok(options)
     }
 
     /// The process: that of a file, or the container's own with what was given here.
-    fn process(&self, own: Process) -> Outcome<Process> {
+    fn process(&self, global: &Global, own: Process) -> Outcome<Process> {
         let mut process = match &self.process {
+            None if self.command.is_empty() => {
+                return Err(
+                    "exec: a command is missing (creel-runtime exec CONTAINER-ID COMMAND, or --process FILE)"
+                        .into(),
+                );
+            }
             Some(path) => {
                 let failed = |reason: String| format!("{}: {reason}", path.display());
                 let bytes = std::fs::read(path).map_err(|err| failed(err.to_string()))?;
@@ -105,8 +114,14 @@ impl Options {
         if self.no_new_privileges {
             process.set_no_new_privileges(Some(true));
         }
+        if self.label.is_some() {
+            process.set_selinux_label(self.label.clone());
+        }
+        if self.apparmor.is_some() {
+            process.set_apparmor_profile(self.apparmor.clone());
+        }
         self.set_user(&mut process)?;
-        self.add_capabilities(&mut process)?;
+        self.add_capabilities(global, &mut process);
         bundle::check_process(&process)?;
         Ok(process)
     }
@@ -137,15 +152,17 @@ impl Options {
         Ok(())
     }
 
-    fn add_capabilities(&self, process: &mut Process) -> Outcome<()> {
+    /// Those that this kernel does not have cannot be given, and that is a warning.
+    fn add_capabilities(&self, global: &Global, process: &mut Process) {
         if self.capabilities.is_empty() {
-            return Ok(());
+            return;
         }
         let mut more = Capabilities::new();
         for name in &self.capabilities {
-            let name = name.to_ascii_uppercase();
-            let known = serde_json::from_value(serde_json::Value::from(name.clone()));
-            more.insert(known.map_err(|_| format!("unknown capability {name}"))?);
+            match serde_json::from_value(serde_json::Value::from(name.to_ascii_uppercase())) {
+                Ok(known) => drop(more.insert(known)),
+                Err(_) => log::warning(global, &format!("unknown capability {name} is ignored")),
+            }
         }
         let mut sets = process.capabilities().clone().unwrap_or_default();
         let with = |set: &Option<Capabilities>| {
@@ -157,23 +174,47 @@ impl Options {
         sets.set_permitted(with(sets.permitted()));
         sets.set_effective(with(sets.effective()));
         process.set_capabilities(Some(sets));
-        Ok(())
     }
 }
 
+fn given(text: String) -> Option<String> {
+    (!text.is_empty()).then_some(text)
+}
+
+/// A cgroup below the container's.
+fn below(text: &str) -> Outcome<String> {
+    let path = text.trim_matches('/');
+    let plain = |part: &str| !part.is_empty() && part != "." && part != ".." && !part.contains(':');
+    if !path.split('/').all(plain) {
+        return Err(format!(
+            "invalid value {text:?} for --cgroup: a path below the container's cgroup that is in every hierarchy"
+        ));
+    }
+    Ok(path.to_owned())
+}
+
 /// `exec`: one more process in a container that runs. Gives its exit status, unless it is detached.
-pub fn run(global: &Global, arguments: Parser) -> Outcome<u8> {
-    seal::seal().map_err(|err| format!("seal the runtime's program: {err}"))?;
+pub fn run(global: &Global, arguments: Parser) -> Result<u8, Failure> {
+    seal::seal()?;
     let options = Options::parse(arguments)?;
+    execute(global, &options).map_err(|text| Failure {
+        code: NOT_BEGUN,
+        text,
+    })
+}
+
+fn execute(global: &Global, options: &Options) -> Outcome<u8> {
     let store = Store::new(&global.root);
     let record = store.load(&options.id)?;
     match store.status(&record) {
         Status::Stopped => return Err("cannot exec in a stopped container".into()),
-        Status::Paused if !options.even_paused => return Err("cannot exec in a paused container".into()),
+        Status::Paused if !options.even_paused => {
+            return Err("cannot exec in a paused container (--ignore-paused lets it wait there)".into());
+        }
         _ => {}
     }
     let own = kept_spec(&store, &record)?.process().clone().unwrap_or_default();
-    let process = options.process(own)?;
+    let process = options.process(global, own)?;
     let terminal = process.terminal().unwrap_or(false);
     if options.detach && terminal && options.console_socket.is_none() {
         return Err("a detached process with a terminal needs --console-socket".into());
@@ -184,9 +225,10 @@ pub fn run(global: &Global, arguments: Parser) -> Outcome<u8> {
     let text = serde_json::to_vec(&process).map_err(|err| err.to_string())?;
     store::replace(&file, &text)?;
     let mut console = None;
-    let result = stdio(&options, terminal, &store, &mut console).and_then(|stdio| {
+    let result = stdio(options, terminal, &store, &mut console).and_then(|stdio| {
         let mut made = store.made(&record);
         made.keep_fds = options.keep_fds;
+        made.sub_cgroup.clone_from(&options.cgroup);
         in_child(|| {
             NativeFormat
                 .exec(&made, &file, stdio)

@@ -68,7 +68,7 @@ pub fn run() -> Outcome<()> {
                 LinuxNamespaceType::Uts,
             ],
             "capabilities": creel_runtime::CAPABILITIES.as_slice(),
-            "cgroup": { "v1": true, "v2": true, "systemd": false, "systemdUser": false, "rdma": false },
+            "cgroup": { "v1": true, "v2": true, "systemd": true, "systemdUser": false, "rdma": false },
             "seccomp": {
                 "enabled": true,
                 "actions": [

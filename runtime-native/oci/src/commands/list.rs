@@ -1,9 +1,10 @@
 use lexopt::{Arg, Parser};
-use serde_json::json;
 
 use crate::Outcome;
 use crate::cli::{self, Global};
 use crate::store::Store;
+
+const NARROWEST: usize = 9;
 
 /// `list`: the containers below the root.
 pub fn run(global: &Global, mut arguments: Parser) -> Outcome<()> {
@@ -23,38 +24,25 @@ pub fn run(global: &Global, mut arguments: Parser) -> Outcome<()> {
         }
         return Ok(());
     }
-    let rows = records
-        .iter()
-        .map(|record| (record, record.state(store.status(record))));
+    let rows = records.iter().map(|record| (record, store.status(record)));
     match format.as_str() {
         "json" => {
-            let list: Vec<_> = rows
-                .map(|(record, state)| {
-                    json!({
-                        "ociVersion": state.oci_version,
-                        "id": state.id,
-                        "pid": state.pid,
-                        "status": state.status,
-                        "bundle": state.bundle,
-                        "rootfs": record.rootfs,
-                        "created": record.created,
-                        "owner": record.owner,
-                    })
-                })
-                .collect();
+            let list: Vec<_> = rows.map(|(record, status)| record.shown(status)).collect();
             println!("{}", serde_json::Value::from(list));
         }
         "table" => {
             let mut table = vec![["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"].map(str::to_owned)];
-            table.extend(rows.map(|(record, state)| {
+            table.extend(rows.map(|(record, status)| {
+                let state = record.state(status);
                 let bundle = state.bundle.display().to_string();
+                let (created, owner) = (record.created.clone(), record.owner.clone());
                 [
                     state.id,
                     state.pid.to_string(),
                     state.status,
                     bundle,
-                    record.created.clone(),
-                    record.owner.clone(),
+                    created,
+                    owner,
                 ]
             }));
             print_table(&table);
@@ -66,7 +54,7 @@ pub fn run(global: &Global, mut arguments: Parser) -> Outcome<()> {
 
 fn print_table<const N: usize>(rows: &[[String; N]]) {
     let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or_default();
-    let widths: Vec<usize> = (0..N).map(width).collect();
+    let widths: Vec<usize> = (0..N).map(|column| width(column).max(NARROWEST)).collect();
     for row in rows {
         let cells = row
             .iter()

@@ -16,46 +16,56 @@ mod state;
 mod update;
 
 use crate::cli::{Command, Global};
-use crate::{Outcome, help};
+use crate::{Failure, help, systemd};
 
 /// Runs a command; gives the exit status.
-pub fn run(global: &Global, command: Command) -> Outcome<u8> {
-    let Command { name, arguments } = command;
-    if global.systemd_cgroup && !std::path::Path::new("/run/systemd/system").exists() {
-        return Err("systemd is not running on this host: its cgroup manager cannot be used (leave out --systemd-cgroup)".into());
+pub fn run(global: &Global, command: Command) -> Result<u8, Failure> {
+    let Command { name, mut arguments } = command;
+    if let Some(rest) = arguments.try_raw_args()
+        && rest
+            .peek()
+            .is_some_and(|first| first == "--help" || first == "-h")
+        && let Some(text) = help::of(&name)
+    {
+        println!("{text}");
+        return Ok(0);
     }
-    let done = match name.as_str() {
-        "create" => create::run(global, arguments),
-        "start" => start::run(global, arguments),
-        "run" => return run::run(global, arguments),
+    if global.systemd_cgroup && !systemd::booted() {
+        let text = "systemd is not running on this host: its cgroup manager cannot be used (leave out --systemd-cgroup)";
+        return Err(text.to_owned().into());
+    }
+    match name.as_str() {
+        "create" => create::run(global, arguments)?,
+        "start" => start::run(global, arguments)?,
+        "run" => return Ok(run::run(global, arguments)?),
         "exec" => return exec::run(global, arguments),
-        "kill" => kill::run(global, arguments),
-        "delete" => delete::run(global, arguments),
-        "state" => state::run(global, arguments),
-        "list" => list::run(global, arguments),
-        "ps" => ps::run(global, arguments),
-        "pause" => freeze::pause(global, arguments),
-        "resume" => freeze::resume(global, arguments),
-        "update" => update::run(global, arguments),
-        "events" => events::run(global, arguments),
-        "spec" => spec::run(arguments),
-        "features" => features::run(),
-        "version" => {
-            println!(
-                "creel-runtime version {}\nspec: {}",
-                env!("CARGO_PKG_VERSION"),
-                spec::VERSION
+        "kill" => kill::run(global, arguments)?,
+        "delete" => delete::run(global, arguments)?,
+        "state" => state::run(global, arguments)?,
+        "list" => list::run(global, arguments)?,
+        "ps" => ps::run(global, arguments)?,
+        "pause" => freeze::pause(global, arguments)?,
+        "resume" => freeze::resume(global, arguments)?,
+        "update" => update::run(global, arguments)?,
+        "events" => events::run(global, arguments)?,
+        "spec" => spec::run(arguments)?,
+        "features" => features::run()?,
+        "version" => println!(
+            "creel-runtime version {}\nspec: {}",
+            env!("CARGO_PKG_VERSION"),
+            spec::VERSION
+        ),
+        "help" => println!("{}", help::general()),
+        "checkpoint" | "restore" => {
+            let text = format!(
+                "{name}: containers cannot be written to disk and revived: CRIU is not used by this runtime"
             );
-            Ok(())
+            return Err(text.into());
         }
-        "help" => {
-            println!("{}", help::GENERAL);
-            Ok(())
+        other => {
+            let text = format!("unknown command {other:?} (creel-runtime --help lists them)");
+            return Err(Failure { code: 3, text });
         }
-        "checkpoint" | "restore" => Err(format!(
-            "{name}: containers cannot be written to disk and revived: the kernel's CRIU is not used by this runtime"
-        )),
-        other => Err(format!("unknown command {other:?}\n{}", help::GENERAL)),
-    };
-    done.map(|()| 0)
+    }
+    Ok(0)
 }

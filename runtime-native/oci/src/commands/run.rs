@@ -10,9 +10,9 @@ use crate::{Outcome, bundle, helper, log, seal};
 
 /// `run`: creates and starts a container and waits for its end; gives its exit status.
 pub fn run(global: &Global, arguments: Parser) -> Outcome<u8> {
-    seal::seal().map_err(|err| format!("seal the runtime's program: {err}"))?;
+    seal::seal()?;
     let options = Options::parse("run", arguments)?;
-    let spec = bundle::read(&options.bundle, &options.id)?;
+    let (spec, unit) = bundle::read(&options.bundle, &options.id, global.systemd_cgroup)?;
     let store = Store::new(&global.root);
     let terminal = create::wants_terminal(&spec);
     if options.subreaper && !options.detach {
@@ -38,7 +38,7 @@ pub fn run(global: &Global, arguments: Parser) -> Outcome<u8> {
         }
         (None, false) => create::own_streams()?,
     };
-    let record = create::make(&store, &options, &spec, stdio)?;
+    let record = create::make(&store, &options, &spec, unit.as_ref(), stdio)?;
     if let Err(text) = start::begin(global, &store, &record) {
         let _ = delete::remove(global, &store, &record);
         return Err(text);

@@ -1,69 +1,74 @@
-use std::io::Read;
+use std::path::Path;
 
 use creel_runtime::oci::LinuxResources;
 use creel_runtime::{ContainerFormat, NativeFormat};
 use lexopt::{Arg, Parser};
 use serde_json::{Map, Value, json};
 
-use crate::Outcome;
 use crate::cli::{self, Global};
 use crate::helper::in_child;
 use crate::store::{Status, Store};
+use crate::{Outcome, systemd};
 
 /// Options and the place of their value in the resources of a spec.
-const OPTIONS: [(&str, &str, &str); 14] = [
+const SIZES: [(&str, &str, &str); 5] = [
     ("memory", "memory", "limit"),
     ("memory-reservation", "memory", "reservation"),
     ("memory-swap", "memory", "swap"),
     ("kernel-memory", "memory", "kernel"),
     ("kernel-memory-tcp", "memory", "kernelTCP"),
+];
+const NUMBERS: [(&str, &str, &str); 10] = [
     ("cpu-share", "cpu", "shares"),
     ("cpu-shares", "cpu", "shares"),
     ("cpu-quota", "cpu", "quota"),
     ("cpu-period", "cpu", "period"),
+    ("cpu-burst", "cpu", "burst"),
+    ("cpu-idle", "cpu", "idle"),
     ("cpu-rt-period", "cpu", "realtimePeriod"),
     ("cpu-rt-runtime", "cpu", "realtimeRuntime"),
-    ("cpuset-cpus", "cpu", "cpus"),
-    ("cpuset-mems", "cpu", "mems"),
     ("blkio-weight", "blockIO", "weight"),
+    ("pids-limit", "pids", "limit"),
 ];
+const LISTS: [(&str, &str, &str); 2] = [("cpuset-cpus", "cpu", "cpus"), ("cpuset-mems", "cpu", "mems")];
 
 /// `update`: changes the limits of a container that is there.
 pub fn run(global: &Global, mut arguments: Parser) -> Outcome<()> {
-    let mut asked = Map::new();
-    let mut id = None;
+    let (mut asked, mut file, mut id) = (Map::new(), None, None);
     while let Some(argument) = arguments.next().map_err(cli::said)? {
         match argument {
-            Arg::Long("resources") | Arg::Short('r') => {
-                let file = cli::path(&mut arguments)?;
-                let text = if file.as_os_str() == "-" {
-                    let mut text = String::new();
-                    std::io::stdin().read_to_string(&mut text).map(|_| text)
-                } else {
-                    std::fs::read_to_string(&file)
-                };
-                let text = text.map_err(|err| format!("read {}: {err}", file.display()))?;
-                asked = serde_json::from_str(&text).map_err(|err| format!("{}: {err}", file.display()))?;
-            }
-            Arg::Long("pids-limit") => {
-                let limit: i64 = cli::number(&mut arguments, "pids-limit")?;
-                asked.insert("pids".into(), json!({ "limit": limit }));
+            Arg::Long("resources") | Arg::Short('r') => file = Some(cli::path(&mut arguments)?),
+            Arg::Long("l3-cache-schema" | "mem-bw-schema") => {
+                if !cli::text(&mut arguments)?.is_empty() {
+                    return Err(
+                        "Intel RDT is not enabled: this runtime does not divide caches or memory bandwidth"
+                            .into(),
+                    );
+                }
             }
             Arg::Long(name) => {
-                let known = OPTIONS.iter().find(|(option, ..)| *option == name);
-                let Some((option, group, key)) = known.copied() else {
+                let name = name.to_owned();
+                let of = |all: &[(&str, &'static str, &'static str)]| {
+                    let found = all.iter().find(|(option, ..)| *option == name);
+                    found.map(|(_, group, key)| (*group, *key))
+                };
+                let ((group, key), value) = if let Some(place) = of(&SIZES) {
+                    (place, Value::from(cli::size(&mut arguments, &name)?))
+                } else if let Some(place) = of(&NUMBERS) {
+                    (place, Value::from(cli::number::<i64>(&mut arguments, &name)?))
+                } else if let Some(place) = of(&LISTS) {
+                    (place, Value::from(cli::text(&mut arguments)?))
+                } else {
                     return Err(format!("invalid option '--{name}'"));
                 };
-                let value = match option {
-                    "cpuset-cpus" | "cpuset-mems" => Value::from(cli::text(&mut arguments)?),
-                    _ => Value::from(cli::number::<i64>(&mut arguments, option)?),
-                };
-                let entry = asked.entry(group).or_insert_with(|| json!({}));
-                entry[key] = value;
+                asked.entry(group).or_insert_with(|| json!({}))[key] = value;
             }
             Arg::Value(value) if id.is_none() => id = value.into_string().ok(),
             other => return Err(cli::said(other.unexpected())),
         }
+    }
+    if let Some(file) = file {
+        asked = read(&file)?;
     }
     let id = id.ok_or_else(|| cli::missing_id("update"))?;
     let resources: LinuxResources =
@@ -80,5 +85,20 @@ pub fn run(global: &Global, mut arguments: Parser) -> Outcome<()> {
             .map(|()| 0)
             .map_err(|err| err.to_string())
     })
-    .map(drop)
+    .map(drop)?;
+    match &record.unit {
+        Some(unit) => systemd::tell_limits(unit, &record.cgroup),
+        None => Ok(()),
+    }
+}
+
+/// Resources in a file, or on standard input.
+fn read(file: &Path) -> Outcome<Map<String, Value>> {
+    let failed = |reason: &dyn std::fmt::Display| format!("read {}: {reason}", file.display());
+    let text = if file == Path::new("-") {
+        std::io::read_to_string(std::io::stdin())
+    } else {
+        std::fs::read_to_string(file)
+    };
+    serde_json::from_str(&text.map_err(|err| failed(&err))?).map_err(|err| failed(&err))
 }

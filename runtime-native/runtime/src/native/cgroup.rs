@@ -1,4 +1,4 @@
-//! The container's cgroup in every v1 hierarchy.
+//! The container's cgroup in every hierarchy.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -8,29 +8,31 @@ use std::path::{Path, PathBuf};
 use libcgroups::common::{CgroupConfig, CgroupManager, ControllerOpt, create_cgroup_manager};
 use oci_spec::runtime::{LinuxDeviceCgroup, LinuxDeviceType, LinuxResources};
 
-use crate::cgroup::Cgroup;
+use crate::cgroup::{Cgroup, unified_alone};
 use crate::format::Bundle;
 use crate::{RuntimeError, device_filter};
 
 const CPUSET: [&str; 2] = ["cpuset.cpus", "cpuset.mems"];
+const SUBTREE: &str = "cgroup.subtree_control";
 
 /// A cgroup that waits for its first process.
 pub(super) struct Prepared {
     /// One for each v1 hierarchy: a thread that writes 0 to it moves there.
     pub(super) tasks: Vec<File>,
-    /// The cgroup of the v2 hierarchy, where there is one beside the others.
+    /// The cgroup of the v2 hierarchy, where there is one, alone or beside the others.
     pub(super) unified: Option<OwnedFd>,
 }
 
-/// Makes the cgroup and sets its limits. None where there is no v1 hierarchy: on v2 alone it is libcontainer's work.
+/// Makes the cgroup and sets its limits. None where no hierarchy is mounted.
 pub(super) fn prepare(
     bundle: &Bundle,
     resources: Option<&LinuxResources>,
 ) -> Result<Option<Prepared>, RuntimeError> {
     let cgroup = Cgroup::new(&bundle.cgroup);
-    if !cgroup.places().any(|(_, unified)| !unified) {
+    if cgroup.places().next().is_none() {
         return Ok(None);
     }
+    let alone = unified_alone();
     let mut prepared = Prepared {
         tasks: Vec::new(),
         unified: None,
@@ -38,19 +40,23 @@ pub(super) fn prepare(
     for (path, unified) in cgroup.places() {
         let failed = |err| RuntimeError::io("create cgroup", path, err);
         make(path).map_err(failed)?;
+        if unified && alone {
+            enable_controllers(path);
+        }
+        if let Some(resources) = resources {
+            limit(path, resources).map_err(|err| RuntimeError::io("limit cgroup", path, err))?;
+        }
         if unified {
             let directory = File::open(path).map_err(failed)?;
             prepared.unified = Some(directory.into());
             continue;
-        }
-        if let Some(resources) = resources {
-            limit(path, resources).map_err(|err| RuntimeError::io("limit cgroup", path, err))?;
         }
         let tasks = fs::OpenOptions::new().write(true).open(path.join("tasks"));
         prepared.tasks.push(tasks.map_err(failed)?);
     }
     if let Some(resources) = resources {
         apply_rest(bundle, resources)?;
+        cgroup.forbid_swap(resources)?;
         device_filter::attach(&cgroup, resources)?;
     }
     Ok(Some(prepared))
@@ -62,7 +68,11 @@ pub(super) fn find(bundle: &Bundle) -> Result<Prepared, RuntimeError> {
         tasks: Vec::new(),
         unified: None,
     };
-    for (path, unified) in Cgroup::new(&bundle.cgroup).places() {
+    let path = match &bundle.sub_cgroup {
+        Some(below) => format!("{}/{below}", bundle.cgroup),
+        None => bundle.cgroup.clone(),
+    };
+    for (path, unified) in Cgroup::new(&path).places() {
         let failed = |err| RuntimeError::io("open cgroup", path, err);
         if unified {
             let directory = File::open(path).map_err(failed)?;
@@ -79,10 +89,33 @@ pub(super) fn find(bundle: &Bundle) -> Result<Prepared, RuntimeError> {
 /// before it has some.
 fn make(path: &Path) -> io::Result<()> {
     fs::create_dir_all(path)?;
-    if path.join(CPUSET[0]).exists() {
+    // On v2 an empty set means that of the cgroup above.
+    if path.join(CPUSET[0]).exists() && !path.join("cgroup.controllers").exists() {
         inherit(path)?;
     }
     Ok(())
+}
+
+/// Gives a v2 cgroup all the controllers that the machine has, as far as those above it let them be given. What is missing
+/// shows when a limit of it is set.
+fn enable_controllers(path: &Path) {
+    let above: Vec<&Path> = path
+        .ancestors()
+        .skip(1)
+        .take_while(|above| above.join(SUBTREE).exists())
+        .collect();
+    let Some(top) = above.last() else { return };
+    let all = fs::read_to_string(top.join("cgroup.controllers")).unwrap_or_default();
+    for directory in above.iter().rev() {
+        let file = directory.join(SUBTREE);
+        let enabled = fs::read_to_string(&file).unwrap_or_default();
+        let missing = all
+            .split_whitespace()
+            .filter(|name| !enabled.split_whitespace().any(|other| other == *name));
+        for name in missing {
+            let _ = put(&file, &format!("+{name}"));
+        }
+    }
 }
 
 fn inherit(path: &Path) -> io::Result<()> {

@@ -116,15 +116,8 @@ impl ContainerFormat for NativeFormat {
         let Some(pid) = pid_of(bundle)? else {
             return LibcontainerFormat.state(bundle);
         };
-        Ok(if !Path::new(&format!("/proc/{pid}")).exists() {
-            ContainerState::Stopped
-        } else if bundle.state_dir.join(START).exists() {
-            ContainerState::Created
-        } else if crate::cgroup::Cgroup::new(&bundle.cgroup).frozen() {
-            ContainerState::Paused
-        } else {
-            ContainerState::Running
-        })
+        let begun = !bundle.state_dir.join(START).exists();
+        Ok(ContainerState::of(pid, begun, &bundle.cgroup))
     }
 
     fn delete(&self, bundle: &Bundle) -> Result<(), RuntimeError> {

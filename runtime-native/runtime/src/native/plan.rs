@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use oci_spec::runtime::{LinuxNamespaceType, LinuxResources, Mount, Process, Spec};
 
 use super::sys;
+use crate::cgroup::unified_alone;
 
 /// A mount to make.
 #[derive(Debug)]
@@ -86,7 +87,12 @@ impl<'a> Plan<'a> {
         if new & libc::CLONE_NEWNS == 0 {
             return None;
         }
-        let mounts: Vec<MountPlan> = spec.mounts().iter().flatten().map(mount).collect::<Option<_>>()?;
+        // In a cgroup namespace of its own, a container sees no more of the v2 hierarchy than its own part.
+        let own_cgroups = unified_alone() && new & libc::CLONE_NEWCGROUP != 0;
+        let mounts = spec.mounts().iter().flatten();
+        let mounts: Vec<MountPlan> = mounts
+            .map(|wanted| mount(wanted, own_cgroups))
+            .collect::<Option<_>>()?;
         let own = |destination: &str, wanted: &str| {
             mounts.iter().any(|mount| {
                 mount.destination == Path::new(destination)
@@ -113,9 +119,13 @@ impl<'a> Plan<'a> {
     }
 }
 
-fn mount(mount: &Mount) -> Option<MountPlan> {
-    let kind = mount.typ().as_deref().unwrap_or("bind");
-    if kind.starts_with("cgroup") || mount.uid_mappings().is_some() || mount.gid_mappings().is_some() {
+fn mount(mount: &Mount, own_cgroups: bool) -> Option<MountPlan> {
+    let kind = match mount.typ().as_deref().unwrap_or("bind") {
+        "cgroup" | "cgroup2" if own_cgroups => "cgroup2",
+        kind if kind.starts_with("cgroup") => return None,
+        kind => kind,
+    };
+    if mount.uid_mappings().is_some() || mount.gid_mappings().is_some() {
         return None;
     }
     let mut plan = MountPlan {

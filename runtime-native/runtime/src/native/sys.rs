@@ -6,14 +6,12 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-pub(super) const ATTR_RDONLY: u64 = 0x1;
-pub(super) const ATTR_NOSUID: u64 = 0x2;
-pub(super) const ATTR_NODEV: u64 = 0x4;
-pub(super) const ATTR_NOEXEC: u64 = 0x8;
-pub(super) const ATTR_ATIME: u64 = 0x70;
-pub(super) const ATTR_NOATIME: u64 = 0x10;
-pub(super) const ATTR_STRICTATIME: u64 = 0x20;
-pub(super) const ATTR_NODIRATIME: u64 = 0x80;
+pub(super) use libc::{
+    MOUNT_ATTR__ATIME as ATTR_ATIME, MOUNT_ATTR_NOATIME as ATTR_NOATIME, MOUNT_ATTR_NODEV as ATTR_NODEV,
+    MOUNT_ATTR_NODIRATIME as ATTR_NODIRATIME, MOUNT_ATTR_NOEXEC as ATTR_NOEXEC,
+    MOUNT_ATTR_NOSUID as ATTR_NOSUID, MOUNT_ATTR_RDONLY as ATTR_RDONLY,
+    MOUNT_ATTR_STRICTATIME as ATTR_STRICTATIME,
+};
 
 pub(super) const RESOLVE_NO_XDEV: u64 = 0x01;
 pub(super) const RESOLVE_NO_MAGICLINKS: u64 = 0x02;
@@ -22,14 +20,6 @@ pub(super) const RESOLVE_BENEATH: u64 = 0x08;
 pub(super) const RESOLVE_IN_ROOT: u64 = 0x10;
 
 const AT_RECURSIVE: libc::c_uint = 0x8000;
-const OPEN_TREE_CLONE: libc::c_uint = 1;
-const MOVE_MOUNT_F_EMPTY_PATH: libc::c_uint = 0x4;
-const MOVE_MOUNT_T_EMPTY_PATH: libc::c_uint = 0x40;
-const FSOPEN_CLOEXEC: libc::c_uint = 1;
-const FSMOUNT_CLOEXEC: libc::c_uint = 1;
-const FSCONFIG_SET_FLAG: libc::c_uint = 0;
-const FSCONFIG_SET_STRING: libc::c_uint = 1;
-const FSCONFIG_CMD_CREATE: libc::c_uint = 6;
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 
 #[repr(C)]
@@ -37,15 +27,6 @@ struct OpenHow {
     flags: u64,
     mode: u64,
     resolve: u64,
-}
-
-#[repr(C)]
-#[derive(Default)]
-struct MountAttr {
-    set: u64,
-    clear: u64,
-    propagation: u64,
-    userns_fd: u64,
 }
 
 #[repr(C, align(8))]
@@ -135,14 +116,14 @@ pub(super) fn clone_fd(fd: &OwnedFd, recursive: bool) -> io::Result<OwnedFd> {
 
 fn clone_tree(at: RawFd, path: &CStr, recursive: bool, flags: libc::c_uint) -> io::Result<OwnedFd> {
     let recursion = if recursive { AT_RECURSIVE } else { 0 };
-    let flags = OPEN_TREE_CLONE | libc::O_CLOEXEC as libc::c_uint | recursion | flags;
+    let flags = libc::OPEN_TREE_CLONE | libc::O_CLOEXEC as libc::c_uint | recursion | flags;
     // SAFETY: the path outlives the call.
     owned(unsafe { libc::syscall(libc::SYS_open_tree, at, path.as_ptr(), flags) })
 }
 
 /// Attaches a mount at what `target` shows.
 pub(super) fn attach(mount: &OwnedFd, target: &OwnedFd) -> io::Result<()> {
-    let flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH;
+    let flags = libc::MOVE_MOUNT_F_EMPTY_PATH | libc::MOVE_MOUNT_T_EMPTY_PATH;
     // SAFETY: plain descriptors and empty paths.
     check(unsafe {
         libc::syscall(
@@ -167,11 +148,11 @@ pub(super) fn set_attributes(
 ) -> io::Result<()> {
     // A kind of access time is set in the place of another.
     let clear = clear | if set & ATTR_ATIME != 0 { ATTR_ATIME } else { 0 };
-    let attributes = MountAttr {
-        set,
-        clear,
+    let attributes = libc::mount_attr {
+        attr_set: set,
+        attr_clr: clear,
         propagation,
-        ..MountAttr::default()
+        userns_fd: 0,
     };
     let recursion = if recursive { AT_RECURSIVE } else { 0 };
     // SAFETY: the structure outlives the call, and the size is its own.
@@ -182,7 +163,7 @@ pub(super) fn set_attributes(
             c"".as_ptr(),
             libc::AT_EMPTY_PATH as libc::c_uint | recursion,
             &attributes,
-            size_of::<MountAttr>(),
+            size_of::<libc::mount_attr>(),
         )
     })
     .map(drop)
@@ -199,30 +180,34 @@ pub(super) fn new_filesystem(
     let source = c_path(source)?;
     // SAFETY: strings outlive the calls, which take plain numbers besides.
     unsafe {
-        let context = owned(libc::syscall(libc::SYS_fsopen, name.as_ptr(), FSOPEN_CLOEXEC))?;
+        let context = owned(libc::syscall(
+            libc::SYS_fsopen,
+            name.as_ptr(),
+            libc::FSOPEN_CLOEXEC,
+        ))?;
         let fd = context.as_raw_fd();
         let configure = |command: libc::c_uint, key: *const libc::c_char, value: *const libc::c_char| {
             check(libc::syscall(libc::SYS_fsconfig, fd, command, key, value, 0)).map(drop)
         };
-        configure(FSCONFIG_SET_STRING, c"source".as_ptr(), source.as_ptr())?;
+        configure(libc::FSCONFIG_SET_STRING, c"source".as_ptr(), source.as_ptr())?;
         for option in options {
             match option.split_once('=') {
                 Some((key, value)) => {
                     let (key, value) = (CString::new(key)?, CString::new(value)?);
-                    configure(FSCONFIG_SET_STRING, key.as_ptr(), value.as_ptr())?;
+                    configure(libc::FSCONFIG_SET_STRING, key.as_ptr(), value.as_ptr())?;
                 }
                 None => configure(
-                    FSCONFIG_SET_FLAG,
+                    libc::FSCONFIG_SET_FLAG,
                     CString::new(*option)?.as_ptr(),
                     std::ptr::null(),
                 )?,
             }
         }
-        configure(FSCONFIG_CMD_CREATE, std::ptr::null(), std::ptr::null())?;
+        configure(libc::FSCONFIG_CMD_CREATE, std::ptr::null(), std::ptr::null())?;
         owned(libc::syscall(
             libc::SYS_fsmount,
             fd,
-            FSMOUNT_CLOEXEC,
+            libc::FSMOUNT_CLOEXEC,
             attributes as libc::c_uint,
         ))
     }

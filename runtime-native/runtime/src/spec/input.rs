@@ -171,8 +171,7 @@ pub struct Namespaces {
 
 impl Default for Namespaces {
     fn default() -> Self {
-        let unified = std::path::Path::new("/sys/fs/cgroup/cgroup.controllers").exists();
-        let cgroup = if unified {
+        let cgroup = if crate::cgroup::unified_alone() {
             NamespaceMode::New
         } else {
             NamespaceMode::Host

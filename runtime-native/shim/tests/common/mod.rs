@@ -107,6 +107,7 @@ impl Fixture {
                 filter_cache: self.directory.path().join("seccomp"),
                 cgroup: spec.cgroup_path.clone(),
                 keep_fds: 0,
+                sub_cgroup: None,
                 shown_dir: None,
             },
             terminal: spec.process.terminal,

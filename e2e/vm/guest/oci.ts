@@ -1,0 +1,219 @@
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { existsSync, mkdirSync, openSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { type Check, docker, ok, run, until } from "./tools.ts";
+
+const RUNTIME = "/opt/creel/runtime-native/target/release/creel-runtime";
+const ROOT = "/run/oci-check";
+const BUNDLE = "/var/tmp/oci-check";
+const MIB = 1 << 20;
+
+/** A way to make a container's cgroup: the flags of the runtime, `linux.cgroupsPath`, and the cgroup that it means. */
+interface Driver {
+  name: string;
+  flags: string[];
+  path: string;
+  cgroup: string;
+  unit?: string;
+}
+
+const drivers: Driver[] = [
+  { name: "cgroupfs", flags: [], path: "/oci/check", cgroup: "/sys/fs/cgroup/oci/check" },
+  {
+    name: "systemd",
+    flags: ["--systemd-cgroup"],
+    path: "machine-oci.slice:check:one",
+    cgroup: "/sys/fs/cgroup/machine.slice/machine-oci.slice/check-one.scope",
+    unit: "check-one.scope",
+  },
+];
+
+function bundle(driver: Driver, args: string[], memory: number): void {
+  const { rdev } = statSync("/dev/null");
+  writeFileSync(
+    `${BUNDLE}/config.json`,
+    JSON.stringify({
+      ociVersion: "1.0.2",
+      process: {
+        args,
+        cwd: "/",
+        user: { uid: 0, gid: 0 },
+        env: ["PATH=/bin"],
+        capabilities: Object.fromEntries(
+          ["bounding", "effective", "permitted"].map((set) => [set, ["CAP_MKNOD"]]),
+        ),
+      },
+      root: { path: "rootfs" },
+      annotations: { "org.systemd.property.TimeoutStopUSec": "uint64 7000000" },
+      mounts: [
+        { destination: "/proc", type: "proc", source: "proc" },
+        { destination: "/dev", type: "tmpfs", source: "tmpfs", options: ["nosuid", "mode=755"] },
+        { destination: "/sys", type: "sysfs", source: "sysfs", options: ["ro"] },
+        { destination: "/sys/fs/cgroup", type: "cgroup", source: "cgroup", options: ["nosuid", "ro"] },
+      ],
+      linux: {
+        cgroupsPath: driver.path,
+        namespaces: ["pid", "ipc", "uts", "mount", "cgroup", "network"].map((type) => ({ type })),
+        resources: {
+          devices: [
+            { allow: false, access: "rwm" },
+            { allow: true, type: "c", major: rdev >> 8, minor: rdev & 0xff, access: "rw" },
+          ],
+          memory: { limit: memory, swap: memory, reservation: 8 * MIB },
+          cpu: { quota: 50_000, period: 100_000, shares: 512, cpus: "0" },
+          pids: { limit: 20 },
+        },
+      },
+    }),
+  );
+}
+
+const oci = (driver: Driver, ...args: string[]) => ok(RUNTIME, "--root", ROOT, ...driver.flags, ...args);
+
+/** Starts a command of the runtime whose output goes to a file; the container keeps no pipe of this process's. */
+async function detached(driver: Driver, log: string, ...args: string[]): Promise<number | null> {
+  const out = openSync(log, "w");
+  const child = spawn(RUNTIME, ["--root", ROOT, ...driver.flags, ...args], { stdio: ["ignore", out, out] });
+  return new Promise((resolve) => child.once("exit", resolve));
+}
+
+const state = async (driver: Driver): Promise<string> => JSON.parse(await oci(driver, "state", "one")).status;
+
+function limits(driver: Driver): string[] {
+  const files = ["memory.max", "memory.swap.max", "memory.low", "cpu.max", "cpuset.cpus", "pids.max"];
+  return files.map((file) => readFileSync(`${driver.cgroup}/${file}`, "utf8").trim());
+}
+
+async function unitProperties(unit: string): Promise<Record<string, string>> {
+  const names = "MemoryMax,MemoryLow,CPUQuotaPerSecUSec,TasksMax,AllowedCPUs,Delegate,Slice,TimeoutStopUSec";
+  const text = await ok("systemctl", "show", unit, "--property", names);
+  return Object.fromEntries(text.split("\n").map((line) => line.split("=", 2) as [string, string]));
+}
+
+async function limited(driver: Driver): Promise<void> {
+  bundle(driver, ["sleep", "1000"], 64 * MIB);
+  const code = await detached(driver, "/tmp/oci.log", "run", "-d", "-b", BUNDLE, "one");
+  assert.equal(code, 0, readFileSync("/tmp/oci.log", "utf8"));
+  assert.deepEqual(limits(driver), [String(64 * MIB), "0", String(8 * MIB), "50000 100000", "0", "20"]);
+  const { pid } = JSON.parse(await oci(driver, "state", "one"));
+  assert.equal(readFileSync(`${driver.cgroup}/cgroup.procs`, "utf8").trim(), String(pid));
+  const inside = await oci(
+    driver,
+    "exec",
+    "one",
+    "sh",
+    "-c",
+    "cat /proc/self/cgroup /sys/fs/cgroup/pids.max",
+  );
+  assert.equal(inside, "0::/\n20");
+  if (driver.unit === undefined) return;
+  const {
+    Delegate,
+    Slice,
+    MemoryMax,
+    MemoryLow,
+    CPUQuotaPerSecUSec,
+    TasksMax,
+    AllowedCPUs,
+    TimeoutStopUSec,
+  } = await unitProperties(driver.unit);
+  assert.deepEqual(
+    [Delegate, Slice, MemoryMax, MemoryLow, CPUQuotaPerSecUSec, TasksMax, AllowedCPUs, TimeoutStopUSec],
+    ["yes", "machine-oci.slice", String(64 * MIB), String(8 * MIB), "500ms", "20", "0", "7s"],
+  );
+}
+
+async function devices(driver: Driver): Promise<void> {
+  const { rdev } = statSync("/dev/vda");
+  const line = `mknod /disk b ${(rdev >> 8) & 0xfff} ${rdev & 0xff}; head -c 1 /disk > /dev/null; rm /disk; echo > /dev/null && echo written`;
+  const { stdout, stderr } = await run(
+    RUNTIME,
+    "--root",
+    ROOT,
+    ...driver.flags,
+    "exec",
+    "one",
+    "sh",
+    "-c",
+    line,
+  );
+  assert.match(stderr, /disk.*Operation not permitted/);
+  assert.equal(stdout, "written");
+}
+
+async function changed(driver: Driver): Promise<void> {
+  const flags = ["--memory", "96m", "--memory-swap", "128m", "--pids-limit", "30", "--cpu-quota", "70000"];
+  await oci(driver, "update", ...flags, "one");
+  const now = [String(96 * MIB), String(32 * MIB), String(8 * MIB), "70000 100000", "0", "30"];
+  assert.deepEqual(limits(driver), now);
+  const stats = JSON.parse(await oci(driver, "events", "--stats", "one")).data;
+  assert.deepEqual([stats.memory.usage.limit, stats.pids.limit, stats.pids.current], [96 * MIB, 30, 1]);
+  if (driver.unit === undefined) return;
+  const { MemoryMax, CPUQuotaPerSecUSec, TasksMax } = await unitProperties(driver.unit);
+  assert.deepEqual([MemoryMax, CPUQuotaPerSecUSec, TasksMax], [String(96 * MIB), "700ms", "30"]);
+  await ok("systemctl", "daemon-reload");
+  assert.deepEqual(limits(driver), now, "systemd sets the limits that it was told");
+}
+
+async function paused(driver: Driver): Promise<void> {
+  await oci(driver, "pause", "one");
+  assert.equal(await state(driver), "paused");
+  assert.match(readFileSync(`${driver.cgroup}/cgroup.events`, "utf8"), /frozen 1/);
+  await oci(driver, "resume", "one");
+  assert.equal(await state(driver), "running");
+}
+
+async function removed(driver: Driver): Promise<void> {
+  await oci(driver, "kill", "one", "KILL");
+  await until("its end", async () => (await state(driver)) === "stopped");
+  await oci(driver, "delete", "one");
+  await gone(driver);
+}
+
+async function gone(driver: Driver): Promise<void> {
+  assert.ok(!existsSync(driver.cgroup), "no cgroup is left");
+  if (driver.unit === undefined) return;
+  const { stdout } = await run("systemctl", "list-units", "--all", "--plain", "--no-legend", driver.unit);
+  assert.equal(stdout, "", "no unit is left");
+}
+
+async function outOfMemory(driver: Driver): Promise<void> {
+  bundle(driver, ["sh", "-c", "sleep 1000; true"], 24 * MIB);
+  assert.equal(await detached(driver, "/tmp/oci.log", "run", "-d", "-b", BUNDLE, "one"), 0);
+  const told = detached(driver, "/tmp/oci-events.log", "events", "--interval", "1m", "one");
+  const hungry = ["exec", "one", "dd", "if=/dev/zero", "of=/dev/null", "bs=64M"];
+  // It may not have begun to look when the first is killed.
+  await until("the event", async () => {
+    assert.equal((await run(RUNTIME, "--root", ROOT, ...hungry)).code, 137);
+    return /"type":"oom"/.test(readFileSync("/tmp/oci-events.log", "utf8"));
+  });
+  await oci(driver, "delete", "-f", "one");
+  assert.equal(await told, 0);
+  await gone(driver);
+}
+
+async function prepare(): Promise<void> {
+  mkdirSync(`${BUNDLE}/rootfs`, { recursive: true });
+  await docker("create", "--name", "rootfs", "busybox");
+  await docker("export", "-o", `${BUNDLE}/rootfs.tar`, "rootfs");
+  await docker("rm", "rootfs");
+  await ok("tar", "-xf", `${BUNDLE}/rootfs.tar`, "-C", `${BUNDLE}/rootfs`);
+}
+
+/** What `creel-runtime` does by itself, with either way to make cgroups. */
+export const ociChecks: Check[] = [
+  { name: "creel-runtime: a bundle is made of an image", check: prepare },
+  ...drivers.flatMap((driver) =>
+    [
+      { name: "limits are in the container's cgroup", check: limited },
+      { name: "devices are refused that nobody gave", check: devices },
+      { name: "update changes limits, and stats tell of them", check: changed },
+      { name: "pause and resume hold the cgroup still", check: paused },
+      { name: "a deleted container leaves nothing", check: removed },
+      { name: "a want of memory is an event", check: outOfMemory },
+    ].map(({ name, check }) => ({
+      name: `creel-runtime with ${driver.name}: ${name}`,
+      check: () => check(driver),
+    })),
+  ),
+];
