@@ -12,6 +12,7 @@ const BENCHES: Record<string, () => Promise<Bench>> = {
   start: async () => (await import("./start/bench.ts")).start,
   scale: async () => (await import("./scale.ts")).scale,
   network: async () => (await import("./network/bench.ts")).network,
+  density: async () => (await import("./density/bench.ts")).density,
   idle: async () => (await import("./idle.ts")).idle,
   store: async () => (await import("./store/bench.ts")).store,
   agents: async () => (await import("./agents/bench.ts")).agents,
@@ -35,8 +36,12 @@ interface Options {
   rounds?: number;
 }
 
-async function main(name: string, options: Options): Promise<void> {
+async function main(names: string[], options: Options): Promise<void> {
   if (process.getuid?.() !== 0) throw new Error("root is needed: a bench makes hosts out of namespaces");
+  for (const name of new Set(names)) await runOne(name, options);
+}
+
+async function runOne(name: string, options: Options): Promise<void> {
   const bench = await BENCHES[name]!();
   if (options.installPeers) install(bench.peers);
   const absent = missing(bench.peers);
@@ -73,7 +78,7 @@ async function main(name: string, options: Options): Promise<void> {
 
 const program = new Command("npm run bench --")
   .description("the promised numbers, each beside a peer in one run")
-  .addArgument(new Argument("<name>", "which bench").choices(Object.keys(BENCHES)))
+  .addArgument(new Argument("<name...>", "which benches, one after another").choices(Object.keys(BENCHES)))
   .option("--check", "end with 1 where a goal is not met")
   .option("--install-peers", "install the programs that are compared with")
   .option("--rounds <n>", "how often each side is measured", count)

@@ -9,6 +9,7 @@ const PACKAGES = {
   dockerd: "docker.io",
   containerd: "containerd",
   "docker-proxy": "docker.io",
+  podman: "podman",
   runc: "runc",
   crun: "crun",
   podman: "podman",

@@ -7,7 +7,7 @@ import { livePid } from "./pidfile.ts";
 
 const PROGRAM = "creel-engine";
 const READY_MS = 30_000;
-const LOOK_MS = 1000;
+const LOOK_MS = 250;
 /** The engine is asked for an answer so often, and stands still where it gives none within this time. */
 const ASK_MS = 3000;
 const PATIENCE_MS = 10_000;
@@ -177,7 +177,6 @@ export class EngineKeeper {
 
   async #watch(): Promise<void> {
     let wait = FIRST_WAIT_MS;
-    let since = this.#clock.now();
     while (!this.#stop.signal.aborted) {
       await this.#pause(LOOK_MS);
       if (this.#stop.signal.aborted) return;
@@ -185,15 +184,16 @@ export class EngineKeeper {
         await this.#look();
         continue;
       }
-      if (this.#clock.now() - since > 3 * LONGEST_WAIT_MS) wait = FIRST_WAIT_MS;
       this.#logger.error({ wait }, "creel-engine is gone; starting it again");
       await sleep(this.#clock, wait, this.#stop.signal);
-      wait = Math.min(wait * 2, LONGEST_WAIT_MS);
-      since = this.#clock.now();
       if (this.#stop.signal.aborted) return;
-      await this.#launch().catch((error) =>
-        this.#logger.error({ error: messageOf(error) }, "creel-engine did not start"),
-      );
+      try {
+        await this.#launch();
+        wait = FIRST_WAIT_MS;
+      } catch (error) {
+        wait = Math.min(wait * 2, LONGEST_WAIT_MS);
+        this.#logger.error({ error: messageOf(error), wait }, "creel-engine did not start");
+      }
     }
   }
 

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Messages that the engine also keeps on disk, as JSON.
-const STORED: [&str; 16] = [
+const STORED: [&str; 17] = [
+    "HealthResult",
     "ContainerSpec",
     "Mount",
     "File",

@@ -1,5 +1,4 @@
 import { CreelError, isCreelError } from "@creel/shared";
-import type { WaitResult } from "@creel/shared/gen/engine/v1/container.ts";
 import type { FastifyInstance, FastifyReply } from "fastify";
 import type { ApiContext } from "../context.ts";
 import { bodyOf } from "../http/body.ts";
@@ -8,6 +7,7 @@ import { openStream, whenGone, writeLine } from "../http/stream.ts";
 import { toRestartPolicy } from "../map/container-spec.ts";
 import { toResources } from "../map/resources.ts";
 import { UpdateContainerSchema } from "../schema/container.ts";
+import { waitForEnd } from "./container-wait.ts";
 
 const readUpdate = bodyOf(UpdateContainerSchema);
 type WithId = { Params: { id: string }; Querystring: Query };
@@ -89,12 +89,9 @@ export function containerLifeRoutes(app: FastifyInstance, context: ApiContext): 
       });
     }
     const signal = whenGone(reply.raw);
-    let result: WaitResult | undefined;
-    for await (const { kind } of containers.wait({ id: request.params.id, condition }, { signal })) {
-      // the headers tell the client that what ends from now on is seen
-      if (kind?.$case === "armed") openStream(reply, "application/json");
-      else if (kind?.$case === "result") result = kind.value;
-    }
+    // the headers tell the client that what ends from now on is seen
+    const armed = () => openStream(reply, "application/json");
+    const result = await waitForEnd(context, request.params.id, condition, signal, armed);
     if (!reply.sent) openStream(reply, "application/json");
     if (result) {
       // a container that is gone has nothing left to complain about

@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { request } from "node:http";
+import { json } from "node:stream/consumers";
 import { audit } from "../../src/audit.ts";
 import { docker } from "../../src/cli.ts";
 import {
@@ -19,6 +21,15 @@ import { useLab } from "../../src/fixture.ts";
 import { until } from "../../src/wait.ts";
 
 const PORT = 8080;
+
+/** Waits for a container; resolves when its end cannot be missed any more. */
+function waitFor(socketPath: string, name: string): Promise<{ result: Promise<unknown> }> {
+  return new Promise((resolve, reject) => {
+    const asked = request({ socketPath, method: "POST", path: `/containers/${name}/wait` });
+    asked.on("response", (answer) => resolve({ result: json(answer) })).on("error", reject);
+    asked.end();
+  });
+}
 
 describe("a program of a node is killed", function () {
   this.timeout(60_000);
@@ -53,6 +64,7 @@ describe("a program of a node is killed", function () {
     await cli.ok("run", "-d", "--name", "stays", "busybox", "sleep", "1000");
     const [tasks, pids] = [ids(await runningTasks(lab, "node1")), await processIds(lab, "node2")];
     const traffic = new Traffic(hosts(), PORT);
+    const waits = await waitFor(lab.socket("node2"), "ends");
     const took = await timed(() => killProgram(lab, "node2", "engine", pids.get("/ends")!));
     await ready();
     await traffic.stop();
@@ -63,6 +75,7 @@ describe("a program of a node is killed", function () {
     assert.deepEqual(await processIds(lab, "node2"), pids);
     assert.deepEqual(ids(await runningTasks(lab, "node1")), tasks);
     assert.deepEqual(traffic.failures, []);
+    assert.deepEqual(await waits.result, { StatusCode: 137 });
     assert.equal(await cli.ok("wait", "ends"), "137");
     assert.equal(await cli.ok("exec", "stays", "echo", "still here"), "still here");
     await cli.ok("rm", "-f", "ends", "stays");

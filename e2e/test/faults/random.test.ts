@@ -16,6 +16,7 @@ import {
   serveWeb,
 } from "../../src/faults.ts";
 import { useLab } from "../../src/fixture.ts";
+import { randomFrom } from "../../src/random.ts";
 import { until } from "../../src/wait.ts";
 
 const ALL = ["node1", "node2", "node3", "node4"];
@@ -24,18 +25,6 @@ const PORT = 8080;
 const SEED = Number(process.env.CREEL_TEST_SEED ?? Math.floor(Math.random() * 1e9));
 const ROUNDS = Number(process.env.CREEL_TEST_ROUNDS ?? 1);
 const FAULTS_A_ROUND = 5;
-
-/** Mulberry32. */
-function randomFrom(seed: number): (below: number) => number {
-  let state = seed >>> 0;
-  return (below) => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = state;
-    t = Math.imul(t ^ (t >>> 15), t | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) % below;
-  };
-}
 
 describe(`random faults (seed ${SEED})`, function () {
   this.timeout(ROUNDS * 120_000);

@@ -3,7 +3,6 @@
 //! [`server::run`] is the door for the program; [`proto`] for those who talk to it.
 
 mod bulk;
-mod clock;
 pub mod config;
 mod container;
 mod engine;
@@ -23,3 +22,5 @@ pub mod proto;
 mod runtimes;
 pub mod server;
 mod volume;
+
+pub(crate) use creel_runtime::clock;

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use common::{LIMIT, TestEngine, fetch, spec};
 use creel_engine::proto::{self, ContainerSpec, Healthcheck, PortBinding, RestartPolicy};
+use creel_runtime::ContainerState;
+use creel_shim::client::Shim;
 
 async fn until<F: Future<Output = bool>>(what: &str, mut look: impl FnMut() -> F) {
     let seen = async {
@@ -249,7 +251,7 @@ async fn restart_policies_and_timeouts() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn health_is_checked() {
-    let engine = TestEngine::start().await;
+    let mut engine = TestEngine::start().await;
     let check = |words: &[&str]| {
         let test = ["CMD", "/bin/helper"]
             .iter()
@@ -296,6 +298,52 @@ async fn health_is_checked() {
     };
     engine.containers().exec_start(start).await.unwrap();
     until("it is healthy", || async { health("flagged").await == "healthy" }).await;
+    engine.kill();
+    engine.spawn().await;
+    let state = engine.inspect("flagged").await.unwrap().state.unwrap();
+    assert_eq!(
+        (state.health.as_str(), state.health_failing_streak),
+        ("healthy", 0)
+    );
+    assert!(state.health_log.iter().any(|result| result.exit_code != 0));
+    let seen = state.health_log.last().unwrap().end_nanos;
+    until("it is checked again", || async {
+        let state = engine.inspect("flagged").await.unwrap().state.unwrap();
+        state.health == "healthy" && state.health_log.last().unwrap().start_nanos > seen
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_begun_and_not_recorded_is_undone() {
+    let mut engine = TestEngine::start().await;
+    let again = ContainerSpec {
+        restart: Some(RestartPolicy {
+            name: "always".into(),
+            max_retries: 0,
+        }),
+        ..spec(&["exit", "0"])
+    };
+    engine.create("again", again).await.unwrap();
+    engine.create("frozen", spec(&["sleep", "600"])).await.unwrap();
+    engine.start_container("frozen").await.unwrap();
+    engine.start_container("again").await.unwrap();
+    let (shim, _) = Shim::connect(&engine.shim_dir("frozen").await).await.unwrap();
+    shim.pause().await.unwrap();
+    engine.kill();
+    engine.spawn().await;
+    assert_eq!(engine.status("frozen").await, "running");
+    let (_, now) = Shim::connect(&engine.shim_dir("frozen").await).await.unwrap();
+    assert_eq!(now.status, ContainerState::Running);
+    until("it starts again and again", || async {
+        engine.inspect("again").await.unwrap().restart_count >= 2
+    })
+    .await;
+    for name in ["frozen", "again"] {
+        engine.remove(name).await.unwrap();
+    }
+    engine.settled().await;
+    assert_eq!(engine.leftovers(), Vec::<String>::new());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -3,6 +3,7 @@
 
 pub mod cgroup;
 mod cgroup_mounts;
+pub mod clock;
 mod device_filter;
 mod error;
 mod executor;

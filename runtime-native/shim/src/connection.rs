@@ -41,7 +41,7 @@ impl Connection {
         self.busy = false;
         if let Ok(message) = serde_json::to_vec(reply) {
             let _ = socket::set_nonblocking(&self.socket);
-            let _ = socket::send(self.socket.as_raw_fd(), &message, None);
+            let _ = socket::send(self.socket.as_raw_fd(), &message, &[]);
         }
     }
 }

@@ -25,6 +25,9 @@ impl Helper {
         // SAFETY: the shim has a single thread.
         match check(unsafe { libc::fork() })? {
             0 => {
+                // Nobody would hear of what it does without the shim.
+                // SAFETY: a plain call; the shim has a single thread, so that its end is the shim's.
+                unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0) };
                 let mut keep = keep.to_vec();
                 keep.push(answer_to.as_raw_fd());
                 close_others(keep);
@@ -37,7 +40,7 @@ impl Helper {
                         ))
                     });
                 let message = serde_json::to_vec(&Answer(result)).unwrap_or_default();
-                let _ = send(answer_to.as_raw_fd(), &message, None);
+                let _ = send(answer_to.as_raw_fd(), &message, &[]);
                 // SAFETY: ends this process without the destructors of the shim's objects.
                 unsafe { libc::_exit(0) }
             }

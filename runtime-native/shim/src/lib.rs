@@ -8,14 +8,15 @@ pub mod protocol;
 
 mod attach;
 mod backlog;
-mod clock;
 mod connection;
 mod exit;
 mod helper;
+mod lock;
 mod process;
 mod server;
 mod socket;
 mod zygote;
 
+pub(crate) use creel_runtime::clock;
 pub use exit::{cleanup, read_exit};
 pub use zygote::run as run_zygote;

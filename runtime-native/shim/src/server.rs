@@ -30,6 +30,8 @@ struct Server {
     format: Box<dyn ContainerFormat>,
     signals: OwnedFd,
     listener: Option<OwnedFd>,
+    /// Of the state directory, until the container has ended.
+    lock: Option<OwnedFd>,
     connections: Vec<Connection>,
     next_connection: u64,
     status: ContainerState,
@@ -65,7 +67,7 @@ enum Task {
 }
 
 /// Runs the shim of one container until the container has ended and everyone has been told.
-pub(crate) fn run(request: Result<CreateRequest, String>, connection: OwnedFd) {
+pub(crate) fn run(request: Result<CreateRequest, String>, connection: OwnedFd, lock: OwnedFd) {
     let mut connection = Connection {
         id: 0,
         socket: connection,
@@ -75,7 +77,7 @@ pub(crate) fn run(request: Result<CreateRequest, String>, connection: OwnedFd) {
         Ok(request) => request,
         Err(text) => return connection.reply(&Reply::Failed(Failure::new(FailureKind::Invalid, text))),
     };
-    match Server::new(request) {
+    match Server::new(request, lock) {
         Ok(mut server) => {
             server.connections.push(connection);
             server.create();
@@ -91,7 +93,7 @@ pub(crate) fn run(request: Result<CreateRequest, String>, connection: OwnedFd) {
 }
 
 impl Server {
-    fn new(request: CreateRequest) -> io::Result<Self> {
+    fn new(request: CreateRequest, lock: OwnedFd) -> io::Result<Self> {
         redirect_to_null(&[0, 1, 2])?;
         // SAFETY: plain prctl and signal calls of a single-threaded process.
         let signals = unsafe {
@@ -117,6 +119,7 @@ impl Server {
             request,
             signals,
             listener: Some(listener),
+            lock: Some(lock),
             connections: Vec::new(),
             next_connection: 1,
             status: ContainerState::Created,

@@ -85,7 +85,7 @@ fn address(directory: &File, name: &str) -> io::Result<libc::sockaddr_un> {
 }
 
 /// Sends one message, and a descriptor with it.
-pub(crate) fn send(socket: RawFd, bytes: &[u8], with: Option<RawFd>) -> io::Result<()> {
+pub(crate) fn send(socket: RawFd, bytes: &[u8], with: &[RawFd]) -> io::Result<()> {
     let mut part = libc::iovec {
         iov_base: bytes.as_ptr() as *mut _,
         iov_len: bytes.len(),
@@ -96,14 +96,18 @@ pub(crate) fn send(socket: RawFd, bytes: &[u8], with: Option<RawFd>) -> io::Resu
         let mut message: libc::msghdr = mem::zeroed();
         message.msg_iov = &mut part;
         message.msg_iovlen = 1;
-        if let Some(fd) = with {
+        if !with.is_empty() {
+            let size = mem::size_of_val(with) as u32;
             message.msg_control = control.as_mut_ptr().cast();
-            message.msg_controllen = libc::CMSG_SPACE(mem::size_of::<RawFd>() as u32) as _;
+            message.msg_controllen = libc::CMSG_SPACE(size) as _;
             let header = libc::CMSG_FIRSTHDR(&message);
             (*header).cmsg_level = libc::SOL_SOCKET;
             (*header).cmsg_type = libc::SCM_RIGHTS;
-            (*header).cmsg_len = libc::CMSG_LEN(mem::size_of::<RawFd>() as u32) as _;
-            libc::CMSG_DATA(header).cast::<RawFd>().write_unaligned(fd);
+            (*header).cmsg_len = libc::CMSG_LEN(size) as _;
+            let data = libc::CMSG_DATA(header).cast::<RawFd>();
+            for (index, fd) in with.iter().enumerate() {
+                data.add(index).write_unaligned(*fd);
+            }
         }
         loop {
             let sent = libc::sendmsg(socket, &message, libc::MSG_NOSIGNAL);

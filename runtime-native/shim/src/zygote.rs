@@ -32,7 +32,8 @@ pub fn run() -> io::Result<()> {
             Err(err) if err.kind() == io::ErrorKind::Interrupted => continue,
             Err(err) => return Err(err),
         };
-        let Some(connection) = fds.into_iter().next() else {
+        let mut fds = fds.into_iter();
+        let (Some(connection), Some(lock)) = (fds.next(), fds.next()) else {
             continue;
         };
         let message = &buffer[..size];
@@ -48,11 +49,11 @@ pub fn run() -> io::Result<()> {
                 }
                 let request: Result<CreateRequest, _> = serde_json::from_slice(message);
                 drop(buffer);
-                server::run(request.map_err(|err| err.to_string()), connection);
+                server::run(request.map_err(|err| err.to_string()), connection, lock);
                 unsafe { libc::_exit(0) };
             }
             middle => {
-                drop(connection);
+                drop((connection, lock));
                 // SAFETY: waits for the child just made.
                 unsafe { libc::waitpid(middle, std::ptr::null_mut(), 0) };
             }

@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::time::Duration;
+
 use common::{Fixture, Options};
 use creel_runtime::ContainerState;
 use creel_shim::client::{Shim, ShimError};
@@ -122,7 +124,7 @@ async fn output_survives_the_zygote_and_a_killed_shim_is_cleaned_up() {
     container.shim.start().await.unwrap();
     let zygote = fixture.zygote.pid().unwrap();
     unsafe { libc::kill(zygote as i32, libc::SIGKILL) };
-    let found = Shim::connect(&container.state_dir).await.unwrap();
+    let (found, _) = Shim::connect(&container.state_dir).await.unwrap();
     assert_eq!(found.state().await.unwrap().pid, container.pid);
     // The next container has a new zygote.
     let (code, stdout, _) = fixture.run(&["probe", "echo", "again"], Options::default()).await;
@@ -133,6 +135,25 @@ async fn output_survives_the_zygote_and_a_killed_shim_is_cleaned_up() {
     assert!(matches!(container.shim.wait().await, Err(ShimError::Gone(None))));
     creel_shim::cleanup(&container.state_dir, &container.cgroup).unwrap();
     container.assert_nothing_left().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cleanup_waits_for_a_shim_that_is_on_its_way() {
+    let fixture = Fixture::new();
+    let zygote = fixture.zygote.pid().unwrap() as i32;
+    unsafe { libc::kill(zygote, libc::SIGSTOP) };
+    let words = ["probe", "cat"];
+    let asked = tokio::time::timeout(Duration::from_millis(100), fixture.create(&words));
+    assert!(asked.await.is_err(), "the one who asked is gone");
+    let (state_dir, cgroup) = fixture.containers.lock().unwrap().last().unwrap().clone();
+    let (dir, group) = (state_dir.clone(), cgroup.clone());
+    let cleanup = tokio::task::spawn_blocking(move || creel_shim::cleanup(&dir, &group));
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(!cleanup.is_finished());
+    unsafe { libc::kill(zygote, libc::SIGCONT) };
+    cleanup.await.unwrap().unwrap();
+    assert!(creel_runtime::cgroup::Cgroup::new(&cgroup).pids().is_empty());
+    assert!(matches!(Shim::connect(&state_dir).await, Err(ShimError::Gone(_))));
 }
 
 fn parent_of(pid: i32) -> i32 {

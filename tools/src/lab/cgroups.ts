@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync, rmdirSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 
@@ -22,6 +22,26 @@ function removeTree(path: string): boolean {
     return false;
   }
   return gone;
+}
+
+/** Lets all frozen processes of a cgroup go on: they do not end before. */
+export function thawCgroups(name: string): void {
+  const thaw = (path: string) => {
+    for (const [file, word] of [
+      ["freezer.state", "THAWED"],
+      ["cgroup.freeze", "0"],
+    ] as const)
+      if (existsSync(join(path, file))) writeFileSync(join(path, file), word);
+    for (const entry of readdirSync(path, { withFileTypes: true }))
+      if (entry.isDirectory()) thaw(join(path, entry.name));
+  };
+  for (const path of hierarchies().map((mount) => join(mount, name))) {
+    try {
+      if (existsSync(path)) thaw(path);
+    } catch {
+      // it goes away meanwhile
+    }
+  }
 }
 
 /** Removes a cgroup and all below it in every hierarchy; processes that are just dying are waited for. */

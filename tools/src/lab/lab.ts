@@ -6,7 +6,7 @@ import { join, resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { Rest } from "../rest.ts";
 import { native, root } from "../root.ts";
-import { removeCgroups } from "./cgroups.ts";
+import { removeCgroups, thawCgroups } from "./cgroups.ts";
 import {
   hostProcesses,
   isUp,
@@ -142,6 +142,7 @@ export class Lab {
     if (isUp(node)) process.kill(node.pid, "SIGKILL");
     for (let wait = 0; isUp(node); wait++) {
       if (wait > 500) throw new Error(`${name} (process ${node.pid}) does not end`);
+      if (wait % 50 === 10) thawCgroups(join(this.cgroup, name));
       await delay(20);
     }
     // The namespace takes the port with it in the end; the name must be free at once.

@@ -40,7 +40,7 @@ const DEFAULT_TIMEOUT = 10 * 60_000;
 export function connectEngine(socket: string): EngineClient {
   const channel = new Channel(`unix:${socket}`, credentials.createInsecure(), {
     "grpc.initial_reconnect_backoff_ms": 50,
-    "grpc.max_reconnect_backoff_ms": 1000,
+    "grpc.max_reconnect_backoff_ms": 200,
     "grpc.max_receive_message_length": 64 << 20,
     "grpc.default_authority": "creel-engine",
   });

@@ -54,7 +54,7 @@ impl Engine {
         blocking(move || {
             let image = engine.images.resolve(&spec.image)?;
             let merged = merge::merge(&id, &spec, &image.config)?;
-            let resolved = mounts::resolve(&spec, &image.config, &engine.volumes)?;
+            let resolved = mounts::resolve(&spec, &image.config)?;
             let dir = ContainerDir::new(&engine.config.data_root, &id);
             // Nothing that is kept or told of the container holds what its files say.
             let contents: Vec<_> = spec
@@ -71,8 +71,8 @@ impl Engine {
                 storage_driver: engine.storage.name().to_owned(),
                 image_id: image.id.clone(),
                 created_nanos: now_nanos(),
-                mounts: resolved.mounts.clone(),
-                anonymous_volumes: resolved.anonymous.clone(),
+                mounts: resolved.mounts,
+                anonymous_volumes: resolved.anonymous,
                 merged,
                 spec,
                 id,
@@ -83,14 +83,17 @@ impl Engine {
                 ..State::default()
             };
             let container = Arc::new(Container::new(dir, definition, state));
-            let made = engine.make_parts(&container, &image, &contents);
+            let mut volumes = Vec::new();
+            let made = engine.make_parts(&container, &image, &contents, &mut volumes);
             if let Err(error) = made {
                 let places = engine.places(&container);
                 files::drop_all(&places.files_dir);
                 let _ = places.state_dir.parent().map(fs::remove_dir_all);
                 let _ = engine.storage.remove(&container.id);
                 let _ = fs::remove_dir_all(container.dir.path());
-                mounts::undo(&resolved, &engine.volumes);
+                for volume in &volumes {
+                    let _ = engine.volumes.remove(volume);
+                }
                 return Err(error);
             }
             Ok(container)
@@ -98,12 +101,19 @@ impl Engine {
         .await
     }
 
-    fn make_parts(&self, container: &Container, image: &ResolvedImage, contents: &[Vec<u8>]) -> Result<()> {
+    /// `made`: the volumes that this has made, for the caller to remove when the creation fails.
+    fn make_parts(
+        &self,
+        container: &Container,
+        image: &ResolvedImage,
+        contents: &[Vec<u8>],
+        made: &mut Vec<String>,
+    ) -> Result<()> {
         let definition = container.definition();
         log_options::read(&definition)?;
         let places = self.places(container);
-        let failed = |e| EngineError::io(format_args!("create {}", container.dir.path().display()), e);
-        fs::create_dir_all(container.dir.path()).map_err(failed)?;
+        container.dir.begin(&definition.anonymous_volumes)?;
+        mounts::make_volumes(&definition.mounts, &self.volumes, made)?;
         self.images.prepare_rootfs(&*self.storage, &container.id, image)?;
         if !definition.spec.files.is_empty() {
             files::put(&places.files_dir, &definition.spec.files, contents)?;

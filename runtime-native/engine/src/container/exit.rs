@@ -6,10 +6,13 @@ use std::time::Duration;
 use creel_shim::client::{Shim, ShimError};
 use creel_shim::protocol::ExitStatus;
 
+use super::lost::Run;
 use super::record::{State, Status};
+use super::start::Places;
 use super::{Container, files};
 use crate::clock::{now_nanos, parse_rfc3339, rfc3339_nano};
 use crate::engine::Engine;
+use crate::error::Result;
 use crate::network::blocking;
 use crate::proto::RestartPolicy;
 use crate::volume::storage_error;
@@ -57,7 +60,7 @@ impl Engine {
         let finished = parse_rfc3339(&exit.finished_at).unwrap_or_else(now_nanos);
         let stopping = self.is_stopping();
         let mut again = false;
-        let saved = container.update(|state| {
+        let saved = self.settle(&container, |state| {
             // Decided here, where nobody can ask for its stop in between.
             again = !stopping && wants_restart(&policy, state, exit.code);
             state.status = if again { Status::Restarting } else { Status::Exited };
@@ -65,7 +68,6 @@ impl Engine {
             state.exit_code = exit.code;
             state.oom_killed = exit.oom_killed;
             state.finished_nanos = finished;
-            state.ports.clear();
         });
         if let Err(error) = saved {
             tracing::error!(container = container.id, %error, "its end could not be recorded");
@@ -96,10 +98,10 @@ impl Engine {
         }
     }
 
-    /// Puts away what a container has while it runs. Nothing there is no error.
+    /// Puts away what a container has while it runs. Nothing there is no error. What is known of the run stays until
+    /// [`settle`](Self::settle).
     pub(super) async fn tear_down(&self, container: &Arc<Container>) {
         self.stop_health(container);
-        let places = self.places(container);
         if let Some(shim) = container.shim() {
             match shim.delete().await {
                 Ok(()) | Err(ShimError::Gone(_)) => {}
@@ -126,16 +128,32 @@ impl Engine {
         if let Err(error) = released {
             tracing::warn!(container = container.id, %error, "its root file system could not be unmounted");
         }
-        if !state.run.is_empty() {
-            let _ = std::fs::remove_dir_all(&places.state_dir);
-        }
-        let _ = container.update(|state| {
+    }
+
+    /// Records where a container stands whose run was put away, and only then forgets the run: until the end is recorded,
+    /// nothing but the shim's record tells of it.
+    pub(super) fn settle(
+        self: &Arc<Self>,
+        container: &Container,
+        change: impl FnOnce(&mut State),
+    ) -> Result<()> {
+        let Places {
+            state_dir, cgroup, ..
+        } = self.places(container);
+        let mut ran = false;
+        container.update(|state| {
+            ran = !state.run.is_empty();
             state.run.clear();
             state.sandbox.clear();
             state.endpoints.clear();
             state.gateway_endpoint = None;
             state.ports.clear();
-        });
+            change(state);
+        })?;
+        if ran {
+            Run { state_dir, cgroup }.forget(self);
+        }
+        Ok(())
     }
 
     /// Secrets and configs are not kept for a run that nobody plans.
@@ -202,21 +220,41 @@ pub(super) fn wants_restart(policy: &RestartPolicy, state: &State, exit_code: i3
 }
 
 impl Container {
-    /// How long to wait before the next restart: twice as long each time, for one that does not last.
     fn next_delay(&self, lasted_nanos: i64) -> Duration {
         let mut delay = self.restart_delay.lock().expect("no panic while locked");
-        *delay = match *delay {
-            _ if lasted_nanos >= STABLE_NANOS => FIRST_DELAY,
-            Duration::ZERO => FIRST_DELAY,
-            before => (before * 2).min(LONGEST_DELAY),
-        };
+        *delay = delay_after(*delay, lasted_nanos);
         *delay
     }
+}
+
+/// How long to wait before the next restart: twice as long each time, for one that does not last.
+fn delay_after(before: Duration, lasted_nanos: i64) -> Duration {
+    if lasted_nanos >= STABLE_NANOS || before.is_zero() {
+        return FIRST_DELAY;
+    }
+    (before * 2).min(LONGEST_DELAY)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn delays_double_up_to_a_minute_and_begin_again_after_ten_seconds() {
+        let mut delay = Duration::ZERO;
+        let mut next = |lasted_nanos| {
+            delay = delay_after(delay, lasted_nanos);
+            delay.as_millis()
+        };
+        let first: Vec<_> = (0..12).map(|_| next(9_999_999_999)).collect();
+        assert_eq!(
+            first,
+            [
+                100, 200, 400, 800, 1600, 3200, 6400, 12_800, 25_600, 51_200, 60_000, 60_000
+            ]
+        );
+        assert_eq!((next(10_000_000_000), next(0)), (100, 200));
+    }
 
     #[test]
     fn policies() {

@@ -75,3 +75,9 @@ pub fn inputs(dir: &Path, files: &[File]) -> Result<Vec<MountInput>> {
 pub fn drop_all(dir: &Path) {
     while rustix::mount::unmount(dir, UnmountFlags::DETACH).is_ok() {}
 }
+
+/// Drops what is mounted on it, and removes the folder.
+pub fn remove(dir: &Path) {
+    drop_all(dir);
+    let _ = fs::remove_dir(dir);
+}

@@ -4,40 +4,59 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use tokio::task::AbortHandle;
 
 use super::Container;
-use super::record::Status;
+use super::record::{Status, write_file};
 use crate::clock::now_nanos;
 use crate::engine::Engine;
 use crate::proto::{HealthResult, Healthcheck};
 
 const KEPT: usize = 5;
 const MOST_OUTPUT: usize = 4096;
+/// The file in a container's folder that keeps the findings for the next engine.
+const FINDINGS: &str = "health.json";
 
 /// What the checks of a container have found.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Findings {
+    /// Docker's word: starting, healthy or unhealthy; empty where nothing is checked.
+    pub status: String,
+    pub failing_streak: i32,
+    /// The last results, the newest at the end.
+    pub log: VecDeque<HealthResult>,
+}
+
+/// The checks of a container, and what they have found.
 #[derive(Default)]
 pub struct Health {
-    status: &'static str,
-    failing_streak: i32,
-    log: VecDeque<HealthResult>,
+    findings: Findings,
     task: Option<AbortHandle>,
 }
 
 impl Health {
-    /// The status, the failing streak and the last results.
-    pub fn describe(&self) -> (String, i32, Vec<HealthResult>) {
-        (
-            self.status.to_owned(),
-            self.failing_streak,
-            self.log.iter().cloned().collect(),
-        )
+    /// What was found up to now.
+    pub fn findings(&self) -> Findings {
+        self.findings.clone()
     }
 }
 
 impl Engine {
-    /// Begins to check a container that has a health check.
+    /// Begins to check a container that was started, if it has a health check.
     pub(super) fn start_health(self: &Arc<Self>, container: &Arc<Container>) {
+        self.check_from(container, Findings::default());
+    }
+
+    /// Goes on where an earlier engine left off.
+    pub(super) fn resume_health(self: &Arc<Self>, container: &Arc<Container>) {
+        let kept = std::fs::read(container.dir.file(FINDINGS)).ok();
+        let found = kept.and_then(|json| serde_json::from_slice(&json).ok());
+        self.check_from(container, found.unwrap_or_default());
+    }
+
+    fn check_from(self: &Arc<Self>, container: &Arc<Container>, mut findings: Findings) {
         let Some(check) = container.definition().merged.healthcheck.clone() else {
             return;
         };
@@ -46,10 +65,11 @@ impl Engine {
         if let Some(task) = health.task.take() {
             task.abort();
         }
-        *health = Health {
-            status: "starting",
-            ..Health::default()
-        };
+        if findings.status.is_empty() {
+            findings.status = "starting".into();
+            keep(container, &findings);
+        }
+        health.findings = findings;
         let task = tokio::spawn(async move { engine.check_again_and_again(&checked, &check).await });
         health.task = Some(task.abort_handle());
     }
@@ -66,7 +86,13 @@ impl Engine {
         let started = container.state().started_nanos;
         loop {
             let starting = now_nanos() - started < check.start_period_nanos
-                && container.health.lock().expect("no panic while locked").status == "starting";
+                && container
+                    .health
+                    .lock()
+                    .expect("no panic while locked")
+                    .findings
+                    .status
+                    == "starting";
             let wait = if starting {
                 check.start_interval_nanos
             } else {
@@ -118,24 +144,34 @@ impl Engine {
         in_start_period: bool,
     ) {
         let mut health = container.health.lock().expect("no panic while locked");
-        let before = health.status;
+        let found = &mut health.findings;
+        let before = found.status.clone();
         if result.exit_code == 0 {
-            health.failing_streak = 0;
-            health.status = "healthy";
+            found.failing_streak = 0;
+            found.status = "healthy".into();
         } else if !(in_start_period && before == "starting") {
-            health.failing_streak += 1;
-            if health.failing_streak >= check.retries {
-                health.status = "unhealthy";
+            found.failing_streak += 1;
+            if found.failing_streak >= check.retries {
+                found.status = "unhealthy".into();
             }
         }
-        if health.log.len() == KEPT {
-            health.log.pop_front();
+        if found.log.len() == KEPT {
+            found.log.pop_front();
         }
-        health.log.push_back(result);
-        let after = health.status;
+        found.log.push_back(result);
+        keep(container, found);
+        let after = found.status.clone();
         drop(health);
         if before != after {
             self.emit_container(container, &format!("health_status: {after}"), []);
         }
+    }
+}
+
+/// Writes the findings down for an engine that comes after this one; without them that begins anew.
+fn keep(container: &Container, findings: &Findings) {
+    let json = serde_json::to_vec(findings).unwrap_or_default();
+    if let Err(error) = write_file(&container.dir.file(FINDINGS), &json, false) {
+        tracing::warn!(container = container.id, %error, "its health could not be recorded");
     }
 }

@@ -101,7 +101,7 @@ impl Engine {
         }
         let paused = request.pause && container.status() == Status::Running;
         if paused {
-            self.pause(&container.id).await?;
+            self.freeze(&container.id, true).await?;
         }
         let (engine, of) = (self.clone(), container.clone());
         let made = blocking(move || engine.commit_files(&of, &request)).await;

@@ -14,7 +14,7 @@ impl Engine {
         let state = container.state();
         let merged = &definition.merged;
         let argv = merged.argv();
-        let health = container.health.lock().expect("no panic while locked").describe();
+        let health = container.health.lock().expect("no panic while locked").findings();
         let mounts = definition
             .mounts
             .iter()
@@ -47,12 +47,12 @@ impl Engine {
                 started_nanos: state.started_nanos,
                 finished_nanos: state.finished_nanos,
                 health: if state.status == Status::Running {
-                    health.0
+                    health.status
                 } else {
                     String::new()
                 },
-                health_failing_streak: health.1,
-                health_log: health.2,
+                health_failing_streak: health.failing_streak,
+                health_log: health.log.into(),
             }),
             endpoints: state.endpoints.clone(),
             ports: state.ports.clone(),

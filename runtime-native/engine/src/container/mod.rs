@@ -13,6 +13,7 @@ mod image;
 pub mod inspect;
 mod limits;
 pub mod log_options;
+mod lost;
 pub mod merge;
 pub mod mounts;
 pub mod networking;

@@ -18,34 +18,25 @@ use crate::volume::Volumes;
 pub struct Resolved {
     pub mounts: Vec<Mount>,
     pub anonymous: Vec<String>,
-    /// Every volume that did not exist before; removed again if the creation fails.
-    pub created: Vec<String>,
 }
 
-/// Checks and completes the mounts of `spec`, and makes the volumes it names or the image wants.
-pub fn resolve(spec: &ContainerSpec, image: &ImageConfig, volumes: &Volumes) -> Result<Resolved> {
+/// Makes those volumes of a container's mounts that do not exist, and adds their names to `made`, also when it fails.
+pub fn make_volumes(mounts: &[Mount], volumes: &Volumes, made: &mut Vec<String>) -> Result<()> {
+    for mount in mounts.iter().filter(|mount| mount.r#type == "volume") {
+        if volumes.exists(&mount.source) {
+            continue;
+        }
+        let labels: BTreeMap<_, _> = mount.volume_labels.clone().into_iter().collect();
+        let options: BTreeMap<_, _> = mount.volume_options.clone().into_iter().collect();
+        volumes.create(&mount.source, labels, options)?;
+        made.push(mount.source.clone());
+    }
+    Ok(())
+}
+
+/// Checks and completes the mounts of `spec`, with the volumes that the image wants. No volume is made yet.
+pub fn resolve(spec: &ContainerSpec, image: &ImageConfig) -> Result<Resolved> {
     let mut resolved = Resolved::default();
-    let done = resolve_into(&mut resolved, spec, image, volumes);
-    if let Err(error) = done {
-        undo(&resolved, volumes);
-        return Err(error);
-    }
-    Ok(resolved)
-}
-
-/// Removes the volumes that a failed creation made.
-pub fn undo(resolved: &Resolved, volumes: &Volumes) {
-    for name in &resolved.created {
-        let _ = volumes.remove(name);
-    }
-}
-
-fn resolve_into(
-    resolved: &mut Resolved,
-    spec: &ContainerSpec,
-    image: &ImageConfig,
-    volumes: &Volumes,
-) -> Result<()> {
     for mount in &spec.mounts {
         let target = clean_target(&mount.target)?;
         if resolved.mounts.iter().any(|m| m.target == target) {
@@ -57,7 +48,7 @@ fn resolve_into(
         };
         match mount.r#type.as_str() {
             "bind" => resolve_bind(&mut mount)?,
-            "volume" => resolve_volume(&mut mount, resolved, volumes)?,
+            "volume" => resolve_volume(&mut mount, &mut resolved)?,
             "tmpfs" => {}
             other => {
                 let text = format!("invalid mount config for type {other:?}: mount type unknown");
@@ -76,10 +67,10 @@ fn resolve_into(
             target,
             ..Mount::default()
         };
-        resolve_volume(&mut mount, resolved, volumes)?;
+        resolve_volume(&mut mount, &mut resolved)?;
         resolved.mounts.push(mount);
     }
-    Ok(())
+    Ok(resolved)
 }
 
 fn clean_target(target: &str) -> Result<String> {
@@ -122,28 +113,16 @@ fn resolve_bind(mount: &mut Mount) -> Result<()> {
     Ok(())
 }
 
-fn resolve_volume(mount: &mut Mount, resolved: &mut Resolved, volumes: &Volumes) -> Result<()> {
+fn resolve_volume(mount: &mut Mount, resolved: &mut Resolved) -> Result<()> {
     if !subpaths::is_local(&mount.subpath) {
         let text =
             "invalid mount config for type \"volume\": subpath must be a relative path within the volume";
         return Err(EngineError::invalid(text));
     }
-    let anonymous = mount.source.is_empty();
-    let name = if anonymous {
-        ids::new_id()
-    } else {
-        mount.source.clone()
-    };
-    let labels: BTreeMap<_, _> = mount.volume_labels.clone().into_iter().collect();
-    let options: BTreeMap<_, _> = mount.volume_options.clone().into_iter().collect();
-    if !volumes.exists(&name) {
-        volumes.create(&name, labels, options)?;
-        resolved.created.push(name.clone());
+    if mount.source.is_empty() {
+        mount.source = ids::new_id();
+        resolved.anonymous.push(mount.source.clone());
     }
-    if anonymous {
-        resolved.anonymous.push(name.clone());
-    }
-    mount.source = name;
     Ok(())
 }
 

@@ -17,6 +17,7 @@ const DEFINITION: &str = "container.json";
 const STATE: &str = "state.json";
 /// A write of one page at the beginning of a file is done whole or not at all, whatever kills the writer.
 const ATOMIC: usize = 4096;
+const BEGUN: &str = "volumes.json";
 
 /// What a container is. After its creation only its name, limits and restart policy change.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -116,6 +117,10 @@ pub struct State {
     pub restart_count: i32,
     /// A person stopped it: its restart policy does not start it again.
     pub manually_stopped: bool,
+    /// Paused by the engine for as long as it commits.
+    pub paused_to_commit: bool,
+    /// Whether the removal that has begun takes its own volumes, too.
+    pub remove_volumes: bool,
     /// What it is, or at its next start will be, attached to.
     pub networks: Vec<NetworkAttachment>,
     pub endpoints: Vec<Endpoint>,
@@ -146,6 +151,35 @@ impl ContainerDir {
     /// A file in it.
     pub fn file(&self, name: &str) -> PathBuf {
         self.0.join(name)
+    }
+
+    /// Makes the folder, and notes the volumes that are going to be made for the container alone: a creation that is not
+    /// finished leaves none.
+    pub fn begin(&self, anonymous_volumes: &[String]) -> Result<()> {
+        fs::create_dir_all(&self.0)
+            .map_err(|e| EngineError::io(format_args!("create {}", self.0.display()), e))?;
+        if anonymous_volumes.is_empty() {
+            return Ok(());
+        }
+        self.save(BEGUN, &anonymous_volumes, false)
+    }
+
+    /// The volumes of a creation that was not finished.
+    pub fn begun(&self) -> Vec<String> {
+        read(&self.file(BEGUN)).ok().flatten().unwrap_or_default()
+    }
+
+    /// Removes the folder. While its record is there, a restart of the engine goes on with what was begun.
+    pub fn remove(&self) -> Result<()> {
+        for name in [BEGUN, DEFINITION] {
+            let _ = fs::remove_file(self.file(name));
+        }
+        match fs::remove_dir_all(&self.0) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                Err(EngineError::io(format_args!("remove {}", self.0.display()), e))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Writes the first definition so that it outlives a power cut. There is nothing to replace, so one wait for the disk

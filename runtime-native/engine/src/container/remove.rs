@@ -50,7 +50,10 @@ impl Engine {
                 .await?;
             self.cancel_restart(container)?;
         }
-        container.update(|state| state.status = Status::Removing)?;
+        container.update(|state| {
+            state.status = Status::Removing;
+            state.remove_volumes = volumes;
+        })?;
         let removed = self.remove_parts(container, volumes).await;
         if let Err(error) = removed {
             let _ = container.update(|state| {
@@ -88,9 +91,9 @@ impl Engine {
         let all_volumes = self.volumes.clone();
         blocking(move || {
             storage.remove(&id).map_err(storage_error)?;
-            files::drop_all(&places.files_dir);
+            files::remove(&places.files_dir);
             if let Some(own) = places.state_dir.parent() {
-                remove_dir(own)?;
+                remove_empty(own)?;
             }
             for name in anonymous {
                 if let Err(error) = all_volumes.remove(&name) {
@@ -98,8 +101,7 @@ impl Engine {
                 }
             }
             // Last: while the record is there, a restart of the engine goes on with the removal.
-            let _ = fs::remove_file(dir.file("container.json"));
-            remove_dir(dir.path())
+            dir.remove()
         })
         .await
     }
@@ -156,9 +158,11 @@ fn in_progress(container: &Container) -> EngineError {
     ))
 }
 
-fn remove_dir(dir: &std::path::Path) -> Result<()> {
-    match fs::remove_dir_all(dir) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+/// What is in it is a lost run, and goes with that.
+fn remove_empty(dir: &std::path::Path) -> Result<()> {
+    use std::io::ErrorKind::{DirectoryNotEmpty, NotFound};
+    match fs::remove_dir(dir) {
+        Err(e) if !matches!(e.kind(), DirectoryNotEmpty | NotFound) => {
             Err(EngineError::io(format_args!("remove {}", dir.display()), e))
         }
         _ => Ok(()),

@@ -3,13 +3,17 @@
 
 use std::collections::HashSet;
 use std::fs;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use creel_runtime::ContainerState;
 use creel_shim::client::{Shim, ShimError};
 
 use super::exit::{lost, wants_restart};
+use super::lost::Run;
 use super::record::{ContainerDir, State, Status};
+use super::stop::shim_error;
 use super::{Container, files};
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};
@@ -67,7 +71,10 @@ impl Engine {
                         container = id,
                         "sweeping what is left of an unfinished creation or removal"
                     );
-                    let _ = fs::remove_dir_all(dir.path());
+                    for volume in dir.begun() {
+                        let _ = self.volumes.remove(&volume);
+                    }
+                    let _ = dir.remove();
                 }
                 Err(error) => {
                     tracing::error!(container = id, %error, "its record cannot be read; it is left alone")
@@ -82,6 +89,7 @@ impl Engine {
         let known: HashSet<String> = containers.iter().map(|c| c.id.clone()).collect();
         let records = self.config.data_root.join("containers");
         let sandboxes: HashSet<String> = containers.iter().map(|c| c.state().sandbox).collect();
+        let runs: HashSet<PathBuf> = containers.iter().map(|c| self.places(c).state_dir).collect();
         for sandbox in self.networks.host.sandboxes() {
             if !sandboxes.contains(&sandbox) {
                 self.networks.detach(&sandbox, Vec::new(), false);
@@ -90,8 +98,9 @@ impl Engine {
         let (storage, exec_root) = (self.storage.clone(), self.config.exec_root.join("containers"));
         let cgroup_parent = self.config.cgroup_parent.trim_end_matches('/').to_owned();
         let subpaths = self.config.exec_root.join("subpaths");
-        blocking(move || {
+        let lost = blocking(move || {
             super::subpaths::sweep(&subpaths);
+            let mut lost = Vec::new();
             // A damaged record keeps what belongs to it.
             let unknown = |id: &String| !known.contains(id) && !records.join(id).exists();
             for info in storage.containers().into_iter().filter(|i| unknown(&i.id)) {
@@ -99,24 +108,33 @@ impl Engine {
             }
             for entry in fs::read_dir(&exec_root).into_iter().flatten().flatten() {
                 let id = entry.file_name().to_string_lossy().into_owned();
-                if unknown(&id) {
-                    for shim in fs::read_dir(entry.path()).into_iter().flatten().flatten() {
-                        let name = shim.file_name().to_string_lossy().into_owned();
-                        let Some(run) = name.strip_prefix("shim-") else {
-                            continue;
-                        };
-                        let cgroup = format!("{cgroup_parent}/{id}-{run}");
-                        if let Err(error) = creel_shim::cleanup(&shim.path(), &cgroup) {
-                            tracing::warn!(container = id, %error, "what is left of it stays");
-                        }
+                for shim in fs::read_dir(entry.path()).into_iter().flatten().flatten() {
+                    let name = shim.file_name().to_string_lossy().into_owned();
+                    let Some(run) = name.strip_prefix("shim-") else {
+                        continue;
+                    };
+                    if runs.contains(&shim.path()) || !(known.contains(&id) || unknown(&id)) {
+                        continue;
                     }
-                    files::drop_all(&entry.path().join("files"));
-                    let _ = fs::remove_dir_all(entry.path());
+                    let cgroup = format!("{cgroup_parent}/{id}-{run}");
+                    if let Err(error) = creel_shim::cleanup(&shim.path(), &cgroup) {
+                        tracing::warn!(container = id, %error, "what is left of it stays");
+                    }
+                    let state_dir = shim.path();
+                    lost.push(Run { state_dir, cgroup });
+                }
+                if unknown(&id) {
+                    files::remove(&entry.path().join("files"));
+                    let _ = fs::remove_dir(entry.path());
                 }
             }
-            Ok(())
+            Ok(lost)
         })
-        .await
+        .await?;
+        for run in lost {
+            run.forget(self);
+        }
+        Ok(())
     }
 
     async fn restore_one(self: Arc<Self>, container: Arc<Container>) {
@@ -128,13 +146,15 @@ impl Engine {
                     tracing::error!(container = container.id, %error, "its removal could not be finished");
                 }
             }
-            Status::Restarting => self.restart_after(container, Duration::ZERO),
-            Status::Created | Status::Exited => {
+            Status::Created | Status::Exited | Status::Restarting => {
                 // A start that the engine did not live to see, if there is anything.
                 self.adopt_for_tear_down(&container).await;
                 self.tear_down(&container).await;
+                if let Err(error) = self.settle(&container, |_| {}) {
+                    tracing::error!(container = container.id, %error, "its state could not be recorded");
+                }
                 let policy = container.definition().spec.restart.clone().unwrap_or_default();
-                if restarts_with_the_engine(&policy, &state) {
+                if state.status == Status::Restarting || restarts_with_the_engine(&policy, &state) {
                     let _ = container.update(|s| s.status = Status::Restarting);
                     self.restart_after(container, Duration::ZERO);
                 } else if state.status == Status::Exited {
@@ -150,11 +170,12 @@ impl Engine {
     async fn take_over(self: &Arc<Self>, container: Arc<Container>) {
         let places = self.places(&container);
         match Shim::connect(&places.state_dir).await {
-            Ok(shim) => {
+            Ok((shim, now)) => {
                 let shim = Arc::new(shim);
                 container.set_shim(Some(shim.clone()));
+                self.thaw(&container, &shim, now.status).await;
                 self.watch_exit(container.clone(), shim);
-                self.start_health(&container);
+                self.resume_health(&container);
             }
             Err(ShimError::Gone(exit)) => {
                 self.clean_up_after_shim(&container).await;
@@ -174,13 +195,34 @@ impl Engine {
         }
     }
 
+    /// Pauses that nobody was told of any more, or that were a commit's, end: a container that is to run runs, one that
+    /// runs is not paused.
+    async fn thaw(&self, container: &Container, shim: &Shim, now: ContainerState) {
+        let frozen = now == ContainerState::Paused;
+        let state = container.state();
+        if state.status == Status::Paused && frozen && !state.paused_to_commit {
+            return;
+        }
+        let resumed = match frozen {
+            true => shim.resume().await.map_err(shim_error),
+            false => Ok(()),
+        };
+        let running = |state: &mut State| state.status = Status::Running;
+        if let Err(error) = resumed.and_then(|()| match state.status {
+            Status::Paused => container.update(running),
+            _ => Ok(()),
+        }) {
+            tracing::error!(container = container.id, %error, "it could not be let go on");
+        }
+    }
+
     async fn adopt_for_tear_down(&self, container: &Arc<Container>) {
         let places = self.places(container);
         if container.state().run.is_empty() {
             return;
         }
         match Shim::connect(&places.state_dir).await {
-            Ok(shim) => container.set_shim(Some(Arc::new(shim))),
+            Ok((shim, _)) => container.set_shim(Some(Arc::new(shim))),
             Err(_) => self.clean_up_after_shim(container).await,
         }
     }
@@ -188,7 +230,8 @@ impl Engine {
     async fn finish_removal(self: &Arc<Self>, container: &Arc<Container>) -> Result<()> {
         self.adopt_for_tear_down(container).await;
         self.tear_down(container).await;
-        self.remove_parts(container, container.definition().spec.auto_remove)
+        self.settle(container, |_| {})?;
+        self.remove_parts(container, container.state().remove_volumes)
             .await?;
         self.containers.remove(&container.id);
         Ok(())

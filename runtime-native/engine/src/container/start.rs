@@ -99,7 +99,7 @@ impl Engine {
             _ => 128,
         };
         let was_restarting = container.status() == Status::Restarting;
-        let _ = container.update(|state| {
+        let _ = self.settle(container, |state| {
             state.exit_code = exit_code;
             state.error.clone_from(&error.text);
             state.finished_nanos = now_nanos();

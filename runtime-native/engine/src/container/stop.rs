@@ -170,11 +170,20 @@ impl Engine {
 
     /// Freezes a container.
     pub async fn pause(&self, reference: &str) -> Result<()> {
+        self.freeze(reference, false).await
+    }
+
+    /// Freezes a container, for a person or for as long as a commit takes: then an engine that comes after this one lets
+    /// it go on.
+    pub(super) async fn freeze(&self, reference: &str, to_commit: bool) -> Result<()> {
         let container = self.containers.find(reference)?;
         let _operation = container.operation.lock().await;
         let shim = self.shim_in(&container, Status::Running)?;
         shim.pause().await.map_err(shim_error)?;
-        container.update(|state| state.status = Status::Paused)?;
+        container.update(|state| {
+            state.status = Status::Paused;
+            state.paused_to_commit = to_commit;
+        })?;
         self.emit_container(&container, "pause", []);
         Ok(())
     }

@@ -3,7 +3,7 @@
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response};
 
-use super::{Answers, Door, Reply, empty};
+use super::{Answers, Door, Reply, empty, run};
 use crate::container::log_options;
 use crate::container::wait::{Condition, wait};
 use crate::logs::{Ending, Selection, copy_log};
@@ -15,13 +15,13 @@ impl containers_server::Containers for Door {
         &self,
         request: Request<proto::CreateContainerRequest>,
     ) -> Reply<proto::CreateContainerReply> {
-        let (id, warnings) = self.0.create(request.into_inner()).await?;
+        let engine = self.0.clone();
+        let (id, warnings) = run(async move { engine.create(request.into_inner()).await }).await?;
         Ok(Response::new(proto::CreateContainerReply { id, warnings }))
     }
 
     async fn start(&self, request: Request<proto::ContainerRef>) -> Reply<proto::Empty> {
         let (engine, id) = (self.0.clone(), request.into_inner().id);
-        // On a task of its own: a caller that goes away leaves no half-started container.
         run(async move { engine.start(&id).await }).await?;
         empty()
     }
@@ -39,12 +39,14 @@ impl containers_server::Containers for Door {
     }
 
     async fn pause(&self, request: Request<proto::ContainerRef>) -> Reply<proto::Empty> {
-        self.0.pause(&request.into_inner().id).await?;
+        let (engine, id) = (self.0.clone(), request.into_inner().id);
+        run(async move { engine.pause(&id).await }).await?;
         empty()
     }
 
     async fn unpause(&self, request: Request<proto::ContainerRef>) -> Reply<proto::Empty> {
-        self.0.unpause(&request.into_inner().id).await?;
+        let (engine, id) = (self.0.clone(), request.into_inner().id);
+        run(async move { engine.unpause(&id).await }).await?;
         empty()
     }
 
@@ -55,8 +57,8 @@ impl containers_server::Containers for Door {
     }
 
     async fn rename(&self, request: Request<proto::RenameRequest>) -> Reply<proto::Empty> {
-        let request = request.into_inner();
-        self.0.rename(&request.id, &request.name).await?;
+        let (engine, request) = (self.0.clone(), request.into_inner());
+        run(async move { engine.rename(&request.id, &request.name).await }).await?;
         empty()
     }
 
@@ -181,7 +183,6 @@ impl containers_server::Containers for Door {
 
     async fn commit(&self, request: Request<proto::CommitRequest>) -> Reply<proto::ImageRef> {
         let (engine, request) = (self.0.clone(), request.into_inner());
-        // On a task of its own: a caller that goes away leaves no paused container.
         let id = run(async move { engine.commit(request).await }).await?;
         Ok(Response::new(proto::ImageRef { r#ref: id }))
     }
@@ -215,17 +216,5 @@ impl containers_server::Containers for Door {
 
     async fn exec_inspect(&self, request: Request<proto::ExecRef>) -> Reply<proto::Exec> {
         Ok(Response::new(self.0.exec_inspect(&request.into_inner().id)?))
-    }
-}
-
-async fn run<T: Send + 'static>(
-    work: impl Future<Output = crate::error::Result<T>> + Send + 'static,
-) -> Result<T, tonic::Status> {
-    match tokio::spawn(work).await {
-        Ok(result) => Ok(result?),
-        Err(error) => Err(crate::error::EngineError::internal(format!(
-            "an operation ended unexpectedly: {error}"
-        ))
-        .into()),
     }
 }

@@ -44,3 +44,16 @@ pub fn routes(engine: Arc<Engine>) -> Routes {
 fn empty() -> Reply<proto::Empty> {
     Ok(Response::new(proto::Empty {}))
 }
+
+/// Does it on a task of its own: a caller that goes away leaves nothing half done.
+async fn run<T: Send + 'static>(
+    work: impl Future<Output = crate::error::Result<T>> + Send + 'static,
+) -> Result<T, Status> {
+    match tokio::spawn(work).await {
+        Ok(result) => Ok(result?),
+        Err(error) => Err(crate::error::EngineError::internal(format!(
+            "an operation ended unexpectedly: {error}"
+        ))
+        .into()),
+    }
+}

@@ -2,17 +2,20 @@
 
 use tonic::{Request, Response};
 
-use super::{Door, Reply, empty};
+use super::{Door, Reply, empty, run};
 use crate::proto::{self, networks_server};
 
 #[tonic::async_trait]
 impl networks_server::Networks for Door {
     async fn create(&self, request: Request<proto::Network>) -> Reply<proto::Network> {
-        Ok(Response::new(self.0.network_create(request.into_inner()).await?))
+        let engine = self.0.clone();
+        let made = run(async move { engine.network_create(request.into_inner()).await }).await?;
+        Ok(Response::new(made))
     }
 
     async fn remove(&self, request: Request<proto::NetworkRef>) -> Reply<proto::Empty> {
-        self.0.network_remove(&request.into_inner().id).await?;
+        let (engine, id) = (self.0.clone(), request.into_inner().id);
+        run(async move { engine.network_remove(&id).await }).await?;
         empty()
     }
 
@@ -33,11 +36,14 @@ impl networks_server::Networks for Door {
     }
 
     async fn connect(&self, request: Request<proto::ConnectRequest>) -> Reply<proto::Endpoint> {
-        Ok(Response::new(self.0.network_connect(request.into_inner()).await?))
+        let engine = self.0.clone();
+        let endpoint = run(async move { engine.network_connect(request.into_inner()).await }).await?;
+        Ok(Response::new(endpoint))
     }
 
     async fn disconnect(&self, request: Request<proto::DisconnectRequest>) -> Reply<proto::Empty> {
-        self.0.network_disconnect(request.into_inner()).await?;
+        let engine = self.0.clone();
+        run(async move { engine.network_disconnect(request.into_inner()).await }).await?;
         empty()
     }
 

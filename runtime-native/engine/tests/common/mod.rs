@@ -227,6 +227,19 @@ impl TestEngine {
         self.inspect(id).await.unwrap().state.unwrap().status
     }
 
+    /// Where the shim of a running container is found.
+    pub async fn shim_dir(&self, name: &str) -> std::path::PathBuf {
+        let id = self.inspect(name).await.unwrap().id;
+        let own = self.dir.path().join("exec/containers").join(id);
+        let mut entries = std::fs::read_dir(own)
+            .unwrap()
+            .flatten()
+            .map(|entry| entry.path());
+        entries
+            .find(|path| path.to_string_lossy().contains("/shim-"))
+            .unwrap()
+    }
+
     pub async fn remove(&self, id: &str) -> Result<(), Status> {
         let request = proto::RemoveContainerRequest {
             id: id.into(),

@@ -25,7 +25,7 @@ pub(super) async fn call(
         let socket = connect(state_dir).await?;
         let message =
             serde_json::to_vec(request).map_err(|err| ShimError::io("encode request")(err.into()))?;
-        match socket::send(socket.as_raw_fd(), &message, with) {
+        match socket::send(socket.as_raw_fd(), &message, with.as_slice()) {
             Err(err) if gone(&err) => return Err(ShimError::Gone(read_exit(state_dir))),
             other => other.map_err(ShimError::io("send to the shim"))?,
         }

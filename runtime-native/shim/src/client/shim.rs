@@ -9,9 +9,11 @@ use tokio::net::UnixStream;
 use super::ShimError;
 use super::call::call;
 use crate::exit::read_exit;
+use crate::lock;
 use crate::protocol::{AttachRequest, ExecRequest, ExitStatus, Failure, FailureKind, Reply, Request, State};
 
 const LIMIT: Duration = Duration::from_secs(30);
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
 /// A container's shim, by the container's state directory. Each call makes a connection of its own, so that any number
 /// of them may be under way.
@@ -32,11 +34,27 @@ pub struct ExecSpec {
 }
 
 impl Shim {
-    /// Finds the shim of a container again, after a restart of the engine. `Gone` tells how the container ended.
-    pub async fn connect(state_dir: &Path) -> Result<Self, ShimError> {
+    /// Finds the shim of a container again, after a restart of the engine, with what the container does. One that is on
+    /// its way is waited for. `Gone` tells how the container ended.
+    pub async fn connect(state_dir: &Path) -> Result<(Self, State), ShimError> {
         let shim = Self::at(state_dir);
-        shim.state().await?;
-        Ok(shim)
+        let end = tokio::time::Instant::now() + LIMIT;
+        loop {
+            // In this order: a shim that lets go of the lock has left its record before.
+            let held = lock::is_held(state_dir);
+            let busy = match shim.state().await {
+                Ok(state) => return Ok((shim, state)),
+                Err(ShimError::Failed(failure)) if failure.kind == FailureKind::Conflict => {
+                    ShimError::Failed(failure)
+                }
+                Err(ShimError::Gone(None)) if held => ShimError::TimedOut(LIMIT.as_secs()),
+                Err(error) => return Err(error),
+            };
+            if tokio::time::Instant::now() > end {
+                return Err(busy);
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
     }
 
     pub(super) fn at(state_dir: &Path) -> Self {

@@ -1,5 +1,5 @@
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -11,6 +11,7 @@ use tokio::time::timeout;
 use super::call::answer;
 use super::program::sealed_copy;
 use super::{Shim, ShimError};
+use crate::lock;
 use crate::protocol::{CreateRequest, Failure, FailureKind, Reply};
 use crate::socket::{check, packet_pair, send, set_nonblocking};
 
@@ -46,10 +47,13 @@ impl Zygote {
         let state_dir = &request.bundle.state_dir;
         let (ours, theirs) = packet_pair().map_err(ShimError::io("make a socket"))?;
         set_nonblocking(&ours).map_err(ShimError::io("set up a socket"))?;
+        let lock = lock::take(state_dir)
+            .and_then(|lock| lock.ok_or_else(|| io::ErrorKind::ResourceBusy.into()))
+            .map_err(ShimError::io(format!("lock {}", state_dir.display())))?;
         let message =
             serde_json::to_vec(request).map_err(|err| ShimError::io("encode request")(err.into()))?;
-        self.send(&message, &theirs)?;
-        drop(theirs);
+        self.send(&message, &[theirs.as_raw_fd(), lock.as_raw_fd()])?;
+        drop((theirs, lock));
         let reply = timeout(CREATE_LIMIT, answer(ours, state_dir))
             .await
             .unwrap_or(Err(ShimError::TimedOut(CREATE_LIMIT.as_secs())))?;
@@ -71,7 +75,7 @@ impl Zygote {
             .map(|running| running.child.id())
     }
 
-    fn send(&self, message: &[u8], connection: &OwnedFd) -> Result<(), ShimError> {
+    fn send(&self, message: &[u8], with: &[RawFd]) -> Result<(), ShimError> {
         let mut slot = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         for attempt in 0..2 {
             let alive = matches!(
@@ -85,7 +89,7 @@ impl Zygote {
             let Some(requests) = slot.as_ref().and_then(|running| running.requests.as_ref()) else {
                 continue;
             };
-            match send(requests.as_raw_fd(), message, Some(connection.as_raw_fd())) {
+            match send(requests.as_raw_fd(), message, with) {
                 Ok(()) => return Ok(()),
                 Err(_) if attempt == 0 => *slot = None,
                 Err(err) => return Err(ShimError::io("send to the zygote")(err)),

@@ -224,6 +224,7 @@ impl Server {
         self.listener = None;
         let _ = fs::remove_file(self.request.bundle.state_dir.join(SOCKET_NAME));
         self.remove_files();
+        self.lock = None;
     }
 
     fn answer_waiters(&mut self, exec: Option<&str>, exit: &ExitStatus) {

@@ -22,7 +22,7 @@ pub struct Fixture {
     pub zygote: Zygote,
     pub directory: tempfile::TempDir,
     cgroup: String,
-    containers: std::sync::Mutex<Vec<(PathBuf, String)>>,
+    pub containers: std::sync::Mutex<Vec<(PathBuf, String)>>,
 }
 
 /// A container that was created.

@@ -20,6 +20,20 @@ pub fn rfc3339_nano(nanos: i64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{fraction:09}Z")
 }
 
+/// Now in RFC 3339, with as many digits of a second as Go prints: none at its end is a zero.
+pub fn now() -> String {
+    as_go_prints(now_nanos())
+}
+
+fn as_go_prints(nanos: i64) -> String {
+    let long = rfc3339_nano(nanos);
+    let short = long
+        .trim_end_matches('Z')
+        .trim_end_matches('0')
+        .trim_end_matches('.');
+    format!("{short}Z")
+}
+
 /// Reads an RFC 3339 time; `None` if it is not one.
 pub fn parse_rfc3339(text: &str) -> Option<i64> {
     let bytes = text.as_bytes();
@@ -79,6 +93,16 @@ fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn prints_as_go_does() {
+        assert_eq!(as_go_prints(0), "1970-01-01T00:00:00Z");
+        assert_eq!(as_go_prints(951_782_400_120_000_000), "2000-02-29T00:00:00.12Z");
+        assert_eq!(
+            as_go_prints(1_767_225_599_000_000_001),
+            "2025-12-31T23:59:59.000000001Z"
+        );
+    }
 
     #[test]
     fn times_go_there_and_back() {
