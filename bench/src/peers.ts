@@ -12,7 +12,6 @@ const PACKAGES = {
   podman: "podman",
   runc: "runc",
   crun: "crun",
-  podman: "podman",
   haproxy: "haproxy",
   etcd: "etcd-server",
   ip: "iproute2",
