@@ -25,9 +25,6 @@ impl Helper {
         // SAFETY: the shim has a single thread.
         match check(unsafe { libc::fork() })? {
             0 => {
-                // Nobody would hear of what it does without the shim.
-                // SAFETY: a plain call; the shim has a single thread, so that its end is the shim's.
-                unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0) };
                 let mut keep = keep.to_vec();
                 keep.push(answer_to.as_raw_fd());
                 close_others(keep);
@@ -83,6 +80,12 @@ impl Helper {
             )),
         }
     }
+}
+
+/// Has this helper end with its shim: nobody would hear of what it makes.
+pub(crate) fn end_with_shim() {
+    // SAFETY: a plain call; the shim has a single thread, so that the end of that is the shim's.
+    unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0) };
 }
 
 fn close_others(mut keep: Vec<RawFd>) {

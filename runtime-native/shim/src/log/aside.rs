@@ -65,7 +65,7 @@ impl Aside {
     /// Sends what the writer takes.
     pub(super) fn flush(&mut self) {
         while let Some(piece) = self.queue.front() {
-            match send(self.socket.as_raw_fd(), piece, None) {
+            match send(self.socket.as_raw_fd(), piece, &[]) {
                 Err(err) if err.kind() == io::ErrorKind::WouldBlock => return,
                 // A writer that is gone takes nothing any more.
                 _ => self.queued -= piece.len() - 1,

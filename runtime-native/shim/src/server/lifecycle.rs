@@ -9,7 +9,7 @@ use creel_runtime::{ContainerState, Stdio};
 use super::{REMEMBERED_EXITS, Server, Task, console};
 use crate::clock;
 use crate::exit::write_exit;
-use crate::helper::Helper;
+use crate::helper::{Helper, end_with_shim};
 use crate::log::Log;
 use crate::process::{Process, Streams};
 use crate::protocol::{ExitStatus, Failure, FailureKind, Reply, SOCKET_NAME};
@@ -266,7 +266,10 @@ pub(super) fn spawn(stdio: Stdio, work: impl FnOnce(Stdio) -> Result<i32, Failur
         } => vec![stdin.as_raw_fd(), stdout.as_raw_fd(), stderr.as_raw_fd()],
         Stdio::Terminal { .. } => Vec::new(),
     };
-    Helper::spawn(&keep, move || work(stdio))
+    Helper::spawn(&keep, move || {
+        end_with_shim();
+        work(stdio)
+    })
 }
 
 pub(super) fn console_name(exec: &str) -> String {
