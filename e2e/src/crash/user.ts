@@ -234,7 +234,7 @@ export class User {
     try {
       await this.#rest.post(`/containers/create?name=${name}`, { Image: image });
     } catch (error) {
-      if (!this.#leaving.delete(image) || (error as RestError).status !== 404) throw error;
+      if ((error as RestError).status !== 404 || !this.#leaving.delete(image)) throw error;
       this.#images.delete(image);
       return;
     }
