@@ -45,10 +45,12 @@ describe("options", () => {
         [8082, 82],
       ],
     );
+    const [free] = ports("80-82:80");
+    assert.deepEqual([free?.published, free?.publishedEnd, free?.target], [80, 82, 80]);
     for (const bad of [
       "80:eighty",
       "70000",
-      "80-82:80",
+      "80-82:80-81",
       "82-80",
       "80/icmp",
       "published=80",

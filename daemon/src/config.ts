@@ -30,6 +30,7 @@ export interface DaemonConfig {
   logDriver: string;
   /** Options of that driver, each NAME=VALUE. */
   logOpts: string[];
+  usernsRemap: string;
   tls: boolean;
   tlsverify: boolean;
   tlscacert: string;
@@ -71,6 +72,7 @@ const KEYS: Record<string, { option: string; kind: Kind }> = {
   "cgroup-parent": { option: "cgroupParent", kind: "string" },
   runtimes: { option: "addRuntime", kind: "programs" },
   init: { option: "init", kind: "boolean" },
+  "userns-remap": { option: "usernsRemap", kind: "string" },
   "default-runtime": { option: "defaultRuntime", kind: "string" },
   tls: { option: "tls", kind: "boolean" },
   tlsverify: { option: "tlsverify", kind: "boolean" },
@@ -135,6 +137,10 @@ function command(version: string): Command {
     .option("--tlscert <file>", "certificate of the server (default: /etc/creel/tls/cert.pem)")
     .option("--tlskey <file>", "its key (default: /etc/creel/tls/key.pem)")
     .option("--tlsverify", "serve tcp:// with TLS, to clients with a certificate of --tlscacert alone")
+    .option(
+      "--userns-remap <user>",
+      "containers have users of their own: the subordinate ids of USER[:GROUP], or default",
+    )
     .option("--validate", "check the configuration and end");
 }
 
@@ -259,6 +265,7 @@ function settle(given: Record<string, unknown>, configFile: string): DaemonConfi
     init: Boolean(given.init),
     logDriver: text("logDriver", ""),
     logOpts: (given.logOpt as string[] | undefined) ?? [],
+    usernsRemap: text("usernsRemap", ""),
     tls: Boolean(given.tls) || Boolean(given.tlsverify),
     tlsverify: Boolean(given.tlsverify),
     tlscacert: text("tlscacert", "/etc/creel/tls/ca.pem"),

@@ -59,6 +59,7 @@ export async function startDaemon(config: DaemonConfig, logger: Logger): Promise
         init: config.init,
         logDriver: config.logDriver,
         logOpts: config.logOpts,
+        usernsRemap: config.usernsRemap,
         logLevel: config.logLevel,
       },
       engine,

@@ -34,6 +34,8 @@ export interface EngineOptions {
   logDriver: string;
   /** Options of that driver, each NAME=VALUE. */
   logOpts: string[];
+  /** Whose subordinate ids containers have, "USER[:GROUP]" or "default"; empty: they have the host's. */
+  usernsRemap: string;
   logLevel: string;
 }
 
@@ -126,7 +128,7 @@ export class EngineKeeper {
 
   async #launch(): Promise<void> {
     const { binary, socket, dataRoot, execRoot, cgroupParent } = this.#options;
-    const { storageDriver, runtimes, defaultRuntime, init, logDriver, logOpts } = this.#options;
+    const { storageDriver, runtimes, defaultRuntime, init, usernsRemap, logDriver, logOpts } = this.#options;
     if (!existsSync(binary)) {
       throw new CreelError("internal", { message: `${binary} is not built: run npm run build` });
     }
@@ -146,6 +148,7 @@ export class EngineKeeper {
       init ? ["--init"] : [],
       logDriver === "" ? [] : ["--log-driver", logDriver],
       ...logOpts.map((option) => ["--log-opt", option]),
+      usernsRemap === "" ? [] : ["--userns-remap", usernsRemap],
     ].flat();
     const logFile = join(dataRoot, "engine.log");
     const log = openSync(logFile, "a", 0o640);

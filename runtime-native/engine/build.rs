@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Messages that the engine also keeps on disk, as JSON.
-const STORED: [&str; 17] = [
+const STORED: [&str; 18] = [
     "HealthResult",
     "ContainerSpec",
     "Mount",
@@ -13,6 +13,7 @@ const STORED: [&str; 17] = [
     "Device",
     "Resources",
     "Ulimit",
+    "BlkioDevice",
     "Security",
     "NetworkAttachment",
     "PortBinding",

@@ -27,7 +27,7 @@ export function toConfig(container: Container): Json {
     StdinOnce: spec.stdinOnce,
     Healthcheck: fromHealthcheck(spec.healthcheck),
     StopSignal: spec.stopSignal || undefined,
-    StopTimeout: spec.stopTimeoutSeconds || undefined,
+    StopTimeout: spec.stopTimeoutSeconds,
     OnBuild: null,
     ...withoutNulls(asked),
     ...(ports.length > 0 ? { ExposedPorts: flags(ports) } : {}),
@@ -142,7 +142,7 @@ function withoutNulls(json: Json): Json {
 /** What an update may have changed since, so that only the container's spec has it. */
 const UPDATED = new Set([
   ...["CpuShares", "Memory", "NanoCpus", "CpuPeriod", "CpuQuota", "CpusetCpus", "CpusetMems"],
-  ...["MemoryReservation", "MemorySwap", "PidsLimit"],
+  ...["MemoryReservation", "MemorySwap", "PidsLimit", "BlkioWeight"],
 ]);
 
 /** Nulls and empty strings are a client's way to ask for the default, which is told instead. */

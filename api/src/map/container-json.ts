@@ -135,8 +135,8 @@ function toMountPoint(mount: Mount): Json {
   };
 }
 
-/** A volume lies at .../volumes/NAME/_data. */
-function nameOfVolume(mount: Mount): string {
+/** The name of the volume that is mounted: it lies at .../volumes/NAME/_data. */
+export function nameOfVolume(mount: Mount): string {
   return /\/volumes\/([^/]+)(?:\/_data)?(?:\/|$)/.exec(mount.source)?.[1] ?? mount.source;
 }
 

@@ -37,9 +37,9 @@ export function toContainerSpec(body: CreateContainer, inherited: Mount[]): Cont
     openStdin: body.OpenStdin ?? false,
     stdinOnce: body.StdinOnce ?? false,
     labels: body.Labels ?? {},
-    annotations: { [CONFIG_ANNOTATION]: JSON.stringify(body) },
+    annotations: { ...host.Annotations, [CONFIG_ANNOTATION]: JSON.stringify(body) },
     stopSignal: body.StopSignal ?? "",
-    stopTimeoutSeconds: body.StopTimeout ?? 0,
+    stopTimeoutSeconds: body.StopTimeout ?? undefined,
     healthcheck: toHealthcheck(body.Healthcheck),
     mounts: mountsOf(body, host, inherited),
     readOnly: host.ReadonlyRootfs ?? false,
@@ -113,6 +113,23 @@ function refuse(body: CreateContainer, host: HostConfig): void {
   for (const rule of host.DeviceCgroupRules ?? []) {
     if (!DEVICE_RULE.test(rule))
       throw no(`invalid device cgroup rule format: '${rule}': write it as 'c 10:229 rwm'`);
+  }
+  if (Object.keys(host.StorageOpt ?? {}).length > 0) {
+    throw no("--storage-opt is supported only for overlay over xfs with 'pquota' mount option");
+  }
+  const driver = host.VolumeDriver ?? "";
+  if (driver !== "" && driver !== "local") {
+    throw no(`error looking up volume plugin ${driver}: plugin "${driver}" not found`);
+  }
+  const isolation = host.Isolation ?? "";
+  if (isolation !== "" && isolation !== "default") throw no(`invalid isolation '${isolation}' on linux`);
+  for (const endpoint of Object.values(body.NetworkingConfig?.EndpointsConfig ?? {})) {
+    if (endpoint?.IPAMConfig?.IPv6Address || endpoint?.IPAMConfig?.LinkLocalIPs?.length) {
+      throw new CreelError("unsupported", {
+        message:
+          "containers have IPv4 addresses of their networks alone: leave out --ip6 and --link-local-ip",
+      });
+    }
   }
   if (host.Links?.length) {
     throw new CreelError("unsupported", {

@@ -19,6 +19,7 @@ const EMPTY: Mount = {
   volumeOptions: {},
   volumeLabels: {},
   volumeDriver: "",
+  tmpfsOptions: [],
 };
 const PROPAGATIONS = ["private", "rprivate", "shared", "rshared", "slave", "rslave"];
 
@@ -92,7 +93,7 @@ export function fromMount(mount: DockerMount): Mount {
 export function fromTmpfs(target: string, options: string): Mount {
   const bad = (why: string) =>
     new CreelError("invalid_parameter", { message: `invalid tmpfs option for ${target}: ${why}` });
-  const mount: Mount = { ...EMPTY, type: "tmpfs", target: absolute(target, bad) };
+  const mount: Mount = { ...EMPTY, type: "tmpfs", target: absolute(target, bad), tmpfsOptions: [] };
   for (const option of options.split(",")) {
     const [name = "", value = ""] = option.split("=", 2);
     if (name === "size") mount.tmpfsSize = bytes(value, bad);
@@ -100,10 +101,23 @@ export function fromTmpfs(target: string, options: string): Mount {
       if (!/^[0-7]{1,5}$/.test(value)) throw bad(`mode ${value} is not octal`);
       mount.tmpfsMode = Number.parseInt(value, 8);
     } else if (name === "ro") mount.readOnly = true;
-    else if (
-      !["", "rw", "exec", "noexec", "suid", "nosuid", "dev", "nodev", "uid", "gid", "nr_inodes"].includes(
-        name,
-      )
+    else if (["exec", "noexec", "suid", "nosuid", "dev", "nodev"].includes(option))
+      mount.tmpfsOptions.push(option);
+    else if (["uid", "gid", "nr_inodes", "nr_blocks"].includes(name)) {
+      if (!/^\d{1,10}[kmg]?$/i.test(value)) throw bad(`${name} ${value} is not a number`);
+      mount.tmpfsOptions.push(option);
+    } else if (
+      ![
+        "",
+        "rw",
+        "defaults",
+        "noatime",
+        "relatime",
+        "strictatime",
+        "nodiratime",
+        "private",
+        "rprivate",
+      ].includes(option)
     )
       throw bad(option);
   }

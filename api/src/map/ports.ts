@@ -20,26 +20,20 @@ export function parseBindings(bindings: Bindings): PortBinding[] {
     const { port, protocol } = parsePort(key);
     return (hosts?.length ? hosts : [{ HostIp: "", HostPort: "" }]).map((host) => ({
       hostIp: host.HostIp ?? "",
-      hostPort: hostPort(host.HostPort ?? ""),
+      ...hostPorts(host.HostPort ?? ""),
       containerPort: port,
       protocol,
     }));
   });
 }
 
-function hostPort(value: string): number {
-  if (value === "" || value === "0") return 0;
-  if (/^\d+-\d+$/.test(value)) {
-    const [from, to] = value.split("-").map(Number);
-    if (from !== to)
-      throw new CreelError("unsupported", {
-        message: `a range of host ports (${value}) for one container port is not supported`,
-      });
-    return hostPort(String(from));
-  }
-  const port = Number(value);
-  if (!/^\d{1,5}$/.test(value) || port > 65535) throw bad(`invalid port specification: "${value}"`);
-  return port;
+/** A port, or the range of which a free one is taken. */
+function hostPorts(value: string): { hostPort: number; hostPortEnd: number } {
+  if (value === "") return { hostPort: 0, hostPortEnd: 0 };
+  const [, first, last] = /^(\d{1,5})(?:-(\d{1,5}))?$/.exec(value) ?? [];
+  const [from, to] = [Number(first), Number(last ?? first)];
+  if (first === undefined || from > to || to > 65535) throw bad(`invalid port specification: "${value}"`);
+  return { hostPort: from, hostPortEnd: from === to ? 0 : to };
 }
 
 /** `NetworkSettings.Ports`: bound ports with their host side, exposed ones with null. */

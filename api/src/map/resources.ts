@@ -10,6 +10,21 @@ export function toResources(from: Static<typeof ResourcesSchema>): Resources {
   if (from.Memory && from.Memory < MIN_MEMORY) {
     throw new CreelError("invalid_parameter", { message: "Minimum memory limit allowed is 6MB" });
   }
+  const requests = from.DeviceRequests ?? [];
+  if (requests.length > 0) {
+    const [{ Driver, Capabilities }] = requests as [(typeof requests)[0]];
+    const wanted = (Capabilities ?? []).map((all) => `[${all.join(" ")}]`).join(" ");
+    throw new CreelError("invalid_parameter", {
+      message: `could not select device driver "${Driver ?? ""}" with capabilities: [${wanted}]`,
+    });
+  }
+  if (from.CpuRealtimePeriod || from.CpuRealtimeRuntime) {
+    throw new CreelError("unsupported", {
+      message: "CPU real-time scheduling is not supported: no real-time budget is set aside for containers",
+    });
+  }
+  const rates = (list: typeof from.BlkioDeviceReadBps) =>
+    (list ?? []).map(({ Path: path, Rate: value }) => ({ path, value }));
   return {
     nanoCpus: from.NanoCpus ?? 0,
     cpuShares: from.CpuShares ?? 0,
@@ -24,6 +39,15 @@ export function toResources(from: Static<typeof ResourcesSchema>): Resources {
     blkioWeight: from.BlkioWeight ?? 0,
     oomKillDisable: from.OomKillDisable ?? false,
     oomScoreAdj: 0,
+    memorySwappiness: from.MemorySwappiness === -1 ? undefined : (from.MemorySwappiness ?? undefined),
+    blkioWeightDevices: (from.BlkioWeightDevice ?? []).map(({ Path: path, Weight: value }) => ({
+      path,
+      value,
+    })),
+    blkioReadBps: rates(from.BlkioDeviceReadBps),
+    blkioWriteBps: rates(from.BlkioDeviceWriteBps),
+    blkioReadIops: rates(from.BlkioDeviceReadIOps),
+    blkioWriteIops: rates(from.BlkioDeviceWriteIOps),
     ulimits: (from.Ulimits ?? []).map(toUlimit),
     deviceCgroupRules: from.DeviceCgroupRules ?? [],
   };

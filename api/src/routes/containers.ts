@@ -10,7 +10,7 @@ import { MULTIPLEXED_STREAM, RAW_STREAM, sendStream } from "../http/stream.ts";
 import { parsePoint } from "../http/time.ts";
 import { isBefore, versionOf } from "../http/version.ts";
 import { CONTAINER_FILTERS, containerTest, wantsAll } from "../map/container-filter.ts";
-import { toInspect, toListEntry } from "../map/container-json.ts";
+import { nameOfVolume, toInspect, toListEntry } from "../map/container-json.ts";
 import { toContainerSpec } from "../map/container-spec.ts";
 import { logsRequest } from "../map/logs.ts";
 import { withPlaces } from "../overlays.ts";
@@ -47,6 +47,7 @@ export function containerRoutes(app: FastifyInstance, context: ApiContext): void
     const body = readCreate(request.body);
     const inherited = await inheritedMounts(context, body.HostConfig?.VolumesFrom ?? []);
     const spec = toContainerSpec(body, inherited);
+    await refusePlatform(context, spec.image, text(request.query, "platform"));
     const name = text(request.query, "name").replace(/^\//, "");
     const { id, warnings } = await withPlaces(context, spec.networks, () =>
       containers.create({ name, spec }),
@@ -129,8 +130,32 @@ async function inheritedMounts(context: ApiContext, from: string[]): Promise<Mou
   const mounts: Mount[] = [];
   for (const entry of from) {
     const [id = "", mode = ""] = entry.split(":");
-    const other = await context.engine.containers.inspect({ id });
-    for (const mount of other.mounts) mounts.push({ ...mount, readOnly: mount.readOnly || mode === "ro" });
+    const other = await context.engine.containers.inspect({ id }).catch((error: unknown) => {
+      // what is not found here is the image, to docker: it would pull it
+      if (!isCreelError(error, "no_such_container")) throw error;
+      throw CreelError.withText("invalid_parameter", error.message);
+    });
+    for (const mount of other.mounts) {
+      const source = mount.type === "volume" ? nameOfVolume(mount) : mount.source;
+      mounts.push({ ...mount, source, readOnly: mount.readOnly || mode === "ro" });
+    }
   }
   return mounts;
+}
+
+/** Refuses an image that is not of the platform asked for, `OS/ARCH[/VARIANT]`. */
+async function refusePlatform(context: ApiContext, ref: string, wanted: string): Promise<void> {
+  if (wanted === "") return;
+  const { os, architecture, variant } = await context.engine.images.inspect({ ref });
+  const [wantedOs, wantedArch, wantedVariant] = wanted.toLowerCase().split("/");
+  const same =
+    wantedOs === os &&
+    (wantedArch ?? architecture) === architecture &&
+    (wantedVariant === undefined || variant === "" || wantedVariant === variant);
+  if (same) return;
+  const actual = [os, architecture, variant].filter((part) => part !== "").join("/");
+  throw new CreelError("no_such_image", {
+    image: ref,
+    message: `image with reference ${ref} was found but does not match the specified platform: wanted ${wanted}, actual: ${actual}`,
+  });
 }

@@ -55,6 +55,9 @@ const RestartPolicySchema = Type.Object({
   MaximumRetryCount: maybe(Type.Integer({ minimum: 0 })),
 });
 
+const Rates = maybe(Type.Array(Type.Object({ Path: Type.String(), Rate: Type.Integer({ minimum: 0 }) })));
+const Weights = maybe(Type.Array(Type.Object({ Path: Type.String(), Weight: Type.Integer({ minimum: 0 }) })));
+
 export const ResourcesSchema = Type.Object({
   CpuShares: Count(),
   Memory: Count(),
@@ -67,6 +70,14 @@ export const ResourcesSchema = Type.Object({
   MemorySwap: Count(-1),
   PidsLimit: maybe(Type.Integer()),
   BlkioWeight: Count(),
+  BlkioWeightDevice: Weights,
+  BlkioDeviceReadBps: Rates,
+  BlkioDeviceWriteBps: Rates,
+  BlkioDeviceReadIOps: Rates,
+  BlkioDeviceWriteIOps: Rates,
+  CpuRealtimePeriod: Count(),
+  CpuRealtimeRuntime: Count(),
+  MemorySwappiness: maybe(Type.Integer()),
   OomKillDisable: maybe(Type.Boolean()),
   Ulimits: maybe(Type.Array(UlimitSchema)),
   Devices: maybe(
@@ -79,6 +90,9 @@ export const ResourcesSchema = Type.Object({
     ),
   ),
   DeviceCgroupRules: maybe(Strings),
+  DeviceRequests: maybe(
+    Type.Array(Type.Object({ Driver: maybe(Type.String()), Capabilities: maybe(Type.Array(Strings)) })),
+  ),
   CgroupParent: maybe(Type.String()),
 });
 
@@ -95,6 +109,9 @@ export const HostConfigSchema = Type.Object({
   RestartPolicy: maybe(RestartPolicySchema),
   AutoRemove: maybe(Type.Boolean()),
   VolumeDriver: maybe(Type.String()),
+  StorageOpt: maybe(StringMap),
+  Isolation: maybe(Type.String()),
+  Annotations: maybe(StringMap),
   VolumesFrom: maybe(Strings),
   CapAdd: maybe(Strings),
   CapDrop: maybe(Strings),
@@ -127,7 +144,13 @@ export const HostConfigSchema = Type.Object({
 export type HostConfig = Static<typeof HostConfigSchema>;
 
 export const EndpointSchema = Type.Object({
-  IPAMConfig: maybe(Type.Object({ IPv4Address: maybe(Type.String()), IPv6Address: maybe(Type.String()) })),
+  IPAMConfig: maybe(
+    Type.Object({
+      IPv4Address: maybe(Type.String()),
+      IPv6Address: maybe(Type.String()),
+      LinkLocalIPs: maybe(Strings),
+    }),
+  ),
   Aliases: maybe(Strings),
   Links: maybe(Strings),
   MacAddress: maybe(Type.String()),

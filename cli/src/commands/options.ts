@@ -59,6 +59,8 @@ export interface Port {
   protocol: string;
   target: number;
   published: number;
+  /** The last of those of which a free one is taken. */
+  publishedEnd?: number;
   hostIp: string;
   mode: string;
 }
@@ -81,6 +83,10 @@ export function ports(text: string): Port[] {
   const targets = range(parts.pop()!, bad);
   const published = parts.length > 0 ? range(parts.pop() || "0", bad) : [0];
   const hostIp = parts.join(":").replace(/^\[|\]$/g, "");
+  if (published.length > 1 && targets.length === 1) {
+    const [target, first, last] = [targets[0]!, published[0]!, published.at(-1)!];
+    return [{ protocol, target, published: first, publishedEnd: last, hostIp, mode: "ingress" }];
+  }
   if (published.length !== targets.length && published[0] !== 0)
     throw new InvalidArgumentError("both ranges must be of the same length");
   return targets.map((target, i) => ({
@@ -107,6 +113,13 @@ function longForm(text: string, bad: () => Error): Port {
   };
 }
 
+/** Collects `--expose`: `PORT[-PORT][/PROTOCOL]`, as single ports with their protocol. */
+export function expose(text: string, before: string[] | undefined): string[] {
+  const [numbers = "", protocol = "tcp"] = text.split("/");
+  const bad = () => new InvalidArgumentError("PORT[-PORT][/PROTOCOL]");
+  return [...(before ?? []), ...range(numbers, bad).map((port) => `${port}/${protocol}`)];
+}
+
 function range(text: string, bad: () => Error): number[] {
   const [first = "", last = first, ...more] = text.split("-");
   const [from, to] = [portNumber(first, bad), portNumber(last, bad)];
@@ -118,6 +131,19 @@ function portNumber(text: string, bad: () => Error): number {
   const value = Number(text);
   if (!/^\d+$/.test(text) || value > 65535) throw bad();
   return value;
+}
+
+/** A whole number, which may be negative. */
+export function integer(text: string): number {
+  const value = Number(text);
+  if (!/^-?\d+$/.test(text) || !Number.isSafeInteger(value))
+    throw new InvalidArgumentError("a whole number is needed");
+  return value;
+}
+
+/** Bytes, or -1 for no limit. */
+export function sizeOrNone(text: string): number {
+  return text === "-1" ? -1 : size(text);
 }
 
 /** A share from 0 to 1. */

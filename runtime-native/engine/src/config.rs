@@ -9,7 +9,10 @@ use lexopt::prelude::*;
 use crate::container::log_options;
 use crate::log_level;
 use crate::logs::driver::Defaults;
+use creel_runtime::user_namespace::IdMap;
+
 use crate::runtimes::Runtimes;
+use crate::user_namespaces;
 
 /// How the engine is started.
 #[derive(Debug, Clone)]
@@ -30,6 +33,8 @@ pub struct Config {
     pub init: bool,
     /// The log of containers that say nothing of theirs.
     pub log: Defaults,
+    /// What the ids of containers are outside of their user namespaces; none: they have none of their own.
+    pub userns_remap: Option<IdMap>,
 }
 
 /// What `--help` prints.
@@ -53,6 +58,7 @@ Usage: creel-engine [OPTIONS]
       --log-driver NAME       json-file (default), local or none
       --log-opt NAME=VALUE    an option of that driver (may be given several times)
       --shim PATH             the program creel-shim (default: the one beside creel-engine)
+      --userns-remap USER     containers have users of their own: the subordinate ids of USER[:GROUP], or of default
       --version               print the version
   -h, --help                  print this
 ";
@@ -83,6 +89,7 @@ pub fn parse(mut arguments: lexopt::Parser) -> Result<Command, String> {
             driver: "json-file".into(),
             options: BTreeMap::new(),
         },
+        userns_remap: None,
     };
     let (mut added, mut default_runtime) = (Vec::new(), String::new());
     let mut next = || -> Result<Option<Command>, lexopt::Error> {
@@ -112,6 +119,10 @@ pub fn parse(mut arguments: lexopt::Parser) -> Result<Command, String> {
                 Long("data-path-port") => config.data_path_port = arguments.value()?.parse()?,
                 Long("pidfile") => config.pidfile = Some(arguments.value()?.into()),
                 Long("shim") => config.shim = Some(arguments.value()?.into()),
+                Long("userns-remap") => {
+                    let user: String = arguments.value()?.parse()?;
+                    config.userns_remap = Some(user_namespaces::parse(&user).map_err(lexopt::Error::from)?);
+                }
                 Long("init") => config.init = true,
                 Long("add-runtime") => added.push(arguments.value()?.parse::<String>()?),
                 Long("default-runtime") => default_runtime = arguments.value()?.parse()?,

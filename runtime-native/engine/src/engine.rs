@@ -20,6 +20,7 @@ use crate::ids;
 use crate::images::Images;
 use crate::init;
 use crate::network::{DataPath, Networks, blocking};
+use crate::user_namespaces::Remap;
 use crate::volume::{Volumes, storage_error};
 
 /// One node's engine.
@@ -35,6 +36,8 @@ pub struct Engine {
     pub containers: Registry,
     pub execs: Execs,
     pub zygote: Zygote,
+    /// Users of containers' own.
+    pub remap: Option<Remap>,
     stopping: watch::Sender<bool>,
     _lock: fs::File,
 }
@@ -68,6 +71,11 @@ impl Engine {
         let host = blocking(opened).await?;
         let networks = Networks::open(config.data_root.join("networks"), host).await?;
         init::put(&config.data_root)?;
+        let remap = config
+            .userns_remap
+            .clone()
+            .map(|ids| Remap::open(ids, &config.data_root))
+            .transpose()?;
         let shim = shim_program(&config)?;
         let zygote = Zygote::spawn(&shim)
             .map_err(|e| EngineError::internal(format!("start {}: {e}", shim.display())))?;
@@ -82,6 +90,7 @@ impl Engine {
             containers: Registry::default(),
             execs: Execs::default(),
             zygote,
+            remap,
             stopping: watch::Sender::new(false),
             _lock: lock,
             config,

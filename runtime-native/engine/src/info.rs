@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use creel_runtime::support::Support;
+
 use crate::engine::Engine;
 use crate::logs::driver;
 use crate::proto::InfoReply;
@@ -15,6 +17,9 @@ pub fn info(engine: &Engine) -> InfoReply {
     let mut security_options = vec!["name=seccomp,profile=builtin".to_owned()];
     if unified {
         security_options.push("name=cgroupns".to_owned());
+    }
+    if engine.remap.is_some() {
+        security_options.push("name=userns".to_owned());
     }
     InfoReply {
         engine_version: env!("CARGO_PKG_VERSION").into(),
@@ -32,11 +37,22 @@ pub fn info(engine: &Engine) -> InfoReply {
         runtimes: engine.config.runtimes.names(),
         data_root: engine.config.data_root.to_string_lossy().into_owned(),
         images: engine.images.count(),
-        warnings: Vec::new(),
         log_driver: engine.config.log.driver.clone(),
         log_drivers: driver::NAMES.map(|(name, _)| name.into()).into(),
+        warnings: warnings(&Support::of_this_machine()),
         instance_id: engine.instance_id.clone(),
     }
+}
+
+fn warnings(support: &Support) -> Vec<String> {
+    let lacking = [
+        (support.swap_limit, "No swap limit support"),
+        (support.blkio_weight, "No blkio weight support"),
+        (support.blkio_weight_device, "No blkio weight_device support"),
+        (support.blkio_throttle, "No blkio throttle support"),
+    ];
+    let lacking = lacking.into_iter().filter(|(there, _)| !there);
+    lacking.map(|(_, what)| format!("WARNING: {what}")).collect()
 }
 
 fn memory() -> i64 {

@@ -21,6 +21,7 @@ mod progress;
 pub mod proto;
 mod runtimes;
 pub mod server;
+mod user_namespaces;
 mod volume;
 
 pub(crate) use creel_runtime::clock;

@@ -54,7 +54,7 @@ fn main() {
     let (mut made, mut connected, mut applied) = (vec![], vec![], vec![]);
     let id = |n: u8| format!("s{n}");
     for n in 0..SANDBOXES {
-        timed(&mut made, || host.create_sandbox(&id(n), &[]).unwrap());
+        timed(&mut made, || host.create_sandbox(&id(n), &[], None).unwrap());
         let mut e = endpoint(&id(n), "bridge", "eth0", Ipv4Addr::new(172, 30, 1, 10 + n));
         e.default_route = true;
         e.published = vec![publish(0, 80, Protocol::Tcp)];

@@ -33,9 +33,9 @@ impl Host {
     }
 
     /// Makes a sandbox: a namespace with loopback up, bound at the path returned. `resolvers` are asked
-    /// for names that no network knows; empty: the node's own.
-    pub fn create_sandbox(&self, id: &str, resolvers: &[IpAddr]) -> Result<PathBuf> {
-        self.state().create_sandbox(id, resolvers)
+    /// for names that no network knows; empty: the node's own. The namespace is a new one unless one is `given`.
+    pub fn create_sandbox(&self, id: &str, resolvers: &[IpAddr], given: Option<Netns>) -> Result<PathBuf> {
+        self.state().create_sandbox(id, resolvers, given)
     }
 
     /// Where a sandbox's namespace is bound, if there is such a sandbox.

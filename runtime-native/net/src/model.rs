@@ -82,6 +82,9 @@ pub struct PublishedPort {
     pub host_ip: Option<IpAddr>,
     /// The node's port; 0: a free one is taken.
     pub host_port: u16,
+    /// The last of those of which a free one is taken; 0: `host_port` alone.
+    #[serde(default)]
+    pub host_port_end: u16,
     /// The container's port.
     pub container_port: u16,
     /// The protocol.

@@ -4,7 +4,7 @@ use crate::error::{Context, Error, Result};
 use std::ffi::CString;
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -38,8 +38,18 @@ impl Netns {
         })
     }
 
-    /// A new namespace bound to `path`, which is created; `work` is done inside it before anyone else is.
-    pub fn create<T: Send>(path: &Path, work: impl FnOnce() -> Result<T> + Send) -> Result<(Self, T)> {
+    /// A namespace that exists already.
+    pub fn of(file: OwnedFd) -> Self {
+        Self(Arc::new(file.into()))
+    }
+
+    /// A new namespace, or the one `given`, bound to `path`, which is created; `work` is done inside it before anyone else
+    /// is.
+    pub fn create<T: Send>(
+        path: &Path,
+        given: Option<Self>,
+        work: impl FnOnce() -> Result<T> + Send,
+    ) -> Result<(Self, T)> {
         let what = || format!("make the network namespace {}", path.display());
         File::options()
             .write(true)
@@ -47,8 +57,11 @@ impl Netns {
             .open(path)
             .context(what)?;
         let made = on_thread(|| {
-            // SAFETY: affects this thread only, which ends right after.
-            check(unsafe { libc::unshare(libc::CLONE_NEWNET) }).context(what)?;
+            match given {
+                Some(namespace) => namespace.enter()?,
+                // SAFETY: affects this thread only, which ends right after.
+                None => check(unsafe { libc::unshare(libc::CLONE_NEWNET) }).context(what)?,
+            }
             let from = CString::new("/proc/thread-self/ns/net").expect("no zero byte");
             let to = c_path(path)?;
             // SAFETY: valid strings; no data argument.

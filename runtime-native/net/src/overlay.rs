@@ -84,7 +84,7 @@ impl Overlay {
         } else {
             underlay_mtu(host_links, underlay.address)? - OVERHEAD
         };
-        let (netns, mut links) = Netns::create(path, || {
+        let (netns, mut links) = Netns::create(path, None, || {
             sysctl::without_ipv6_here("default")?;
             sysctl::without_bridge_filter_here()?;
             Links::open_here()

@@ -73,11 +73,26 @@ fn hold_one(port: &mut PublishedPort) -> Result<OwnedFd> {
         return Err(Error::new(Kind::Unsupported, text));
     }
     let address = bound_address(port).unwrap_or(Ipv4Addr::UNSPECIFIED);
-    match bind(port.protocol, address, port.host_port) {
+    let last = port.host_port_end.max(port.host_port);
+    let mut bound = bind(port.protocol, address, port.host_port);
+    for next in port.host_port.saturating_add(1)..=last {
+        if !matches!(&bound, Err(e) if e.kind() == io::ErrorKind::AddrInUse) {
+            break;
+        }
+        bound = bind(port.protocol, address, next);
+    }
+    match bound {
         Ok((socket, chosen)) => {
-            port.host_port = chosen;
+            (port.host_port, port.host_port_end) = (chosen, 0);
             Ok(socket)
         }
+        Err(e) if e.kind() == io::ErrorKind::AddrInUse && last > port.host_port => Err(Error::new(
+            Kind::PortInUse,
+            format!(
+                "Bind for {address}:{}-{last} failed: all ports are allocated",
+                port.host_port
+            ),
+        )),
         Err(e) if e.kind() == io::ErrorKind::AddrInUse => Err(Error::new(
             Kind::PortInUse,
             format!(

@@ -50,14 +50,19 @@ impl Doors {
 }
 
 impl Sandbox {
-    /// Makes a namespace bound at `path`, loopback up and settings in place.
-    pub(crate) fn create(path: &Path, id: &str, resolvers: Vec<IpAddr>) -> Result<Self> {
+    /// Binds a new namespace, or the one `given`, at `path`, loopback up and settings in place.
+    pub(crate) fn create(
+        path: &Path,
+        id: &str,
+        resolvers: Vec<IpAddr>,
+        given: Option<Netns>,
+    ) -> Result<Self> {
         let record = Record {
             id: id.to_string(),
             resolvers,
             ..Record::default()
         };
-        let (netns, doors) = Netns::create(path, || {
+        let (netns, doors) = Netns::create(path, given, || {
             let mut doors = Doors::open_here()?;
             let lo = doors.links.index("lo")?;
             doors.links.set_up(lo)?;

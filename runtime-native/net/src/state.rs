@@ -204,12 +204,17 @@ impl State {
         self.networks.keys().cloned().collect()
     }
 
-    pub(crate) fn create_sandbox(&mut self, id: &str, resolvers: &[IpAddr]) -> Result<PathBuf> {
+    pub(crate) fn create_sandbox(
+        &mut self,
+        id: &str,
+        resolvers: &[IpAddr],
+        given: Option<Netns>,
+    ) -> Result<PathBuf> {
         let path = self.memory.netns(checked_id(id)?);
         if self.sandboxes.contains_key(id) {
             return Err(Error::new(Kind::Conflict, format!("sandbox {id} exists already")));
         }
-        let sandbox = Sandbox::create(&path, id, resolvers.to_vec())?;
+        let sandbox = Sandbox::create(&path, id, resolvers.to_vec(), given)?;
         self.sandboxes.insert(id.to_string(), sandbox);
         let finish = |state: &mut Self| {
             state.serve_names(id)?;

@@ -21,7 +21,9 @@ pub mod seccomp;
 mod short_path;
 pub mod spec;
 pub mod stats;
+pub mod support;
 mod trace;
+pub mod user_namespace;
 
 pub use error::RuntimeError;
 pub use external::ExternalFormat;

@@ -14,6 +14,7 @@ use crate::executor::{CommandExecutor, MARK};
 use crate::format::{Bundle, ContainerFormat, ContainerState, Stdio};
 use crate::privileges::CapabilitySets;
 use crate::trace::Trace;
+use crate::user_namespace::{IdMap, as_root_of};
 use crate::{RuntimeError, cgroup_mounts, device_filter, proc_mounts, rootfs, seccomp};
 
 /// Containers by youki's libcontainer, called as a library. Capabilities and seccomp are set by our own executor.
@@ -175,8 +176,9 @@ pub(crate) fn prepare(bundle: &Bundle, stdio: &Stdio) -> Result<(Spec, Process),
         .process()
         .clone()
         .ok_or_else(|| RuntimeError::Invalid("no process in the spec".into()))?;
-    prepare_working_directory(&spec, &bundle.bundle_dir, &process)?;
-    hand_over(stdio, &process)?;
+    let ids = IdMap::of(&spec);
+    prepare_working_directory(&spec, &bundle.bundle_dir, &process, ids.as_ref())?;
+    hand_over(stdio, &process, ids.as_ref())?;
     Ok((spec, process))
 }
 
@@ -191,7 +193,7 @@ pub(crate) fn load_exec(
     let process: Process = serde_json::from_slice(&bytes)
         .map_err(|err| RuntimeError::Invalid(format!("{}: {err}", process_file.display())))?;
     let executor = executor(&spec, &process, bundle)?;
-    hand_over(stdio, &process)?;
+    hand_over(stdio, &process, IdMap::of(&spec).as_ref())?;
     spec.set_process(Some(process));
     Ok((spec, executor))
 }
@@ -303,10 +305,15 @@ fn strip(spec: &mut Spec, bundle_dir: &Path) {
 }
 
 /// Docker makes the working directory where the image lacks it.
-fn prepare_working_directory(spec: &Spec, bundle_dir: &Path, process: &Process) -> Result<(), RuntimeError> {
+fn prepare_working_directory(
+    spec: &Spec,
+    bundle_dir: &Path,
+    process: &Process,
+    ids: Option<&IdMap>,
+) -> Result<(), RuntimeError> {
     let Some(root) = spec.root() else { return Ok(()) };
     let root = bundle_dir.join(root.path());
-    match rootfs::create_dir_all(&root, process.cwd(), 0o755) {
+    match as_root_of(ids, || rootfs::create_dir_all(&root, process.cwd(), 0o755)) {
         Err(err) if err.raw_os_error() != Some(libc::EROFS) => {
             Err(RuntimeError::io("create working directory", process.cwd(), err))
         }
@@ -315,22 +322,22 @@ fn prepare_working_directory(spec: &Spec, bundle_dir: &Path, process: &Process) 
 }
 
 /// A user who is not root must be able to open /dev/stdout and its like again.
-fn hand_over(stdio: &Stdio, process: &Process) -> Result<(), RuntimeError> {
+fn hand_over(stdio: &Stdio, process: &Process, ids: Option<&IdMap>) -> Result<(), RuntimeError> {
+    let inside = (process.user().uid(), process.user().gid());
+    let (uid, gid) = ids.map_or(inside, |ids| ids.outside(inside));
     if let Stdio::Pipes {
         stdin,
         stdout,
         stderr,
     } = stdio
-        && process.user().uid() != 0
+        && uid != 0
     {
         for fd in [stdin, stdout, stderr] {
             let mut status: libc::stat = unsafe { std::mem::zeroed() };
             // SAFETY: the descriptor is open and the buffer is ours.
             let is_pipe = unsafe { libc::fstat(fd.as_raw_fd(), &mut status) } == 0
                 && status.st_mode & libc::S_IFMT == libc::S_IFIFO;
-            if is_pipe
-                && unsafe { libc::fchown(fd.as_raw_fd(), process.user().uid(), process.user().gid()) } != 0
-            {
+            if is_pipe && unsafe { libc::fchown(fd.as_raw_fd(), uid, gid) } != 0 {
                 return Err(io_failure(
                     "change the owner of a pipe",
                     std::io::Error::last_os_error(),

@@ -157,6 +157,7 @@ async fn mounts_environment_and_limits() {
             kind: "bind".into(),
             source: source.clone(),
             options: vec!["rbind".into(), "rprivate".into(), mode.into()],
+            shown_inside: false,
         };
         spec.mounts = vec![bind("/ro", "ro"), bind("/rw", "rw")];
         spec.mounts.push(MountInput {
@@ -164,6 +165,7 @@ async fn mounts_environment_and_limits() {
             kind: "tmpfs".into(),
             source: "tmpfs".into(),
             options: vec!["size=1m".into(), "noexec".into()],
+            shown_inside: false,
         });
         spec.readonly_rootfs = true;
         spec.process.env = vec!["B=2".into(), "A=1".into(), "EMPTY".into()];
@@ -305,6 +307,7 @@ async fn no_link_of_the_image_leads_a_mount_astray() {
         kind: "bind".into(),
         source: volume.clone(),
         options: vec!["rbind".into(), "rprivate".into()],
+        shown_inside: false,
     };
 
     // To a directory of the host: what is found there is the image's own.

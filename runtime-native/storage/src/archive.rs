@@ -13,6 +13,7 @@ use rustix::io::Errno;
 use tar::{Builder, EntryType, Header};
 
 use crate::copy;
+use crate::owners::Owners;
 use crate::tree::{self, READ_DIR, entry_path};
 use crate::walk::{check_depth, open_child};
 
@@ -35,16 +36,24 @@ pub fn of_the_kernel(file: &OwnedFd) -> io::Result<bool> {
 }
 
 /// Writes the file `name` of the open directory `dir`, with all that is below it, as an archive in which it is called
-/// `path`. No link is followed.
-pub fn write_archive(dir: &OwnedFd, name: &OsStr, path: &Path, out: &mut dyn Write) -> io::Result<()> {
+/// `path`, and its owners as `owners` tells. No link is followed.
+pub fn write_archive(
+    dir: &OwnedFd,
+    name: &OsStr,
+    path: &Path,
+    owners: Option<Owners>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let mut writer = ArchiveWriter::new(out);
+    writer.owners = owners;
     writer.tree(dir, name, path)?;
     writer.finish()
 }
 
-/// Writes all that is below the open directory `root` as an archive.
-pub fn write_root(root: &OwnedFd, out: &mut dyn Write) -> io::Result<()> {
+/// Writes all that is below the open directory `root` as an archive, its owners as `owners` tells.
+pub fn write_root(root: &OwnedFd, owners: Option<Owners>, out: &mut dyn Write) -> io::Result<()> {
     let mut writer = ArchiveWriter::new(out);
+    writer.owners = owners;
     let root = open_child(root, OsStr::new("."), READ_DIR)?;
     writer.children(&root, Path::new(""))?;
     writer.finish()
@@ -54,6 +63,7 @@ pub fn write_root(root: &OwnedFd, out: &mut dyn Write) -> io::Result<()> {
 pub(crate) struct ArchiveWriter<'a> {
     archive: Builder<&'a mut dyn Write>,
     links: HashMap<(u64, u64), PathBuf>,
+    owners: Option<Owners>,
 }
 
 impl<'a> ArchiveWriter<'a> {
@@ -61,7 +71,18 @@ impl<'a> ArchiveWriter<'a> {
         Self {
             archive: Builder::new(out),
             links: HashMap::new(),
+            owners: None,
         }
+    }
+
+    fn header(&self, kind: EntryType, stat: &Stat) -> Header {
+        let mut header = header_of(kind, stat);
+        if let Some(owners) = &self.owners {
+            let (user, group) = owners.of((stat.st_uid, stat.st_gid));
+            header.set_uid(user.into());
+            header.set_gid(group.into());
+        }
+        header
     }
 
     /// Writes the archive's end.
@@ -107,7 +128,7 @@ impl<'a> ArchiveWriter<'a> {
         let kind = FileType::from_raw_mode(stat.st_mode);
         if kind != FileType::Directory && stat.st_nlink > 1 {
             if let Some(first) = self.links.get(&(stat.st_dev, stat.st_ino)).cloned() {
-                let mut header = header_of(EntryType::Link, stat);
+                let mut header = self.header(EntryType::Link, stat);
                 header.set_size(0);
                 let target = first.as_os_str().as_bytes().to_vec();
                 return self.finish_header(header, path, Some(&target), 0, &[], &mut io::empty());
@@ -122,7 +143,7 @@ impl<'a> ArchiveWriter<'a> {
             FileType::RegularFile => {
                 let file = open_regular(dir, name)?;
                 let size = file.metadata()?.len();
-                let header = header_of(EntryType::Regular, stat);
+                let header = self.header(EntryType::Regular, stat);
                 // A file that shrinks meanwhile is filled with zeros: the header has promised its size.
                 let mut data = io::Read::take(io::Read::chain(file, io::repeat(0)), size);
                 self.finish_header(header, path, None, size, &attributes, &mut data)
@@ -130,7 +151,7 @@ impl<'a> ArchiveWriter<'a> {
             FileType::Directory => self.append_header(path, EntryType::Directory, stat, 0, &attributes),
             FileType::Symlink => {
                 let target = rustix::fs::readlinkat(dir, name, Vec::new())?;
-                let header = header_of(EntryType::Symlink, stat);
+                let header = self.header(EntryType::Symlink, stat);
                 self.finish_header(
                     header,
                     path,
@@ -157,7 +178,7 @@ impl<'a> ArchiveWriter<'a> {
         attributes: &[(Vec<u8>, Vec<u8>)],
     ) -> io::Result<()> {
         self.finish_header(
-            header_of(kind, stat),
+            self.header(kind, stat),
             path,
             None,
             size,

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
-use std::path::PathBuf;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
 
 use crate::changes::Change;
 use crate::digest::Digest;
@@ -96,6 +97,16 @@ pub trait StorageDriver: Send + Sync {
 
     /// Mounts the container's root file system, unless it is mounted already, and returns where.
     fn mount(&self, id: &str) -> Result<PathBuf>;
+
+    /// The same, its files with other owners: `shown` gives a copy of a directory's mount that shows them so. None where the
+    /// root file system is a plain directory, which can be shown so itself.
+    fn mount_shown(
+        &self,
+        _id: &str,
+        _shown: &dyn Fn(&Path) -> std::io::Result<OwnedFd>,
+    ) -> Result<Option<PathBuf>> {
+        Ok(None)
+    }
 
     /// Where the container's root file system is mounted now; also a mount made before this process started.
     fn mounted(&self, id: &str) -> Option<PathBuf>;

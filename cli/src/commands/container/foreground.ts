@@ -11,6 +11,10 @@ interface Foreground {
   removed: boolean;
   /** Start the container once its output is ours. */
   begin: boolean;
+  /** Which of stdout and stderr are shown; both unless said otherwise. */
+  streams?: string[];
+  /** Without a terminal, signals to this process are the container's; so unless said otherwise. */
+  proxy?: boolean;
   detachKeys?: string;
 }
 
@@ -18,7 +22,9 @@ interface Foreground {
 export async function foreground(context: Context, id: string, o: Foreground): Promise<void> {
   const { client } = context;
   const detachKeys = o.detachKeys ?? usualDetachKeys();
-  const query = { stream: true, stdin: o.stdin, stdout: true, stderr: true, detachKeys };
+  const shown = (name: string) => o.streams?.includes(name) ?? true;
+  const [stdout, stderr] = [shown("stdout"), shown("stderr")];
+  const query = { stream: true, stdin: o.stdin, stdout, stderr, detachKeys };
   const { socket, head } = await client.hijack(at("containers", id, "attach"), query);
   const waiting = new AbortController();
   const condition = o.begin ? (o.removed ? "removed" : "next-exit") : "not-running";
@@ -33,7 +39,7 @@ export async function foreground(context: Context, id: string, o: Foreground): P
   const output = copyOutput(socket, head, o.tty);
   output.catch(() => {});
   const stopResize = o.tty ? followSize(client, at("containers", id)) : () => {};
-  const stopSignals = o.tty ? () => {} : forwardSignals(client, id);
+  const stopSignals = o.tty || o.proxy === false ? () => {} : forwardSignals(client, id);
   try {
     if (o.begin) {
       await client.post(at("containers", id, "start")).catch((error: unknown) => failed(context, error));

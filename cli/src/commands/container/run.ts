@@ -1,7 +1,9 @@
+import { closeSync, openSync, rmSync, writeSync } from "node:fs";
 import type { Command } from "commander";
 import { type Context, each } from "../../context.ts";
 import { invalid } from "../../invalid.ts";
 import type { Bind } from "../../program.ts";
+import { switches } from "../options.ts";
 import { at, examples } from "../words.ts";
 import { createBody } from "./create-body.ts";
 import { failed, foreground } from "./foreground.ts";
@@ -14,8 +16,9 @@ interface Made {
 
 /** `creel run` */
 export function run(command: Command, bind: Bind): void {
-  runOptions(command)
+  switches(runOptions(command), "detach", "sig-proxy")
     .option("-d, --detach", "leave it running and print its id")
+    .option("--sig-proxy", "without a terminal, hand signals on to it (the default)")
     .action(
       bind(async (context: Context, image: string, words: string[], o: RunOptions) => {
         const id = await make(context, image, words, o).catch((error: unknown) => failed(context, error));
@@ -30,6 +33,8 @@ export function run(command: Command, bind: Bind): void {
           tty: o.tty ?? false,
           removed: o.rm ?? false,
           begin: true,
+          ...(o.attach && { streams: o.attach.map((name) => name.toLowerCase()) }),
+          ...(o.sigProxy === false && { proxy: false }),
           ...(o.detachKeys && { detachKeys: o.detachKeys }),
         });
       }),
@@ -59,9 +64,34 @@ async function make(
   o: RunOptions,
 ): Promise<string> {
   const path = "/containers/create";
-  const made = await client.post<Made>(path, { name: o.name }, createBody(image, words, o));
-  for (const warning of made.Warnings ?? []) warn(`WARNING: ${warning}`);
-  return made.Id;
+  const body = createBody(image, words, o);
+  const file = o.cidfile === undefined ? undefined : openCidfile(o.cidfile);
+  try {
+    if (o.pull === "always") await client.post("/images/create", { fromImage: image, platform: o.platform });
+    const made = await client.post<Made>(path, { name: o.name, platform: o.platform }, body);
+    if (file !== undefined) writeSync(file, made.Id);
+    for (const warning of made.Warnings ?? []) warn(`WARNING: ${warning}`);
+    return made.Id;
+  } catch (error) {
+    if (o.cidfile !== undefined) rmSync(o.cidfile, { force: true });
+    throw error;
+  } finally {
+    if (file !== undefined) closeSync(file);
+  }
+}
+
+/** Before there is a container: its id is never lost for a file that cannot be written. */
+function openCidfile(path: string): number {
+  try {
+    return openSync(path, "wx", 0o644);
+  } catch (error) {
+    const exists = (error as NodeJS.ErrnoException).code === "EEXIST";
+    throw invalid(
+      exists
+        ? `container ID file found, make sure the other container isn't running or delete ${path}`
+        : `failed to create the container ID file: ${(error as Error).message}`,
+    );
+  }
 }
 
 /** `creel start` */

@@ -166,7 +166,7 @@ function portsOf(before: PortConfig[] | undefined, o: SpecOptions): PortConfig[]
   const hits = (port: Port) => (each: PortConfig) =>
     each.TargetPort === port.target && each.Protocol === port.protocol;
   const kept = (before ?? []).filter((each) => !(o.publishRm ?? []).some((port) => hits(port)(each)));
-  const added = (o.publish ?? o.publishAdd ?? []).map((port) => ({
+  const added = (o.publish ?? o.publishAdd ?? []).flatMap(each).map((port) => ({
     Protocol: port.protocol,
     TargetPort: port.target,
     ...(port.published > 0 && { PublishedPort: port.published }),
@@ -180,4 +180,13 @@ function preference(text: string): { Spread: { SpreadDescriptor: string } } {
   if (strategy !== "spread" || !value)
     throw invalid(`placement preference "${text}": only spread=NAME is known`);
   return { Spread: { SpreadDescriptor: value } };
+}
+
+/** A range of published ports for one target: each of them. */
+function each(port: Port): Port[] {
+  const { publishedEnd = port.published, ...one } = port;
+  return Array.from({ length: publishedEnd - port.published + 1 }, (_, i) => ({
+    ...one,
+    published: port.published + i,
+  }));
 }

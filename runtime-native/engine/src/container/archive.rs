@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use creel_runtime::rootfs::open_in_root;
 use creel_runtime::spec::resolve_user;
-use creel_storage::{Placement, of_the_kernel, place, write_archive};
+use creel_runtime::user_namespace::{IdMap, as_root_of};
+use creel_storage::{Owners, Placement, of_the_kernel, place, write_archive};
 use rustix::fs::{AtFlags, FileType, Stat};
 
 use super::Container;
@@ -42,7 +43,7 @@ impl Engine {
         let container = self.containers.find(&request.id)?;
         let engine = self.clone();
         blocking(move || {
-            engine.with_view(&container, |root| {
+            engine.with_view(&container, |root, _| {
                 let found = find(root, &container, &request.path)?;
                 describe(&found, &request.path)
             })
@@ -54,10 +55,10 @@ impl Engine {
     pub fn read_archive(self: &Arc<Self>, request: PathRef) -> Result<ProgressStream> {
         let container = self.containers.find(&request.id)?;
         self.over_socket(move |engine, stream, _| {
-            engine.with_view(&container, |root| {
+            engine.with_view(&container, |root, ids| {
                 let found = find(root, &container, &request.path)?;
                 send(stream, |out| {
-                    write_archive(&found.directory, &found.name, &found.called, out)
+                    write_archive(&found.directory, &found.name, &found.called, inside_of(ids), out)
                 })
             })?;
             engine.emit_container(&container, "archive-path", []);
@@ -70,14 +71,25 @@ impl Engine {
         let container = self.containers.find(&request.id)?;
         self.over_socket(move |engine, mut stream, _| {
             bound(&stream)?;
-            engine.with_view(&container, |root| {
-                let placement = placement(root, &container, &request)?;
-                place(root, &placement, &mut stream).map_err(storage_error)
+            engine.with_view(&container, |root, ids| {
+                let mut placement = placement(root, &container, &request)?;
+                placement.owners = ids
+                    .cloned()
+                    .map(|ids| Owners::new(move |owner| ids.outside(owner)));
+                as_root_of(ids, || Ok(place(root, &placement, &mut stream)))
+                    .map_err(|e| EngineError::io("act as the container's root", e))?
+                    .map_err(storage_error)
             })?;
             engine.emit_container(&container, "extract-to-dir", []);
             Ok((Vec::new(), ProgressDone::default()))
         })
     }
+}
+
+/// Owners as they are in a container whose files have those of `ids`.
+pub(super) fn inside_of(ids: Option<&IdMap>) -> Option<Owners> {
+    ids.cloned()
+        .map(|ids| Owners::new(move |owner| ids.inside(owner)))
 }
 
 /// Sends an archive to a client that may be slow, but not for ever.
@@ -226,6 +238,7 @@ fn placement(root: &OwnedFd, container: &Container, request: &WriteArchiveReques
         directory,
         keep_kind: request.keep_kind,
         owner,
+        owners: None,
     })
 }
 

@@ -3,11 +3,13 @@
 use std::fs;
 use std::sync::Arc;
 
+use creel_runtime::support::Support;
+
 use super::record::{ContainerDir, Definition, State};
-use super::{Container, files, limits, log_options, merge, mounts};
+use super::{Container, files, kernel_limits, limits, log_options, merge, mounts};
 use crate::clock::now_nanos;
 use crate::engine::Engine;
-use crate::error::{EngineError, ErrorCode, Result};
+use crate::error::{EngineError, Result};
 use crate::ids;
 use crate::images::ResolvedImage;
 use crate::logs::driver;
@@ -22,7 +24,9 @@ impl Engine {
             .ok_or_else(|| EngineError::invalid("a container needs a spec"))?;
         spec.log = Some(self.config.log.fill(spec.log));
         let mut warnings = Vec::new();
-        check(&spec, &mut warnings)?;
+        check(&spec)?;
+        kernel_limits::settle(&mut spec, &Support::of_this_machine(), &mut warnings)?;
+        self.settle_namespaces(&mut spec)?;
         self.config.runtimes.program(&spec.runtime)?;
         let networks = self.attachments(&spec)?;
         let id = ids::new_id();
@@ -167,15 +171,9 @@ impl Engine {
 }
 
 /// Refuses what no container can have.
-fn check(spec: &ContainerSpec, warnings: &mut Vec<String>) -> Result<()> {
+fn check(spec: &ContainerSpec) -> Result<()> {
     if spec.image.is_empty() {
         return Err(EngineError::invalid("no image specified"));
-    }
-    if !matches!(spec.userns_mode.as_str(), "" | "host") {
-        return Err(EngineError::new(
-            ErrorCode::Unsupported,
-            "user namespaces are not supported by this version of Creel",
-        ));
     }
     let restart = spec.restart.clone().unwrap_or_default();
     if !matches!(
@@ -202,16 +200,14 @@ fn check(spec: &ContainerSpec, warnings: &mut Vec<String>) -> Result<()> {
         ));
     }
     limits::check(&resources)?;
-    if resources.blkio_weight != 0 {
-        warnings.push("This version of Creel sets no block I/O weight. It is ignored.".into());
-    }
-    if resources.oom_kill_disable {
-        warnings.push(
-            "This version of Creel cannot disable the OOM killer for a container. It is ignored.".into(),
-        );
-    }
     for binding in &spec.ports {
-        if binding.container_port == 0 || binding.container_port > 65535 || binding.host_port > 65535 {
+        let last = binding.host_port_end;
+        let backwards = last != 0 && (last < binding.host_port || last > 65535);
+        if binding.container_port == 0
+            || binding.container_port > 65535
+            || binding.host_port > 65535
+            || backwards
+        {
             let text = format!(
                 "invalid port binding {}:{}",
                 binding.host_port, binding.container_port

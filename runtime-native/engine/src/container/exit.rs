@@ -124,7 +124,13 @@ impl Engine {
                 .detach(&state.sandbox, addresses, !state.ports.is_empty());
         }
         let (storage, id) = (self.storage.clone(), container.id.clone());
-        let released = blocking(move || storage.release(&id).map_err(storage_error)).await;
+        let places = self.places(container);
+        let released = blocking(move || {
+            files::remove(&places.rootfs);
+            files::remove(&places.shm_dir);
+            storage.release(&id).map_err(storage_error)
+        })
+        .await;
         if let Err(error) = released {
             tracing::warn!(container = container.id, %error, "its root file system could not be unmounted");
         }
@@ -144,6 +150,7 @@ impl Engine {
         container.update(|state| {
             ran = !state.run.is_empty();
             state.run.clear();
+            state.ids = None;
             state.sandbox.clear();
             state.endpoints.clear();
             state.gateway_endpoint = None;
@@ -184,6 +191,7 @@ impl Engine {
                 () = tokio::time::sleep(delay) => {}
                 _ = life.wait_for(|life| !life.restarting || life.removed) => return,
             }
+            engine.await_joined(&container).await;
             let _operation = container.operation.lock().await;
             if container.status() != Status::Restarting || engine.is_stopping() {
                 return;

@@ -10,6 +10,9 @@ use rustix::mount::{MountFlags, UnmountFlags};
 use crate::error::{EngineError, Result};
 use crate::proto::File;
 
+/// Bytes of a container's /dev/shm that does not say otherwise.
+pub const SHM_SIZE: i64 = 64 << 20;
+
 /// Puts the files into a tmpfs at `dir`. It stays until the container has ended, over restarts of the engine.
 pub fn put(dir: &Path, files: &[File], contents: &[Vec<u8>]) -> Result<()> {
     let failed = |e: std::io::Error| EngineError::io(format_args!("put files into {}", dir.display()), e);
@@ -48,6 +51,17 @@ pub fn put(dir: &Path, files: &[File], contents: &[Vec<u8>]) -> Result<()> {
     Ok(())
 }
 
+/// Makes the tmpfs that containers have in common as their /dev/shm; `size` in bytes, 0: the usual one.
+pub fn put_shm(dir: &Path, size: i64) -> Result<()> {
+    let failed = |e: std::io::Error| EngineError::io(format_args!("mount {}", dir.display()), e);
+    drop_all(dir);
+    fs::create_dir_all(dir).map_err(failed)?;
+    let size = if size > 0 { size } else { SHM_SIZE };
+    let options = std::ffi::CString::new(format!("mode=1777,size={size}")).expect("no zero byte");
+    let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC;
+    rustix::mount::mount("shm", dir, "tmpfs", flags, Some(options.as_c_str())).map_err(|e| failed(e.into()))
+}
+
 /// The mounts that bring the files to their places.
 pub fn inputs(dir: &Path, files: &[File]) -> Result<Vec<MountInput>> {
     let one = |(index, file): (usize, &File)| -> Result<MountInput> {
@@ -66,6 +80,7 @@ pub fn inputs(dir: &Path, files: &[File]) -> Result<Vec<MountInput>> {
             options: ["bind", "rprivate", "ro", "nosuid", "nodev"]
                 .map(str::to_owned)
                 .to_vec(),
+            shown_inside: true,
         })
     };
     files.iter().enumerate().map(one).collect()

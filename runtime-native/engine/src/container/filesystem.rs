@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use creel_runtime::cgroup::Cgroup;
 use creel_runtime::rootfs::{create_dir_all, open_in_root};
 use creel_runtime::spec::MountInput;
+use creel_runtime::user_namespace::IdMap;
 use rustix::fs::{Mode, OFlags};
 use rustix::mount::{MountFlags, MountPropagationFlags};
 
@@ -28,15 +29,15 @@ impl Engine {
     pub(super) fn with_view<T: Send>(
         &self,
         container: &Container,
-        work: impl FnOnce(&OwnedFd) -> Result<T> + Send,
+        work: impl FnOnce(&OwnedFd, Option<&IdMap>) -> Result<T> + Send,
     ) -> Result<T> {
         if let Some(root) = self.running_root(container)? {
-            return work(&root);
+            return work(&root, container.state().ids.as_ref());
         }
         let _operation = container.operation.blocking_lock();
         // It may have been started before the lock was had.
         if let Some(root) = self.running_root(container)? {
-            return work(&root);
+            return work(&root, container.state().ids.as_ref());
         }
         let definition = container.definition();
         let places = self.places(container);
@@ -45,7 +46,7 @@ impl Engine {
         self.with_files_held(container, |rootfs| {
             // The mounts are this thread's own and go with it, whatever happens.
             std::thread::scope(|scope| {
-                let thread = scope.spawn(|| work(&stopped_root(rootfs, &mounts)?));
+                let thread = scope.spawn(|| work(&stopped_root(rootfs, &mounts)?, None));
                 let ended = |_| Err(EngineError::internal("an operation ended unexpectedly"));
                 thread.join().unwrap_or_else(ended)
             })
@@ -56,17 +57,24 @@ impl Engine {
     pub(super) fn with_files<T>(
         &self,
         container: &Container,
-        work: impl FnOnce(&Path) -> Result<T>,
+        work: impl FnOnce(&Path, Option<&IdMap>) -> Result<T>,
     ) -> Result<T> {
+        // A driver without mounts shows the owners that are on disk.
+        let ids = || {
+            container
+                .state()
+                .ids
+                .filter(|_| self.storage.name() == "overlay2")
+        };
         if container.status().has_process()
             && let Some(rootfs) = self.storage.mounted(&container.id)
         {
-            return work(&rootfs);
+            return work(&rootfs, ids().as_ref());
         }
         let _operation = container.operation.blocking_lock();
         match self.storage.mounted(&container.id) {
-            Some(rootfs) if container.status().has_process() => work(&rootfs),
-            _ => self.with_files_held(container, work),
+            Some(rootfs) if container.status().has_process() => work(&rootfs, ids().as_ref()),
+            _ => self.with_files_held(container, |rootfs| work(rootfs, None)),
         }
     }
 

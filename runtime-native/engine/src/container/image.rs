@@ -9,7 +9,7 @@ use creel_image::{Empty, Healthcheck, History, ImageConfig, apply_changes};
 use creel_storage::{ChangeKind, write_root};
 
 use super::Container;
-use super::archive::send;
+use super::archive::{inside_of, send};
 use super::record::{Definition, Status};
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};
@@ -83,10 +83,10 @@ impl Engine {
     pub fn export(self: &Arc<Self>, reference: &str) -> Result<ProgressStream> {
         let container = self.containers.find(reference)?;
         self.over_socket(move |engine, stream, _| {
-            engine.with_files(&container, |rootfs| {
+            engine.with_files(&container, |rootfs, ids| {
                 let root = std::fs::File::open(rootfs)
                     .map_err(|e| EngineError::io(format_args!("open {}", rootfs.display()), e))?;
-                send(stream, |out| write_root(&root.into(), out))
+                send(stream, |out| write_root(&root.into(), inside_of(ids), out))
             })?;
             engine.emit_container(&container, "export", []);
             Ok((Vec::new(), ProgressDone::default()))

@@ -68,7 +68,7 @@ pub fn merge(id: &str, spec: &ContainerSpec, image: &ImageConfig) -> Result<Merg
     })
 }
 
-fn on_host_network(spec: &ContainerSpec) -> bool {
+pub(super) fn on_host_network(spec: &ContainerSpec) -> bool {
     spec.networks.first().is_some_and(|n| n.network == "host")
 }
 

@@ -149,6 +149,7 @@ pub fn inputs(mounts: &[Mount], volumes: &Volumes, held: &Subpaths) -> Result<Ve
         let mode = if mount.read_only { "ro" } else { "rw" };
         if mount.r#type == "tmpfs" {
             let mut options: Vec<String> = ["nosuid", "nodev", "noexec", mode].map(str::to_owned).to_vec();
+            options.extend(mount.tmpfs_options.iter().cloned());
             if mount.tmpfs_size > 0 {
                 options.push(format!("size={}", mount.tmpfs_size));
             }
@@ -160,6 +161,7 @@ pub fn inputs(mounts: &[Mount], volumes: &Volumes, held: &Subpaths) -> Result<Ve
                 kind: "tmpfs".into(),
                 source: "tmpfs".into(),
                 options,
+                shown_inside: false,
             });
             continue;
         }
@@ -185,6 +187,8 @@ pub fn inputs(mounts: &[Mount], volumes: &Volumes, held: &Subpaths) -> Result<Ve
             kind: "bind".into(),
             source,
             options: ["rbind", propagation, mode].map(str::to_owned).to_vec(),
+            // A folder of the host is the host's.
+            shown_inside: mount.r#type == "volume",
         });
     }
     inputs.sort_by_key(|m| m.destination.components().count());

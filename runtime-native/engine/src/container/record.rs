@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use creel_runtime::user_namespace::IdMap;
 use creel_shim::protocol::LogDriver;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -127,6 +128,8 @@ pub struct State {
     /// The endpoint on the gateway bridge that gives overlay-only containers their way out.
     pub gateway_endpoint: Option<Endpoint>,
     pub ports: Vec<BoundPort>,
+    /// What the ids of its user namespace are outside; none: it has the host's.
+    pub ids: Option<IdMap>,
     /// The sandbox (network namespace) it runs in.
     pub sandbox: String,
     /// Tells this run from the one before, whose shim may still be putting its things away.

@@ -43,10 +43,16 @@ impl Engine {
                 tokio::spawn(async move { engine.restore_one(container).await })
             })
             .collect();
+        let mut again = Vec::new();
         for one in restored {
-            if let Err(error) = one.await {
-                tracing::error!(%error, "a container could not be taken over");
+            match one.await {
+                Ok(container) => again.extend(container),
+                Err(error) => tracing::error!(%error, "a container could not be taken over"),
             }
+        }
+        // One waits for another that it joins, so all of them are known by then.
+        for container in again {
+            self.restart_after(container, Duration::ZERO);
         }
         Ok(())
     }
@@ -124,7 +130,9 @@ impl Engine {
                     lost.push(Run { state_dir, cgroup });
                 }
                 if unknown(&id) {
-                    files::remove(&entry.path().join("files"));
+                    for mounted in ["files", "shm", "rootfs"] {
+                        files::remove(&entry.path().join(mounted));
+                    }
                     let _ = fs::remove_dir(entry.path());
                 }
             }
@@ -137,7 +145,8 @@ impl Engine {
         Ok(())
     }
 
-    async fn restore_one(self: Arc<Self>, container: Arc<Container>) {
+    /// Gives the container if it is to be started.
+    async fn restore_one(self: Arc<Self>, container: Arc<Container>) -> Option<Arc<Container>> {
         let state = container.state();
         match state.status {
             Status::Running | Status::Paused => self.take_over(container).await,
@@ -156,7 +165,7 @@ impl Engine {
                 let policy = container.definition().spec.restart.clone().unwrap_or_default();
                 if state.status == Status::Restarting || restarts_with_the_engine(&policy, &state) {
                     let _ = container.update(|s| s.status = Status::Restarting);
-                    self.restart_after(container, Duration::ZERO);
+                    return Some(container);
                 } else if state.status == Status::Exited {
                     self.forget_files(&container);
                     if container.definition().spec.auto_remove {
@@ -165,6 +174,7 @@ impl Engine {
                 }
             }
         }
+        None
     }
 
     async fn take_over(self: &Arc<Self>, container: Arc<Container>) {

@@ -4,15 +4,16 @@ use std::path::{Path, PathBuf};
 
 use creel_runtime::spec::{
     DeviceInput, MountInput, NamespaceMode, Namespaces, ProcessInput, ResourcesInput, SeccompInput,
-    SpecInput, Ulimit, resolve_user,
+    SpecInput, Ulimit, devices_of, resolve_user,
 };
+use creel_runtime::user_namespace::IdMap;
 
 use super::record::{ContainerDir, Definition};
 use super::subpaths::Subpaths;
 use super::{files, mounts};
 use crate::error::{EngineError, ErrorCode, Result};
 use crate::init;
-use crate::proto::{Resources, Security};
+use crate::proto::{BlkioDevice, Device, Resources, Security};
 use crate::volume::Volumes;
 
 /// Where the parts of a container are, at one start of it.
@@ -28,8 +29,10 @@ pub struct Surroundings<'a> {
     pub cgroup: &'a str,
     /// Whose /etc/hosts and its like are used: its own, or those of the container whose network it shares.
     pub etc: &'a ContainerDir,
-    /// /dev/shm of the container whose IPC namespace it shares.
-    pub shm_of: Option<i32>,
+    pub users: NamespaceMode,
+    pub ids: Option<IdMap>,
+    /// The /dev/shm that belongs to the IPC namespace it shares.
+    pub shm: Option<PathBuf>,
     /// The program that starts the command and takes what it leaves; none: the command is the first process.
     pub init: Option<PathBuf>,
 }
@@ -58,30 +61,25 @@ pub fn build(definition: &Definition, around: &Surroundings<'_>, volumes: &Volum
     if !env.iter().any(|e| e.starts_with("HOME=")) {
         env.push(format!("HOME={home}"));
     }
-    let uts = match spec.uts_mode.as_str() {
-        "" | "private" => NamespaceMode::New,
-        "host" => NamespaceMode::Host,
-        other => return Err(EngineError::invalid(format!("invalid UTS mode: {other}"))),
+    let own_or_host = |mode: &str| {
+        if mode == "host" {
+            NamespaceMode::Host
+        } else {
+            NamespaceMode::New
+        }
     };
     let cgroup_namespace = match spec.cgroupns_mode.as_str() {
         "" => Namespaces::default().cgroup,
-        "private" => NamespaceMode::New,
-        "host" => NamespaceMode::Host,
-        other => {
-            return Err(EngineError::invalid(format!(
-                "invalid cgroup namespace mode: {other}"
-            )));
-        }
+        mode => own_or_host(mode),
     };
     let mut all_mounts = etc_mounts(definition, around.etc, around.dir);
     all_mounts.extend(mounts::inputs(&definition.mounts, volumes, around.subpaths)?);
     all_mounts.extend(files::inputs(around.files_dir, &spec.files)?);
-    if let Some(pid) = around.shm_of {
-        all_mounts.push(bind(
-            Path::new(&format!("/proc/{pid}/root/dev/shm")),
-            "/dev/shm",
-            &["rbind", "rprivate"],
-        ));
+    if let Some(shm) = &around.shm {
+        all_mounts.push(MountInput {
+            shown_inside: shm != Path::new("/dev/shm"),
+            ..bind(shm, "/dev/shm", &["rbind", "rprivate"])
+        });
     }
     let mut args = merged.argv();
     if let Some(program) = &around.init {
@@ -100,10 +98,10 @@ pub fn build(definition: &Definition, around: &Surroundings<'_>, volumes: &Volum
         readonly_rootfs: spec.read_only,
         hostname: Some(merged.hostname.clone()),
         domainname: (!spec.domainname.is_empty()).then(|| spec.domainname.clone()),
-        shm_size: if spec.shm_size > 0 {
-            spec.shm_size as u64
-        } else {
-            64 << 20
+        shm_size: match spec.shm_size {
+            _ if spec.ipc_mode == "none" => 0,
+            size if size > 0 => size as u64,
+            _ => files::SHM_SIZE as u64,
         },
         mounts: all_mounts,
         masked_paths: paths(&security, &security.masked_paths),
@@ -111,31 +109,16 @@ pub fn build(definition: &Definition, around: &Surroundings<'_>, volumes: &Volum
         cap_add: security.cap_add.clone(),
         cap_drop: security.cap_drop.clone(),
         privileged: security.privileged,
-        devices: spec
-            .devices
-            .iter()
-            .map(|d| DeviceInput {
-                host_path: (&d.host_path).into(),
-                container_path: if d.container_path.is_empty() {
-                    &d.host_path
-                } else {
-                    &d.container_path
-                }
-                .into(),
-                access: if d.permissions.is_empty() {
-                    "rwm".into()
-                } else {
-                    d.permissions.clone()
-                },
-            })
-            .collect(),
+        devices: devices_of(spec.devices.iter().map(device).collect()),
         namespaces: Namespaces {
             network: around.network.clone(),
             pid: around.pid.clone(),
             ipc: around.ipc.clone(),
-            uts,
+            uts: own_or_host(&spec.uts_mode),
+            user: around.users.clone(),
             cgroup: cgroup_namespace,
         },
+        ids: around.ids.clone(),
         cgroup_path: around.cgroup.to_owned(),
         resources: limits(&resources),
         ulimits: resources
@@ -154,9 +137,21 @@ pub fn build(definition: &Definition, around: &Surroundings<'_>, volumes: &Volum
             "unconfined" => SeccompInput::Unconfined,
             json => SeccompInput::Profile(json.to_owned()),
         },
+        annotations: (spec.annotations.clone().into_iter())
+            .filter(|(name, _)| !name.starts_with("creel.api."))
+            .collect(),
         oom_score_adj: (resources.oom_score_adj != 0).then_some(resources.oom_score_adj),
         ..SpecInput::default()
     })
+}
+
+fn device(asked: &Device) -> DeviceInput {
+    let or = |own: &str, otherwise: &str| (if own.is_empty() { otherwise } else { own }).to_owned();
+    DeviceInput {
+        host_path: (&asked.host_path).into(),
+        container_path: or(&asked.container_path, &asked.host_path).into(),
+        access: or(&asked.permissions, "rwm"),
+    }
 }
 
 /// Docker's own masked and read-only paths unless the caller gave a list.
@@ -170,6 +165,8 @@ fn paths(security: &Security, own: &[String]) -> Option<Vec<String>> {
 
 /// The limits in the runtime's form.
 pub(super) fn limits(resources: &Resources) -> ResourcesInput {
+    let of_devices =
+        |limits: &[BlkioDevice]| limits.iter().map(|l| (PathBuf::from(&l.path), l.value)).collect();
     ResourcesInput {
         memory: resources.memory,
         memory_reservation: resources.memory_reservation,
@@ -182,6 +179,14 @@ pub(super) fn limits(resources: &Resources) -> ResourcesInput {
         cpuset_mems: resources.cpuset_mems.clone(),
         pids: resources.pids_limit,
         device_rules: resources.device_cgroup_rules.clone(),
+        blkio_weight: u16::try_from(resources.blkio_weight).unwrap_or(u16::MAX),
+        blkio_weight_devices: of_devices(&resources.blkio_weight_devices),
+        blkio_read_bps: of_devices(&resources.blkio_read_bps),
+        blkio_write_bps: of_devices(&resources.blkio_write_bps),
+        blkio_read_iops: of_devices(&resources.blkio_read_iops),
+        blkio_write_iops: of_devices(&resources.blkio_write_iops),
+        memory_swappiness: resources.memory_swappiness.map(|s| s.clamp(0, 100) as u64),
+        oom_kill_disable: resources.oom_kill_disable,
     }
 }
 
@@ -191,6 +196,7 @@ fn bind(source: &Path, destination: &str, options: &[&str]) -> MountInput {
         kind: "bind".into(),
         source: source.to_path_buf(),
         options: options.iter().map(|o| (*o).to_owned()).collect(),
+        shown_inside: false,
     }
 }
 
@@ -203,7 +209,10 @@ fn etc_mounts(definition: &Definition, etc: &ContainerDir, own: &ContainerDir) -
     ];
     let free = |target: &str| !definition.mounts.iter().any(|m| m.target == target);
     let one = |(target, source): (&str, PathBuf)| {
-        free(target).then(|| bind(&source, target, &["rbind", "rprivate", "rw"]))
+        free(target).then(|| MountInput {
+            shown_inside: true,
+            ..bind(&source, target, &["rbind", "rprivate", "rw"])
+        })
     };
     files.into_iter().filter_map(one).collect()
 }

@@ -4,12 +4,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use creel_net::netns::Netns;
 use creel_runtime::Bundle;
 use creel_runtime::spec::{NamespaceMode, SpecInput};
 use creel_shim::client::ShimError;
 use creel_shim::protocol::{CreateRequest, FailureKind};
 
 use super::etc_files::{EtcFiles, Resolver};
+use super::namespaces::Users;
 use super::record::{Definition, Status};
 use super::runtime_spec::{self, Surroundings, runtime_error};
 use super::subpaths::Subpaths;
@@ -33,6 +35,10 @@ pub struct Places {
     pub files_dir: PathBuf,
     /// Where parts of volumes are held while they are mounted.
     pub subpaths_dir: PathBuf,
+    /// The tmpfs that is /dev/shm to those who share its IPC namespace.
+    pub shm_dir: PathBuf,
+    /// Its root, shown with other owners, for drivers without mounts.
+    pub rootfs: PathBuf,
     pub cgroup: String,
 }
 
@@ -59,6 +65,8 @@ impl Engine {
             state_dir: root.join(format!("shim-{run}")),
             files_dir: root.join("files"),
             subpaths_dir: self.config.exec_root.join("subpaths").join(&container.id),
+            shm_dir: root.join("shm"),
+            rootfs: root.join("rootfs"),
             cgroup: format!("{}/{}-{run}", parent.trim_end_matches('/'), container.id),
         }
     }
@@ -117,7 +125,12 @@ impl Engine {
 
     async fn bring_up(self: &Arc<Self>, container: &Arc<Container>, again: bool) -> Result<()> {
         let definition = container.definition();
-        let (rootfs, joined) = tokio::join!(self.mount_rootfs(container), self.join_network(container));
+        let (engine, of) = (self.clone(), definition.clone());
+        let users = blocking(move || engine.users_of(&of)).await?;
+        let (rootfs, joined) = tokio::join!(
+            self.mount_rootfs(container, users.is_some()),
+            self.join_network(container, users.as_ref())
+        );
         let joined = match (joined, &rootfs) {
             (Ok(joined), Ok(_)) => joined,
             (Ok(joined), Err(_)) => {
@@ -133,6 +146,7 @@ impl Engine {
         let attachment = joined.attachment;
         container.update(|state| {
             state.run = ids::random_hex(4);
+            state.ids = users.as_ref().map(|users| users.ids.clone());
             state.sandbox.clone_from(&attachment.sandbox);
             state.endpoints.clone_from(&attachment.endpoints);
             state.gateway_endpoint.clone_from(&attachment.gateway_endpoint);
@@ -144,9 +158,7 @@ impl Engine {
             None => container.dir.clone(),
         };
         self.write_etc(container, joined.of.is_some())?;
-        let (pid, _) = self.namespace_of(&definition.spec.pid_mode, "pid")?;
-        let (ipc, ipc_of) = self.namespace_of(&definition.spec.ipc_mode, "ipc")?;
-
+        let shared = self.shared_namespaces(container)?;
         let subpaths = Subpaths::hold(places.subpaths_dir.clone(), &definition.mounts, &self.volumes)?;
         let around = Surroundings {
             dir: &container.dir,
@@ -154,11 +166,13 @@ impl Engine {
             files_dir: &places.files_dir,
             subpaths: &subpaths,
             network: joined.mode,
-            pid,
-            ipc,
+            pid: shared.pid,
+            ipc: shared.ipc,
+            users: users.as_ref().map_or(NamespaceMode::Host, Users::mode),
+            ids: users.as_ref().map(|users| users.ids.clone()),
             cgroup: &places.cgroup,
             etc: &etc,
-            shm_of: ipc_of,
+            shm: shared.shm,
             init: self.init_of(&definition),
         };
         let input = runtime_spec::build(&definition, &around, &self.volumes)?;
@@ -225,12 +239,17 @@ impl Engine {
         }
     }
 
-    async fn mount_rootfs(&self, container: &Container) -> Result<PathBuf> {
-        let (storage, id) = (self.storage.clone(), container.id.clone());
-        blocking(move || storage.mount(&id).map_err(storage_error)).await
+    async fn mount_rootfs(self: &Arc<Self>, container: &Container, remapped: bool) -> Result<PathBuf> {
+        let (engine, id) = (self.clone(), container.id.clone());
+        let place = self.places(container).rootfs;
+        blocking(move || match engine.remap.as_ref().filter(|_| remapped) {
+            Some(remap) => remap.mount(&*engine.storage, &id, &place),
+            None => engine.storage.mount(&id).map_err(storage_error),
+        })
+        .await
     }
 
-    async fn join_network(&self, container: &Arc<Container>) -> Result<Joined> {
+    async fn join_network(&self, container: &Arc<Container>, users: Option<&Users>) -> Result<Joined> {
         let definition = container.definition();
         let none = |mode, of| Joined {
             attachment: Attachment::default(),
@@ -240,13 +259,16 @@ impl Engine {
         match definition.spec.network_mode.as_str() {
             "host" => return Ok(none(NamespaceMode::Host, None)),
             mode if mode.starts_with("container:") => {
-                let other = self.running(&mode["container:".len()..])?;
+                let failed =
+                    |error: EngineError| error.context("cannot join network of a non running container");
+                let other = self.running(&mode["container:".len()..]).map_err(failed)?;
                 let path = format!("/proc/{}/ns/net", other.state().pid);
                 return Ok(none(NamespaceMode::Path(path.into()), Some(other)));
             }
             _ => {}
         }
-        let wish = self.wish(container)?;
+        let mut wish = self.wish(container)?;
+        wish.namespace = users.map(Users::network).transpose()?.map(Netns::of);
         if let Some(only) = wish.networks.first()
             && self.networks.find(&only.network)?.record.driver == "host"
         {
@@ -303,6 +325,7 @@ impl Engine {
             networks: container.state().networks,
             ports,
             dns_servers,
+            namespace: None,
         })
     }
 
@@ -358,40 +381,6 @@ impl Engine {
             host_network,
         };
         files.write(&container.dir)
-    }
-
-    /// A namespace given as "", "private", "shareable", "none", "host" or "container:ID". With the last, also the
-    /// process whose namespace it is.
-    fn namespace_of(&self, mode: &str, file: &str) -> Result<(NamespaceMode, Option<i32>)> {
-        match mode {
-            "" | "private" | "shareable" | "none" => Ok((NamespaceMode::New, None)),
-            "host" => Ok((NamespaceMode::Host, None)),
-            other => {
-                let Some(reference) = other.strip_prefix("container:") else {
-                    return Err(EngineError::invalid(format!("invalid {file} mode: {other}")));
-                };
-                let pid = self.running(reference)?.state().pid;
-                Ok((
-                    NamespaceMode::Path(format!("/proc/{pid}/ns/{file}").into()),
-                    Some(pid),
-                ))
-            }
-        }
-    }
-
-    /// A container that must run for another to join it.
-    fn running(&self, reference: &str) -> Result<Arc<Container>> {
-        let other = self.containers.find(reference)?;
-        match other.status() {
-            Status::Running => Ok(other),
-            Status::Restarting => Err(EngineError::conflict(format!(
-                "container {} is restarting, wait until the container is running",
-                other.id
-            ))),
-            _ => Err(EngineError::conflict(format!(
-                "cannot join network namespace of a non running container: {reference}"
-            ))),
-        }
     }
 }
 

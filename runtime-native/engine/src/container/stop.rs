@@ -33,10 +33,9 @@ impl Engine {
         }
         let definition = container.definition();
         let signal = signals::parse(&request.signal, definition.merged.stop_signal)?;
-        let seconds = match (request.default_timeout, definition.spec.stop_timeout_seconds) {
-            (false, _) => request.timeout_seconds,
-            (true, 0) => 10,
-            (true, own) => own,
+        let seconds = match request.default_timeout {
+            false => request.timeout_seconds,
+            true => definition.spec.stop_timeout_seconds.unwrap_or(10),
         };
         let patience = if seconds < 0 {
             FOR_EVER

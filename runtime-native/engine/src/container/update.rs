@@ -57,6 +57,11 @@ fn merged(old: Resources, change: &Resources) -> Result<Resources> {
         memory: number(change.memory, old.memory),
         memory_reservation: number(change.memory_reservation, old.memory_reservation),
         memory_swap: number(change.memory_swap, old.memory_swap),
+        blkio_weight: if change.blkio_weight == 0 {
+            old.blkio_weight
+        } else {
+            change.blkio_weight
+        },
         pids_limit: number(change.pids_limit, old.pids_limit),
         ..old
     };

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use creel_net::PublishedPort;
+use creel_net::netns::Netns;
 
 use super::apply::{port, protocol};
 use super::{Entry, GATEWAY_BRIDGE, Networks, blocking, net_error, parse_address};
@@ -21,6 +22,8 @@ pub struct Wish {
     pub ports: Vec<PortBinding>,
     /// Answers names that no network knows; empty: the host's own resolvers.
     pub dns_servers: Vec<IpAddr>,
+    /// A network namespace that exists, for the sandbox; none: a new one.
+    pub namespace: Option<Netns>,
 }
 
 /// What it got.
@@ -62,7 +65,8 @@ impl Networks {
         let sandbox = format!("{}-{}", ids::short(&wish.container_id), ids::random_hex(4));
         let plans = self.plan(&wish).await?;
         let (host, id, servers) = (self.host.clone(), sandbox.clone(), wish.dns_servers.clone());
-        let path = blocking(move || host.create_sandbox(&id, &servers).map_err(net_error)).await?;
+        let given = wish.namespace.clone();
+        let path = blocking(move || host.create_sandbox(&id, &servers, given).map_err(net_error)).await?;
         let mut attachment = Attachment {
             sandbox,
             path,
@@ -358,6 +362,7 @@ fn published(ports: &[PortBinding]) -> Result<Vec<PublishedPort>> {
         Ok(PublishedPort {
             host_ip,
             host_port: port(binding.host_port)?,
+            host_port_end: port(binding.host_port_end)?,
             container_port: port(binding.container_port)?,
             protocol: protocol(merge::protocol(&binding.protocol))?,
         })

@@ -99,7 +99,7 @@ impl Node {
     }
 
     pub fn sandbox(&self, id: &str) -> Netns {
-        Netns::open(&self.host().create_sandbox(id, &[]).unwrap()).unwrap()
+        Netns::open(&self.host().create_sandbox(id, &[], None).unwrap()).unwrap()
     }
 
     pub fn root(&self) -> &Path {
@@ -164,6 +164,7 @@ pub fn publish(host_port: u16, container_port: u16, protocol: Protocol) -> Publi
     PublishedPort {
         host_ip: None,
         host_port,
+        host_port_end: 0,
         container_port,
         protocol,
     }

@@ -143,6 +143,17 @@ fn limit(path: &Path, resources: &LinuxResources) -> io::Result<()> {
             put(&path.join(file), &device_rule(rule))?;
         }
     }
+    let weights = resources
+        .block_io()
+        .as_ref()
+        .and_then(|io| io.weight_device().as_ref());
+    let file = ["blkio.weight_device", "blkio.bfq.weight_device"].map(|name| path.join(name));
+    if let (Some(weights), Some(file)) = (weights, file.iter().find(|file| file.exists())) {
+        for device in weights {
+            let weight = device.weight().unwrap_or_default();
+            put(file, &format!("{}:{} {weight}", device.major(), device.minor()))?;
+        }
+    }
     let file: PathBuf = path.join("pids.max");
     if let Some(pids) = resources.pids()
         && file.exists()

@@ -19,6 +19,7 @@ use crate::format::{Bundle, Stdio};
 use crate::hooks::{HookPoint, OciState, run_hooks};
 use crate::rootfs::read_in_root;
 use crate::short_path::ShortPath;
+use crate::user_namespace;
 
 const KEYCTL_JOIN_SESSION_KEYRING: libc::c_long = 1;
 const PASSWD_LIMIT: u64 = 1 << 20;
@@ -126,12 +127,29 @@ fn prepare(
         let written = fs::write("/proc/self/oom_score_adj", score.to_string());
         when(written, || format!("set the out-of-memory score to {score}"))?;
     }
-    let filesystem = filesystem::enter(plan, || match &state {
+    let users = plan.users.as_ref();
+    let namespace = match users {
+        Some(users) => {
+            let file = File::open(users.path);
+            let file = when(file, || {
+                format!("open the user namespace {}", users.path.display())
+            })?;
+            when(user_namespace::act_as(users.ids.root()), || {
+                "act as the container's root".into()
+            })?;
+            Some(OwnedFd::from(file))
+        }
+        None => None,
+    };
+    let filesystem = filesystem::enter(plan, namespace.as_ref(), || match &state {
         Some(state) => run_hooks(plan.spec, HookPoint::CreateContainer, state).map_err(|err| err.to_string()),
         None => Ok(()),
     })?;
     match &streams {
-        Streams::Terminal(socket) => terminal::take(socket, &filesystem.root, plan.process, true)?,
+        Streams::Terminal(socket) => {
+            let ids = users.map(|users| &users.ids);
+            terminal::take(socket, &filesystem.root, plan.process, ids, true)?;
+        }
         Streams::Files(_) => when(filesystem.take_null(), || "take the container's /dev/null".into())?,
     }
     keep_files(bundle.keep_fds)?;
@@ -139,8 +157,28 @@ fn prepare(
     if let Some(state) = &mut state {
         "created".clone_into(&mut state.status);
     }
+    limit(plan.process)?;
+    if let Some(namespace) = namespace {
+        enter_users(&namespace)?;
+        // Root of the new namespace may do in these what root does in a container.
+        let again = plan.new & (libc::CLONE_NEWNS | libc::CLONE_NEWUTS);
+        // SAFETY: a plain call of a single-threaded process.
+        when(check(unsafe { libc::unshare(again) }.into()), || {
+            "make namespaces".into()
+        })?;
+    }
     settle(plan.spec, executor)?;
     Ok(state)
+}
+
+/// From here on this process has all capabilities in the user namespace and none outside of it.
+pub(super) fn enter_users(namespace: &OwnedFd) -> Outcome<()> {
+    // SAFETY: an open descriptor; the process has a single thread.
+    let entered = unsafe { libc::setns(namespace.as_raw_fd(), libc::CLONE_NEWUSER) };
+    when(check(entered.into()), || {
+        "enter the container's user namespace".into()
+    })
+    .map(drop)
 }
 
 /// The thread itself, named 0, moves without the lock over all of the machine's forks that moving another takes.
@@ -235,10 +273,8 @@ fn namespaces(plan: &Plan) -> Outcome<()> {
     Ok(())
 }
 
-/// Limits, working directory, groups and user; the capabilities stay until the command is executed.
-fn become_user(process: &Process) -> Outcome<()> {
-    // SAFETY: a plain call.
-    unsafe { libc::umask(process.user().umask().unwrap_or(0o022)) };
+/// Limits of the process itself; to raise one is the host's root's to do.
+pub(super) fn limit(process: &Process) -> Outcome<()> {
     for limit in process.rlimits().iter().flatten() {
         let value = libc::rlimit {
             rlim_cur: limit.soft(),
@@ -248,6 +284,13 @@ fn become_user(process: &Process) -> Outcome<()> {
         let set = unsafe { libc::setrlimit(resource(limit.typ()), &value) };
         when(check(set.into()), || format!("set {:?}", limit.typ()))?;
     }
+    Ok(())
+}
+
+/// Working directory, groups and user; the capabilities stay until the command is executed.
+fn become_user(process: &Process) -> Outcome<()> {
+    // SAFETY: a plain call.
+    unsafe { libc::umask(process.user().umask().unwrap_or(0o022)) };
     let cwd = process.cwd();
     let enter = || std::env::set_current_dir(cwd).map_err(|err| format!("chdir to {}: {err}", cwd.display()));
     // As root, who may enter what the user may not; if not even root may, as the user.

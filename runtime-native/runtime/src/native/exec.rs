@@ -15,25 +15,27 @@ use crate::RuntimeError;
 use crate::executor::CommandExecutor;
 use crate::format::{Bundle, Stdio};
 use crate::libcontainer_format;
+use crate::user_namespace::IdMap;
 
-/// Kinds of namespaces in the order in which they are entered: what paths mean changes last.
-const KINDS: [(&str, i32); 6] = [
+/// Kinds of namespaces in the order in which they are entered: what paths mean changes late, what may be done last.
+const KINDS: [(&str, i32); 7] = [
     ("ipc", libc::CLONE_NEWIPC),
     ("uts", libc::CLONE_NEWUTS),
     ("net", libc::CLONE_NEWNET),
     ("cgroup", libc::CLONE_NEWCGROUP),
     ("pid", libc::CLONE_NEWPID),
     ("mnt", libc::CLONE_NEWNS),
+    ("user", libc::CLONE_NEWUSER),
 ];
 
 /// Whether a process like this can be made here; if not, it is libcontainer's.
-pub(super) fn known(init: i32, process: &Process) -> bool {
+pub(super) fn known(process: &Process) -> bool {
     let plain = process.apparmor_profile().is_none()
         && process.selinux_label().is_none()
         && process.scheduler().is_none()
         && process.io_priority().is_none()
         && process.exec_cpu_affinity().is_none();
-    plain && sys::available() && same_namespace("user", init)
+    plain && sys::available()
 }
 
 /// Makes the process a child of this process's parent; gives its id.
@@ -114,17 +116,23 @@ fn prepare(
         let written = fs::write("/proc/self/oom_score_adj", score.to_string());
         when(written, || format!("set the out-of-memory score to {score}"))?;
     }
-    for (kind, flag, file) in namespaces.into_iter().filter(|(kind, ..)| *kind != "pid") {
+    let is_users = |kind: &str| kind == "user";
+    let (users, others): (Vec<_>, Vec<_>) = namespaces.into_iter().partition(|(kind, ..)| is_users(kind));
+    for (kind, flag, file) in others.into_iter().filter(|(kind, ..)| *kind != "pid") {
         // SAFETY: an open descriptor.
         let entered = check(unsafe { libc::setns(file.as_raw_fd(), flag) }.into());
         when(entered, || format!("enter the container's {kind} namespace"))?;
     }
     if let Streams::Terminal(socket) = &streams {
         let root = when(File::open("/"), || "open the root".into())?.into();
-        terminal::take(socket, &root, process, false)?;
+        terminal::take(socket, &root, process, IdMap::of(spec).as_ref(), false)?;
     }
     child::keep_files(bundle.keep_fds)?;
     drop(streams);
+    child::limit(process)?;
+    for (.., file) in users {
+        child::enter_users(&file.into())?;
+    }
     child::settle(spec, executor)
 }
 

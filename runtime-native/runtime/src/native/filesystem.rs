@@ -9,6 +9,7 @@ use oci_spec::runtime::{LinuxDevice, LinuxDeviceType};
 
 use super::plan::{MountPlan, Plan, What};
 use super::sys::{self, Outcome, when};
+use crate::user_namespace::IdMap;
 use crate::{proc_mounts, rootfs};
 
 const IN_ROOT: u64 = sys::RESOLVE_IN_ROOT | sys::RESOLVE_NO_MAGICLINKS;
@@ -38,7 +39,11 @@ pub(super) struct Filesystem {
 
 /// Makes everything that a container sees, in a mount namespace of its own, and makes it the root; `before` is called
 /// while the host's paths can still be seen.
-pub(super) fn enter(plan: &Plan, before: impl FnOnce() -> Outcome<()>) -> Outcome<Filesystem> {
+pub(super) fn enter(
+    plan: &Plan,
+    users: Option<&OwnedFd>,
+    before: impl FnOnce() -> Outcome<()>,
+) -> Outcome<Filesystem> {
     // Modes are as they are asked for.
     // SAFETY: a plain call; the command gets a mask of its own later.
     unsafe { libc::umask(0) };
@@ -55,7 +60,7 @@ pub(super) fn enter(plan: &Plan, before: impl FnOnce() -> Outcome<()>) -> Outcom
     })?;
     let mut proc = None;
     for mount in &plan.mounts {
-        let made = place(&root, mount)?;
+        let made = place(&root, mount, users)?;
         if mount.destination == Path::new("/proc") {
             proc = Some(made);
         }
@@ -65,6 +70,7 @@ pub(super) fn enter(plan: &Plan, before: impl FnOnce() -> Outcome<()>) -> Outcom
         devices(
             &root,
             linux.and_then(|l| l.devices().as_deref()).unwrap_or_default(),
+            plan.users.as_ref().map(|users| &users.ids),
         )?;
     }
     let filesystem = Filesystem { root, proc };
@@ -104,7 +110,7 @@ fn open_host(path: &Path) -> io::Result<OwnedFd> {
     options.open(path).map(OwnedFd::from)
 }
 
-fn place(root: &OwnedFd, plan: &MountPlan) -> Outcome<OwnedFd> {
+fn place(root: &OwnedFd, plan: &MountPlan, users: Option<&OwnedFd>) -> Outcome<OwnedFd> {
     let name = plan.destination.display();
     let over_proc = proc_mounts::may_cover(&plan.destination);
     let (mount, is_dir, strict) = match &plan.what {
@@ -112,6 +118,11 @@ fn place(root: &OwnedFd, plan: &MountPlan) -> Outcome<OwnedFd> {
             let failed = || format!("mount {} to {name}", source.display());
             let mount = when(sys::clone_path(source, *recursive), failed)?;
             let is_dir = when(is_directory(&mount), failed)?;
+            if let Some(users) = users.filter(|_| plan.shown_inside) {
+                when(sys::show_ids(&mount, users), || {
+                    format!("show other owners of the files at {name}")
+                })?;
+            }
             if plan.set != 0 || plan.clear != 0 {
                 let set = sys::set_attributes(&mount, plan.set, plan.clear, 0, false);
                 when(set, || format!("set the options of {name}"))?;
@@ -190,7 +201,7 @@ fn status(fd: &OwnedFd) -> io::Result<libc::stat> {
     Ok(status)
 }
 
-fn devices(root: &OwnedFd, asked: &[LinuxDevice]) -> Outcome<()> {
+fn devices(root: &OwnedFd, asked: &[LinuxDevice], ids: Option<&IdMap>) -> Outcome<()> {
     let dev = sys::open_at(root, Path::new("/dev"), libc::O_PATH | libc::O_DIRECTORY, IN_ROOT);
     let dev = when(dev, || "open /dev".into())?;
     for (to, name) in LINKS.into_iter().chain(std::iter::once(("/proc/kcore", "core"))) {
@@ -203,7 +214,9 @@ fn devices(root: &OwnedFd, asked: &[LinuxDevice]) -> Outcome<()> {
             _ => libc::S_IFCHR,
         };
         let mode = kind | device.file_mode().unwrap_or(0o666);
-        let owner = (device.uid().unwrap_or(0), device.gid().unwrap_or(0));
+        let inside = (device.uid().unwrap_or(0), device.gid().unwrap_or(0));
+        // What is made belongs to root already.
+        let owner = (inside != (0, 0)).then(|| ids.map_or(inside, |ids| ids.outside(inside)));
         let numbers = (device.major() as u32, device.minor() as u32);
         when(node(root, device.path(), mode, numbers, owner), || {
             format!("make the device {}", device.path().display())
@@ -212,7 +225,7 @@ fn devices(root: &OwnedFd, asked: &[LinuxDevice]) -> Outcome<()> {
     for (path, major, minor) in DEVICES {
         let path = Path::new(path);
         if !asked.iter().any(|device| device.path() == path) {
-            let made = node(root, path, libc::S_IFCHR | 0o666, (major, minor), (0, 0));
+            let made = node(root, path, libc::S_IFCHR | 0o666, (major, minor), None);
             when(made, || format!("make the device {}", path.display()))?;
         }
     }
@@ -234,7 +247,13 @@ fn unless_there(result: io::Result<()>) -> io::Result<()> {
     }
 }
 
-fn node(root: &OwnedFd, path: &Path, mode: u32, numbers: (u32, u32), owner: (u32, u32)) -> io::Result<()> {
+fn node(
+    root: &OwnedFd,
+    path: &Path,
+    mode: u32,
+    numbers: (u32, u32),
+    owner: Option<(u32, u32)>,
+) -> io::Result<()> {
     if !path.starts_with("/dev") {
         return Err(io::Error::new(ErrorKind::InvalidInput, "it is not below /dev"));
     }
@@ -248,10 +267,10 @@ fn node(root: &OwnedFd, path: &Path, mode: u32, numbers: (u32, u32), owner: (u32
     // SAFETY: the name is a C string of one component.
     let made = unsafe { libc::mknodat(parent.as_raw_fd(), name.as_ptr(), mode, device) };
     unless_there(sys::check(made.into()).map(drop))?;
-    if owner != (0, 0) {
+    if let Some((user, group)) = owner {
         let flags = libc::AT_SYMLINK_NOFOLLOW;
         // SAFETY: as above.
-        let changed = unsafe { libc::fchownat(parent.as_raw_fd(), name.as_ptr(), owner.0, owner.1, flags) };
+        let changed = unsafe { libc::fchownat(parent.as_raw_fd(), name.as_ptr(), user, group, flags) };
         sys::check(changed.into())?;
     }
     Ok(())

@@ -6,7 +6,7 @@ mod child;
 mod exec;
 mod filesystem;
 mod plan;
-mod sys;
+pub(crate) mod sys;
 mod talk;
 mod terminal;
 
@@ -49,6 +49,12 @@ impl ContainerFormat for NativeFormat {
             {
                 return make(bundle, &plan, &executor, cgroup, stdio);
             }
+            let mounts = spec.mounts().iter().flatten();
+            if mounts.into_iter().any(|mount| mount.uid_mappings().is_some()) {
+                let text = "a container with a user namespace cannot have this here: a shared root, an unusual mount, or, on \
+                            cgroup v2, the host's view of the cgroups";
+                return Err(RuntimeError::Invalid(text.into()));
+            }
         }
         LibcontainerFormat.create(bundle, stdio)
     }
@@ -84,11 +90,7 @@ impl ContainerFormat for NativeFormat {
     fn exec(&self, bundle: &Bundle, process: &Path, stdio: Stdio) -> Result<i32, RuntimeError> {
         if let Some(init) = pid_of(bundle)? {
             let (spec, executor) = libcontainer_format::load_exec(bundle, process, &stdio)?;
-            if spec
-                .process()
-                .as_ref()
-                .is_some_and(|process| exec::known(init, process))
-            {
+            if spec.process().as_ref().is_some_and(exec::known) {
                 return exec::make(bundle, init, &spec, &executor, stdio);
             }
             libcontainer_format::introduce(bundle, init)?;

@@ -6,6 +6,7 @@ use oci_spec::runtime::{LinuxNamespaceType, LinuxResources, Mount, Process, Spec
 
 use super::sys;
 use crate::cgroup::unified_alone;
+use crate::user_namespace::IdMap;
 
 /// A mount to make.
 #[derive(Debug)]
@@ -16,6 +17,15 @@ pub(super) struct MountPlan {
     pub(super) clear: u64,
     pub(super) propagation: u64,
     pub(super) propagation_below: bool,
+    /// The owners of its files are shown as the container's user namespace has them.
+    pub(super) shown_inside: bool,
+}
+
+/// The user namespace of a container.
+#[derive(Debug)]
+pub(super) struct Users<'a> {
+    pub(super) path: &'a Path,
+    pub(super) ids: IdMap,
 }
 
 #[derive(Debug)]
@@ -44,6 +54,8 @@ pub(super) struct Plan<'a> {
     pub(super) joined: Vec<(i32, &'a Path)>,
     /// Whether /dev is made here, with the usual devices; one that was bound there stays as it is.
     pub(super) own_dev: bool,
+    /// None: the host's users.
+    pub(super) users: Option<Users<'a>>,
     pub(super) resources: Option<&'a LinuxResources>,
 }
 
@@ -52,8 +64,7 @@ impl<'a> Plan<'a> {
     pub(super) fn of(spec: &'a Spec) -> Option<Self> {
         let linux = spec.linux().as_ref()?;
         let process = spec.process().as_ref()?;
-        let foreign = linux.uid_mappings().as_ref().is_some_and(|m| !m.is_empty())
-            || linux.time_offsets().as_ref().is_some_and(|o| !o.is_empty())
+        let foreign = linux.time_offsets().as_ref().is_some_and(|o| !o.is_empty())
             || linux.net_devices().as_ref().is_some_and(|d| !d.is_empty())
             || linux.intel_rdt().is_some()
             || linux.personality().is_some()
@@ -68,7 +79,8 @@ impl<'a> Plan<'a> {
         if foreign || !matches!(propagation, None | Some("slave" | "private")) {
             return None;
         }
-        let (mut new, mut joined) = (0, Vec::new());
+        let (mut new, mut joined, mut users) = (0, Vec::new(), None);
+        let ids = IdMap::of(spec);
         for namespace in linux.namespaces().iter().flatten() {
             let flag = match namespace.typ() {
                 LinuxNamespaceType::Mount => libc::CLONE_NEWNS,
@@ -77,6 +89,13 @@ impl<'a> Plan<'a> {
                 LinuxNamespaceType::Ipc => libc::CLONE_NEWIPC,
                 LinuxNamespaceType::Uts => libc::CLONE_NEWUTS,
                 LinuxNamespaceType::Cgroup => libc::CLONE_NEWCGROUP,
+                LinuxNamespaceType::User => {
+                    users = Some(Users {
+                        path: namespace.path().as_deref()?,
+                        ids: ids.clone()?,
+                    });
+                    continue;
+                }
                 _ => return None,
             };
             match namespace.path() {
@@ -84,14 +103,16 @@ impl<'a> Plan<'a> {
                 Some(path) => joined.push((flag, path.as_path())),
             }
         }
-        if new & libc::CLONE_NEWNS == 0 {
+        // The network of a user namespace has to belong to it, as one made here would not.
+        let strange = users.is_some() != ids.is_some() || users.is_some() && new & libc::CLONE_NEWNET != 0;
+        if new & libc::CLONE_NEWNS == 0 || strange {
             return None;
         }
         // In a cgroup namespace of its own, a container sees no more of the v2 hierarchy than its own part.
         let own_cgroups = unified_alone() && new & libc::CLONE_NEWCGROUP != 0;
         let mounts = spec.mounts().iter().flatten();
         let mounts: Vec<MountPlan> = mounts
-            .map(|wanted| mount(wanted, own_cgroups))
+            .map(|wanted| mount(wanted, own_cgroups, ids.as_ref()))
             .collect::<Option<_>>()?;
         let own = |destination: &str, wanted: &str| {
             mounts.iter().any(|mount| {
@@ -114,18 +135,20 @@ impl<'a> Plan<'a> {
             new,
             joined,
             own_dev,
+            users,
             resources: linux.resources().as_ref(),
         })
     }
 }
 
-fn mount(mount: &Mount, own_cgroups: bool) -> Option<MountPlan> {
+fn mount(mount: &Mount, own_cgroups: bool, ids: Option<&IdMap>) -> Option<MountPlan> {
     let kind = match mount.typ().as_deref().unwrap_or("bind") {
         "cgroup" | "cgroup2" if own_cgroups => "cgroup2",
         kind if kind.starts_with("cgroup") => return None,
         kind => kind,
     };
-    if mount.uid_mappings().is_some() || mount.gid_mappings().is_some() {
+    let shown_inside = mount.uid_mappings().is_some() || mount.gid_mappings().is_some();
+    if shown_inside && ids.is_none() {
         return None;
     }
     let mut plan = MountPlan {
@@ -139,6 +162,7 @@ fn mount(mount: &Mount, own_cgroups: bool) -> Option<MountPlan> {
         clear: 0,
         propagation: 0,
         propagation_below: false,
+        shown_inside,
     };
     let (mut bind, mut recursive, mut data) = (kind == "bind", false, Vec::new());
     for option in mount.options().iter().flatten() {
@@ -175,7 +199,7 @@ fn mount(mount: &Mount, own_cgroups: bool) -> Option<MountPlan> {
             "slave" | "rslave" => plan.propagation = libc::MS_SLAVE,
             "shared" | "rshared" => plan.propagation = libc::MS_SHARED,
             "unbindable" | "runbindable" => plan.propagation = libc::MS_UNBINDABLE,
-            other if is_data(kind, other) => data.push(other.to_owned()),
+            other if is_data(kind, other) => data.push(outside(other, ids)),
             _ => return None,
         }
         if matches!(option.as_str(), "rprivate" | "rslave" | "rshared" | "runbindable") {
@@ -201,6 +225,20 @@ fn mount(mount: &Mount, own_cgroups: bool) -> Option<MountPlan> {
         };
     }
     Some(plan)
+}
+
+/// An owner among the options of a file system is meant as it is in the container.
+fn outside(option: &str, ids: Option<&IdMap>) -> String {
+    match (option.split_once('='), ids) {
+        (Some((name @ ("uid" | "gid"), value)), Some(ids)) => {
+            let Ok(id) = value.parse() else {
+                return option.to_owned();
+            };
+            let (uid, gid) = ids.outside((id, id));
+            format!("{name}={}", if name == "uid" { uid } else { gid })
+        }
+        _ => option.to_owned(),
+    }
 }
 
 fn is_data(kind: &str, option: &str) -> bool {
@@ -240,6 +278,7 @@ mod tests {
             kind: kind.into(),
             source: "/source".into(),
             options: options.iter().map(|option| (*option).to_owned()).collect(),
+            shown_inside: false,
         }
     }
 

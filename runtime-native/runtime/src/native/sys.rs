@@ -99,7 +99,7 @@ pub(super) fn open_at(at: &OwnedFd, path: &Path, flags: i32, resolve: u64) -> io
 }
 
 /// A copy of what is mounted at a path of this process, attached nowhere.
-pub(super) fn clone_path(path: &Path, recursive: bool) -> io::Result<OwnedFd> {
+pub(crate) fn clone_path(path: &Path, recursive: bool) -> io::Result<OwnedFd> {
     let path = c_path(path)?;
     clone_tree(libc::AT_FDCWD, &path, recursive, 0)
 }
@@ -154,6 +154,21 @@ pub(super) fn set_attributes(
         propagation,
         userns_fd: 0,
     };
+    change(mount, &attributes, recursive)
+}
+
+/// Shows the owners of a mount's files as a user namespace has them.
+pub(crate) fn show_ids(mount: &OwnedFd, users: &OwnedFd) -> io::Result<()> {
+    let attributes = libc::mount_attr {
+        attr_set: libc::MOUNT_ATTR_IDMAP,
+        attr_clr: 0,
+        propagation: 0,
+        userns_fd: users.as_raw_fd() as u64,
+    };
+    change(mount, &attributes, false)
+}
+
+fn change(mount: &OwnedFd, attributes: &libc::mount_attr, recursive: bool) -> io::Result<()> {
     let recursion = if recursive { AT_RECURSIVE } else { 0 };
     // SAFETY: the structure outlives the call, and the size is its own.
     check(unsafe {
@@ -162,7 +177,7 @@ pub(super) fn set_attributes(
             mount.as_raw_fd(),
             c"".as_ptr(),
             libc::AT_EMPTY_PATH as libc::c_uint | recursion,
-            &attributes,
+            std::ptr::from_ref(attributes),
             size_of::<libc::mount_attr>(),
         )
     })

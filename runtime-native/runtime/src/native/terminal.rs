@@ -8,13 +8,21 @@ use std::path::Path;
 use oci_spec::runtime::Process;
 
 use super::sys::{self, Outcome, check, when};
+use crate::user_namespace::IdMap;
 
 const TIOCGPTPEER: libc::c_ulong = 0x5441;
 const IN_ROOT: u64 = sys::RESOLVE_IN_ROOT | sys::RESOLVE_NO_MAGICLINKS;
 
 /// Makes a terminal, sends its controlling end through `socket`, and makes the other this process's controlling terminal
-/// and standard streams. `root` is the container's; with `console` the terminal also stands at /dev/console.
-pub(super) fn take(socket: &UnixStream, root: &OwnedFd, process: &Process, console: bool) -> Outcome<()> {
+/// and standard streams. `root` is the container's; with `console` the terminal also stands at /dev/console. It belongs to
+/// the process's user, whom `ids` tell from the host's.
+pub(super) fn take(
+    socket: &UnixStream,
+    root: &OwnedFd,
+    process: &Process,
+    ids: Option<&IdMap>,
+    console: bool,
+) -> Outcome<()> {
     let made = pair(root);
     let (control, terminal) = when(made, || "make a terminal".into())?;
     if let Some(size) = process.console_size() {
@@ -28,7 +36,8 @@ pub(super) fn take(socket: &UnixStream, root: &OwnedFd, process: &Process, conso
         let set = unsafe { libc::ioctl(control.as_raw_fd(), libc::TIOCSWINSZ, &size) };
         when(check(set.into()), || "set the terminal's size".into())?;
     }
-    let user = process.user().uid();
+    let inside = (process.user().uid(), process.user().gid());
+    let (user, _) = ids.map_or(inside, |ids| ids.outside(inside));
     // SAFETY: an open descriptor; group -1 stays as it is.
     let owned = unsafe { libc::fchown(terminal.as_raw_fd(), user, u32::MAX) };
     when(check(owned.into()), || "give the terminal to the user".into())?;

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 use oci_spec::runtime::{LinuxDevice, LinuxDeviceBuilder, Mount, MountBuilder};
 
 use super::resources::identify;
-use super::{DeviceInput, SpecInput, invalid};
+use super::{DeviceInput, SpecInput, id_mappings, invalid};
 use crate::RuntimeError;
 
 pub(super) fn masked_paths() -> Vec<String> {
@@ -92,7 +92,8 @@ pub(super) fn mounts(input: &SpecInput) -> Result<Vec<Mount>, RuntimeError> {
     let own = |path: &str| input.mounts.iter().any(|own| own.destination == Path::new(path));
     for (destination, kind, options) in defaults {
         // Whoever brings a /dev brings all of it, as with Docker.
-        if own(destination) || (destination.starts_with("/dev/") && own("/dev")) {
+        let none = destination == "/dev/shm" && input.shm_size == 0;
+        if none || own(destination) || (destination.starts_with("/dev/") && own("/dev")) {
             continue;
         }
         let options: Vec<String> = options.iter().map(|option| (*option).to_owned()).collect();
@@ -112,7 +113,12 @@ pub(super) fn mounts(input: &SpecInput) -> Result<Vec<Mount>, RuntimeError> {
         if extra.kind == "bind" && !options.iter().any(|option| option == "bind" || option == "rbind") {
             options.insert(0, "rbind".into());
         }
-        mounts.push(mount(&extra.destination, &extra.kind, &extra.source, options)?);
+        let mut made = mount(&extra.destination, &extra.kind, &extra.source, options)?;
+        if let Some(ids) = input.ids.as_ref().filter(|_| extra.shown_inside) {
+            made.set_uid_mappings(Some(id_mappings(&ids.users)?));
+            made.set_gid_mappings(Some(id_mappings(&ids.groups)?));
+        }
+        mounts.push(made);
     }
     Ok(mounts)
 }
@@ -167,6 +173,25 @@ fn node(host: &Path, container: &Path) -> Result<LinuxDevice, RuntimeError> {
             .gid(meta.gid())
             .build(),
     )
+}
+
+/// The devices, those of a directory in its place, each at the same name below the directory in the container.
+pub fn devices_of(asked: Vec<DeviceInput>) -> Vec<DeviceInput> {
+    let expand = |device: DeviceInput| {
+        if !device.host_path.is_dir() {
+            return vec![device];
+        }
+        let below = |path: PathBuf| {
+            let name = path.strip_prefix(&device.host_path).unwrap_or(&path);
+            DeviceInput {
+                container_path: device.container_path.join(name),
+                access: device.access.clone(),
+                host_path: path,
+            }
+        };
+        host_devices(&device.host_path).into_iter().map(below).collect()
+    };
+    asked.into_iter().flat_map(expand).collect()
 }
 
 fn host_devices(directory: &Path) -> Vec<PathBuf> {

@@ -3,6 +3,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::user_namespace::IdMap;
+
 /// What a container should be, in Docker's terms. `SpecInput::default()` is a container without network that has
 /// Docker's confinement and nothing else.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -20,7 +22,7 @@ pub struct SpecInput {
     pub hostname: Option<String>,
     /// The container's NIS domain name.
     pub domainname: Option<String>,
-    /// Bytes of /dev/shm.
+    /// Bytes of /dev/shm; 0: there is none.
     pub shm_size: u64,
     /// Mounts besides the default ones; one with the destination of a default one replaces it.
     pub mounts: Vec<MountInput>,
@@ -38,6 +40,8 @@ pub struct SpecInput {
     pub devices: Vec<DeviceInput>,
     /// Which namespaces are its own.
     pub namespaces: Namespaces,
+    /// What the ids of its user namespace are outside of it, where that is not the host's.
+    pub ids: Option<IdMap>,
     /// The cgroup, absolute within each hierarchy.
     pub cgroup_path: String,
     /// Limits.
@@ -74,6 +78,7 @@ impl Default for SpecInput {
             privileged: false,
             devices: Vec::new(),
             namespaces: Namespaces::default(),
+            ids: None,
             cgroup_path: String::new(),
             resources: ResourcesInput::default(),
             ulimits: Vec::new(),
@@ -126,6 +131,8 @@ pub struct MountInput {
     pub source: PathBuf,
     /// OCI mount options: `rbind`, `ro`, `rprivate`, `size=64m`, …
     pub options: Vec<String>,
+    /// In a container with ids of its own: the owners of its files are meant as they are inside.
+    pub shown_inside: bool,
 }
 
 /// A device of the host.
@@ -165,6 +172,8 @@ pub struct Namespaces {
     pub ipc: NamespaceMode,
     /// Host name.
     pub uts: NamespaceMode,
+    /// User and group ids: the host's, or the one at a path, which `SpecInput::ids` describes.
+    pub user: NamespaceMode,
     /// View of the cgroups. Docker's default is the host's on v1 and a new one on v2.
     pub cgroup: NamespaceMode,
 }
@@ -182,6 +191,7 @@ impl Default for Namespaces {
             pid: new.clone(),
             ipc: new.clone(),
             uts: new,
+            user: NamespaceMode::Host,
             cgroup,
         }
     }
@@ -213,6 +223,22 @@ pub struct ResourcesInput {
     pub pids: i64,
     /// Further device rules, as `c 1:3 rwm`.
     pub device_rules: Vec<String>,
+    /// Weight of its block I/O against others, 10 to 1000.
+    pub blkio_weight: u16,
+    /// The same for a device (a path of the host).
+    pub blkio_weight_devices: Vec<(PathBuf, u64)>,
+    /// Bytes a second that it may read from a device.
+    pub blkio_read_bps: Vec<(PathBuf, u64)>,
+    /// Bytes a second that it may write to a device.
+    pub blkio_write_bps: Vec<(PathBuf, u64)>,
+    /// Reads a second of a device.
+    pub blkio_read_iops: Vec<(PathBuf, u64)>,
+    /// Writes a second to a device.
+    pub blkio_write_iops: Vec<(PathBuf, u64)>,
+    /// How readily its memory is swapped out, 0 to 100.
+    pub memory_swappiness: Option<u64>,
+    /// When its memory is at an end its processes wait, and none is killed.
+    pub oom_kill_disable: bool,
 }
 
 /// One process limit, by Docker's name (`nofile`).

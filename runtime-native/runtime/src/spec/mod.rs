@@ -4,17 +4,19 @@ mod capabilities;
 mod defaults;
 mod input;
 mod resources;
+mod sysctls;
 mod user;
 
 use std::collections::BTreeSet;
 
 use oci_spec::OciSpecError;
 use oci_spec::runtime::{
-    Capabilities, LinuxBuilder, LinuxCapabilitiesBuilder, LinuxNamespace, LinuxNamespaceBuilder,
-    LinuxNamespaceType, PosixRlimitBuilder, PosixRlimitType, Process, ProcessBuilder, RootBuilder, Spec,
-    SpecBuilder, UserBuilder,
+    Capabilities, LinuxBuilder, LinuxCapabilitiesBuilder, LinuxIdMapping, LinuxIdMappingBuilder,
+    LinuxNamespace, LinuxNamespaceBuilder, LinuxNamespaceType, PosixRlimitBuilder, PosixRlimitType, Process,
+    ProcessBuilder, RootBuilder, Spec, SpecBuilder, UserBuilder,
 };
 
+pub use defaults::devices_of;
 pub use input::{
     DeviceInput, MountInput, NamespaceMode, Namespaces, ProcessInput, ResourcesInput, SeccompInput,
     SpecInput, Ulimit, User,
@@ -24,11 +26,13 @@ pub use user::resolve_user;
 
 use crate::RuntimeError;
 use crate::seccomp::{DEFAULT_PROFILE, Profile};
+use crate::user_namespace::IdRange;
 
 impl SpecInput {
     /// Builds the OCI spec. Fails on what no container could have: unknown capabilities, namespaces, limits.
     pub fn build(&self) -> Result<Spec, RuntimeError> {
         let capabilities = capabilities::resolve(self.privileged, &self.cap_add, &self.cap_drop)?;
+        sysctls::check(self)?;
         let mut linux = LinuxBuilder::default()
             .namespaces(self.namespaces()?)
             .cgroups_path(&self.cgroup_path)
@@ -44,6 +48,11 @@ impl SpecInput {
                 .strip_prefix('r')
                 .unwrap_or(&self.rootfs_propagation);
             linux = linux.rootfs_propagation(propagation);
+        }
+        if let Some(ids) = &self.ids {
+            linux = linux
+                .uid_mappings(id_mappings(&ids.users)?)
+                .gid_mappings(id_mappings(&ids.groups)?);
         }
         if let Some(policy) = self.seccomp_policy(&capabilities)? {
             linux = linux.seccomp(policy);
@@ -89,6 +98,7 @@ impl SpecInput {
             (LinuxNamespaceType::Pid, &self.namespaces.pid),
             (LinuxNamespaceType::Ipc, &self.namespaces.ipc),
             (LinuxNamespaceType::Uts, &self.namespaces.uts),
+            (LinuxNamespaceType::User, &self.namespaces.user),
             (LinuxNamespaceType::Cgroup, &self.namespaces.cgroup),
         ];
         let mut list = Vec::new();
@@ -133,6 +143,19 @@ impl SpecInput {
             SeccompInput::Profile(json) => Profile::parse(json)?.resolve(caps).map(Some),
         }
     }
+}
+
+pub(super) fn id_mappings(ranges: &[IdRange]) -> Result<Vec<LinuxIdMapping>, RuntimeError> {
+    let one = |range: &IdRange| {
+        invalid(
+            LinuxIdMappingBuilder::default()
+                .container_id(range.inside)
+                .host_id(range.outside)
+                .size(range.count)
+                .build(),
+        )
+    };
+    ranges.iter().map(one).collect()
 }
 
 impl ProcessInput {

@@ -1,9 +1,10 @@
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use oci_spec::runtime::{
-    LinuxCpuBuilder, LinuxDeviceCgroup, LinuxDeviceCgroupBuilder, LinuxDeviceType, LinuxMemoryBuilder,
-    LinuxPidsBuilder, LinuxResources, LinuxResourcesBuilder,
+    LinuxBlockIo, LinuxCpuBuilder, LinuxDeviceCgroup, LinuxDeviceCgroupBuilder, LinuxDeviceType,
+    LinuxMemoryBuilder, LinuxPidsBuilder, LinuxResources, LinuxResourcesBuilder, LinuxThrottleDevice,
+    LinuxThrottleDeviceBuilder, LinuxWeightDeviceBuilder,
 };
 
 use super::{DeviceInput, ResourcesInput, invalid};
@@ -23,6 +24,9 @@ pub(super) fn build(
     if let Some(cpu) = cpu(input)? {
         resources = resources.cpu(cpu);
     }
+    if let Some(block_io) = block_io(input)? {
+        resources = resources.block_io(block_io);
+    }
     if input.pids != 0 {
         resources = resources.pids(invalid(LinuxPidsBuilder::default().limit(input.pids).build())?);
     }
@@ -36,8 +40,46 @@ impl ResourcesInput {
     }
 }
 
+fn block_io(input: &ResourcesInput) -> Result<Option<LinuxBlockIo>, RuntimeError> {
+    let mut all = LinuxBlockIo::default();
+    if input.blkio_weight != 0 {
+        all.set_weight(Some(weight(u64::from(input.blkio_weight))?));
+    }
+    let mut weights = Vec::new();
+    for (path, value) in &input.blkio_weight_devices {
+        let (_, major, minor) = identify(path)?;
+        let device = LinuxWeightDeviceBuilder::default().major(major).minor(minor);
+        weights.push(invalid(device.weight(weight(*value)?).build())?);
+    }
+    let throttle = |limits: &[(PathBuf, u64)]| -> Result<Option<Vec<LinuxThrottleDevice>>, RuntimeError> {
+        let one = |(path, rate): &(PathBuf, u64)| {
+            let (_, major, minor) = identify(path)?;
+            let device = LinuxThrottleDeviceBuilder::default().major(major).minor(minor);
+            invalid(device.rate(*rate).build())
+        };
+        let devices: Vec<_> = limits.iter().map(one).collect::<Result<_, RuntimeError>>()?;
+        Ok((!devices.is_empty()).then_some(devices))
+    };
+    all.set_weight_device((!weights.is_empty()).then_some(weights))
+        .set_throttle_read_bps_device(throttle(&input.blkio_read_bps)?)
+        .set_throttle_write_bps_device(throttle(&input.blkio_write_bps)?)
+        .set_throttle_read_iops_device(throttle(&input.blkio_read_iops)?)
+        .set_throttle_write_iops_device(throttle(&input.blkio_write_iops)?);
+    Ok((all != LinuxBlockIo::default()).then_some(all))
+}
+
+fn weight(value: u64) -> Result<u16, RuntimeError> {
+    match u16::try_from(value) {
+        Ok(weight @ 10..=1000) => Ok(weight),
+        _ => Err(RuntimeError::Invalid(
+            "Range of blkio weight is from 10 to 1000".into(),
+        )),
+    }
+}
+
 fn memory(input: &ResourcesInput) -> Result<Option<oci_spec::runtime::LinuxMemory>, RuntimeError> {
-    if input.memory == 0 && input.memory_reservation == 0 && input.memory_swap == 0 {
+    let limits = input.memory != 0 || input.memory_reservation != 0 || input.memory_swap != 0;
+    if !limits && !input.oom_kill_disable && input.memory_swappiness.is_none() {
         return Ok(None);
     }
     if input.memory > 0 && input.memory_reservation > input.memory {
@@ -63,6 +105,12 @@ fn memory(input: &ResourcesInput) -> Result<Option<oci_spec::runtime::LinuxMemor
     };
     if swap != 0 && swap_can_be_limited() {
         memory = memory.swap(swap);
+    }
+    if let Some(swappiness) = input.memory_swappiness {
+        memory = memory.swappiness(swappiness);
+    }
+    if input.oom_kill_disable {
+        memory = memory.disable_oom_killer(true);
     }
     invalid(memory.build()).map(Some)
 }
@@ -172,7 +220,7 @@ pub fn usual_devices() -> Result<Vec<LinuxDeviceCgroup>, RuntimeError> {
 }
 
 /// The kind and numbers of a device of the host.
-pub(super) fn identify(path: &Path) -> Result<(LinuxDeviceType, i64, i64), RuntimeError> {
+pub(crate) fn identify(path: &Path) -> Result<(LinuxDeviceType, i64, i64), RuntimeError> {
     let meta = std::fs::metadata(path).map_err(|err| RuntimeError::io("device", path, err))?;
     let kind = if meta.file_type().is_char_device() {
         LinuxDeviceType::C

@@ -31,6 +31,7 @@ fn resolve(passwd: &str, group: &str, user: &str, groups: &[String]) -> Result<U
         ),
         None => match number(user_part) {
             Some(uid) => (uid, 0, ""),
+            None if is_number(user_part) => return Err(out_of_range()),
             None => {
                 return Err(RuntimeError::Invalid(format!(
                     "unable to find user {user_part}: no matching entries in passwd file"
@@ -50,6 +51,8 @@ fn resolve(passwd: &str, group: &str, user: &str, groups: &[String]) -> Result<U
             default_gid
         }
     };
+    // As Docker: whoever leaves the primary group cannot come back by another way.
+    additional_gids.push(gid);
     for asked in groups {
         additional_gids.push(find_group(group, asked)?);
     }
@@ -66,11 +69,21 @@ fn find_group(group: &str, asked: &str) -> Result<u32, RuntimeError> {
     if let Some(entry) = fields(group).find(|entry| entry.len() >= 3 && entry[0] == asked) {
         return number(entry[2]).ok_or_else(|| broken("/etc/group", asked));
     }
-    number(asked).ok_or_else(|| {
-        RuntimeError::Invalid(format!(
-            "unable to find group {asked}: no matching entries in group file"
-        ))
-    })
+    if is_number(asked) {
+        return number(asked).ok_or_else(out_of_range);
+    }
+    Err(RuntimeError::Invalid(format!(
+        "unable to find group {asked}: no matching entries in group file"
+    )))
+}
+
+fn is_number(text: &str) -> bool {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit())
+}
+
+fn out_of_range() -> RuntimeError {
+    RuntimeError::Invalid(format!("uids and gids must be in range 0-{}", i32::MAX))
 }
 
 fn fields(text: &str) -> impl Iterator<Item = Vec<&str>> {
@@ -106,12 +119,12 @@ mod tests {
             additional_gids: additional.to_vec(),
         };
         for (text, expected) in [
-            ("", user(0, 0, &[])),
-            ("app", user(1000, 1001, &[44])),
-            ("1000", user(1000, 1001, &[44])),
-            ("app:staff", user(1000, 50, &[])),
-            ("7", user(7, 0, &[])),
-            ("7:8", user(7, 8, &[])),
+            ("", user(0, 0, &[0])),
+            ("app", user(1000, 1001, &[44, 1001])),
+            ("1000", user(1000, 1001, &[44, 1001])),
+            ("app:staff", user(1000, 50, &[50])),
+            ("7", user(7, 0, &[0])),
+            ("7:8", user(7, 8, &[8])),
         ] {
             assert_eq!(resolve(PASSWD, GROUP, text, &[]).unwrap(), expected, "{text}");
         }
@@ -119,7 +132,7 @@ mod tests {
             resolve(PASSWD, GROUP, "7", &["staff".into(), "9".into()])
                 .unwrap()
                 .additional_gids,
-            [9, 50]
+            [0, 9, 50]
         );
         assert!(
             resolve(PASSWD, GROUP, "nobody", &[])

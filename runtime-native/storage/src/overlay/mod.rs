@@ -5,6 +5,7 @@ mod mount;
 use std::collections::HashMap;
 use std::fs;
 use std::io::{Read, Write};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -71,6 +72,28 @@ impl Overlay {
             .iter()
             .map(|chain| self.layout.layer_dir(chain).join(CONTENT))
             .collect())
+    }
+
+    /// Mounts a container's layers, found below `root`.
+    fn stack(&self, id: &str, root: &Path) -> Result<PathBuf> {
+        let container = self.layout.container(id)?;
+        let directory = self.layout.container_dir(id);
+        let mut lower = self.content_dirs(container.top.as_ref())?;
+        if lower.is_empty() {
+            lower.push(self.layout.root().join("empty"));
+        }
+        let below = |path: &Path| {
+            path.strip_prefix(self.layout.root())
+                .map_or_else(|_| path.to_owned(), |p| root.join(p))
+        };
+        let merged = directory.join(MERGED);
+        let stack = Stack {
+            lower: &lower.iter().map(|path| below(path)).collect::<Vec<_>>(),
+            upper: &below(&directory.join(UPPER)),
+            work: &below(&directory.join(WORK)),
+        };
+        mount::mount(self.method, &stack, &merged)?;
+        Ok(merged)
     }
 
     fn fill(&self, staged: &Staged, top: Option<&Digest>) -> Result<()> {
@@ -153,27 +176,26 @@ impl StorageDriver for Overlay {
 
     fn mount(&self, id: &str) -> Result<PathBuf> {
         self.with_lock(id, || {
-            let container = self.layout.container(id)?;
-            let directory = self.layout.container_dir(id);
-            let merged = directory.join(MERGED);
-            if mount::is_overlay_mount(&merged) {
-                return Ok(merged);
+            let merged = self.layout.container_dir(id).join(MERGED);
+            match mount::is_overlay_mount(&merged) {
+                true => Ok(merged),
+                false => self.stack(id, self.layout.root()),
             }
-            let mut lower = self.content_dirs(container.top.as_ref())?;
-            if lower.is_empty() {
-                lower.push(self.layout.root().join("empty"));
-            }
-            let (upper, work) = (directory.join(UPPER), directory.join(WORK));
-            mount::mount(
-                self.method,
-                &Stack {
-                    lower: &lower,
-                    upper: &upper,
-                    work: &work,
-                },
-                &merged,
-            )?;
-            Ok(merged)
+        })
+    }
+
+    fn mount_shown(
+        &self,
+        id: &str,
+        shown: &dyn Fn(&Path) -> std::io::Result<OwnedFd>,
+    ) -> Result<Option<PathBuf>> {
+        let root = self.layout.root();
+        let copy =
+            shown(root).map_err(|e| StorageError::path("show other owners of the files in", root, e))?;
+        self.with_lock(id, || {
+            mount::unmount(&self.layout.container_dir(id).join(MERGED))?;
+            let root = PathBuf::from(format!("/proc/self/fd/{}", copy.as_raw_fd()));
+            self.stack(id, &root).map(Some)
         })
     }
 

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::Timespec;
 
 use crate::error::{ErrorKind, Result, StorageError};
+use crate::owners::Owners;
 use crate::tarstream::{EntryType, TarEntry, TarReader};
 use root::{Root, timespec};
 
@@ -64,6 +65,8 @@ pub struct Placement {
     pub keep_kind: bool,
     /// Owner and group of all files, whatever the archive says.
     pub owner: Option<(u32, u32)>,
+    /// What the owners are to be in the place of these.
+    pub owners: Option<Owners>,
 }
 
 /// Puts the files of an archive below the open directory `root`. Links that stand there are followed as a process with
@@ -126,6 +129,9 @@ impl Unpacker {
             .retain(|(k, _)| !k.starts_with(b"trusted.overlay.") && !k.starts_with(b"user.overlay."));
         if let Some((uid, gid)) = self.placement.owner {
             (meta.uid, meta.gid) = (uid, gid);
+        }
+        if let Some(owners) = &self.placement.owners {
+            (meta.uid, meta.gid) = owners.of((meta.uid, meta.gid));
         }
         let layer = self.whiteouts != Whiteouts::Names;
         let below = clean(&meta.path)?;

@@ -103,8 +103,8 @@ export interface ContainerSpec {
   /** the caller's own; kept, never interpreted ("creel.api.config" ...) */
   annotations: { [key: string]: string };
   stopSignal: string;
-  /** 0: 10 s */
-  stopTimeoutSeconds: number;
+  /** absent: 10 s; negative: without end */
+  stopTimeoutSeconds?: number | undefined;
   healthcheck: Healthcheck | undefined;
   mounts: Mount[];
   readOnly: boolean;
@@ -185,6 +185,8 @@ export interface Mount {
   volumeLabels: { [key: string]: string };
   /** empty: local */
   volumeDriver: string;
+  /** further ones: uid=1000, exec, ... */
+  tmpfsOptions: string[];
 }
 
 export interface Mount_VolumeOptionsEntry {
@@ -237,6 +239,20 @@ export interface Resources {
   ulimits: Ulimit[];
   /** "c 10:229 rwm"; * for any number */
   deviceCgroupRules: string[];
+  blkioWeightDevices: BlkioDevice[];
+  blkioReadBps: BlkioDevice[];
+  blkioWriteBps: BlkioDevice[];
+  blkioReadIops: BlkioDevice[];
+  blkioWriteIops: BlkioDevice[];
+  /** 0 to 100 */
+  memorySwappiness?: number | undefined;
+}
+
+export interface BlkioDevice {
+  /** of the host */
+  path: string;
+  /** a weight, or how much a second */
+  value: number;
 }
 
 export interface Ulimit {
@@ -275,6 +291,8 @@ export interface PortBinding {
   containerPort: number;
   /** tcp, udp */
   protocol: string;
+  /** a free one from host_port to this; 0: host_port alone */
+  hostPortEnd: number;
 }
 
 export interface Dns {
@@ -926,7 +944,7 @@ function createBaseContainerSpec(): ContainerSpec {
     labels: {},
     annotations: {},
     stopSignal: "",
-    stopTimeoutSeconds: 0,
+    stopTimeoutSeconds: undefined,
     healthcheck: undefined,
     mounts: [],
     readOnly: false,
@@ -1007,7 +1025,7 @@ export const ContainerSpec: MessageFns<ContainerSpec> = {
     if (message.stopSignal !== "") {
       writer.uint32(130).string(message.stopSignal);
     }
-    if (message.stopTimeoutSeconds !== 0) {
+    if (message.stopTimeoutSeconds !== undefined) {
       writer.uint32(136).int32(message.stopTimeoutSeconds);
     }
     if (message.healthcheck !== undefined) {
@@ -1550,7 +1568,7 @@ export const ContainerSpec: MessageFns<ContainerSpec> = {
         ? globalThis.Number(object.stopTimeoutSeconds)
         : isSet(object.stop_timeout_seconds)
         ? globalThis.Number(object.stop_timeout_seconds)
-        : 0,
+        : undefined,
       healthcheck: isSet(object.healthcheck) ? Healthcheck.fromJSON(object.healthcheck) : undefined,
       mounts: globalThis.Array.isArray(object?.mounts)
         ? object.mounts.map((e: any) => Mount.fromJSON(e))
@@ -1718,7 +1736,7 @@ export const ContainerSpec: MessageFns<ContainerSpec> = {
     if (message.stopSignal !== "") {
       obj.stopSignal = message.stopSignal;
     }
-    if (message.stopTimeoutSeconds !== 0) {
+    if (message.stopTimeoutSeconds !== undefined) {
       obj.stopTimeoutSeconds = Math.round(message.stopTimeoutSeconds);
     }
     if (message.healthcheck !== undefined) {
@@ -1848,7 +1866,7 @@ export const ContainerSpec: MessageFns<ContainerSpec> = {
       {},
     );
     message.stopSignal = object.stopSignal ?? "";
-    message.stopTimeoutSeconds = object.stopTimeoutSeconds ?? 0;
+    message.stopTimeoutSeconds = object.stopTimeoutSeconds ?? undefined;
     message.healthcheck = (object.healthcheck !== undefined && object.healthcheck !== null)
       ? Healthcheck.fromPartial(object.healthcheck)
       : undefined;
@@ -2166,6 +2184,7 @@ function createBaseMount(): Mount {
     volumeOptions: {},
     volumeLabels: {},
     volumeDriver: "",
+    tmpfsOptions: [],
   };
 }
 
@@ -2209,6 +2228,9 @@ export const Mount: MessageFns<Mount> = {
     });
     if (message.volumeDriver !== "") {
       writer.uint32(106).string(message.volumeDriver);
+    }
+    for (const v of message.tmpfsOptions) {
+      writer.uint32(114).string(v!);
     }
     return writer;
   },
@@ -2336,6 +2358,14 @@ export const Mount: MessageFns<Mount> = {
             message.volumeDriver = reader.string();
             continue;
           }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.tmpfsOptions.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2439,6 +2469,11 @@ export const Mount: MessageFns<Mount> = {
         : isSet(object.volume_driver)
         ? globalThis.String(object.volume_driver)
         : "",
+      tmpfsOptions: globalThis.Array.isArray(object?.tmpfsOptions)
+        ? object.tmpfsOptions.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.tmpfs_options)
+        ? object.tmpfs_options.map((e: any) => globalThis.String(e))
+        : [],
     };
   },
 
@@ -2495,6 +2530,9 @@ export const Mount: MessageFns<Mount> = {
     if (message.volumeDriver !== "") {
       obj.volumeDriver = message.volumeDriver;
     }
+    if (message.tmpfsOptions?.length) {
+      obj.tmpfsOptions = message.tmpfsOptions;
+    }
     return obj;
   },
 
@@ -2532,6 +2570,7 @@ export const Mount: MessageFns<Mount> = {
       {},
     );
     message.volumeDriver = object.volumeDriver ?? "";
+    message.tmpfsOptions = object.tmpfsOptions?.map((e) => e) || [];
     return message;
   },
 };
@@ -2965,6 +3004,12 @@ function createBaseResources(): Resources {
     oomScoreAdj: 0,
     ulimits: [],
     deviceCgroupRules: [],
+    blkioWeightDevices: [],
+    blkioReadBps: [],
+    blkioWriteBps: [],
+    blkioReadIops: [],
+    blkioWriteIops: [],
+    memorySwappiness: undefined,
   };
 }
 
@@ -3014,6 +3059,24 @@ export const Resources: MessageFns<Resources> = {
     }
     for (const v of message.deviceCgroupRules) {
       writer.uint32(122).string(v!);
+    }
+    for (const v of message.blkioWeightDevices) {
+      BlkioDevice.encode(v!, writer.uint32(130).fork()).join();
+    }
+    for (const v of message.blkioReadBps) {
+      BlkioDevice.encode(v!, writer.uint32(138).fork()).join();
+    }
+    for (const v of message.blkioWriteBps) {
+      BlkioDevice.encode(v!, writer.uint32(146).fork()).join();
+    }
+    for (const v of message.blkioReadIops) {
+      BlkioDevice.encode(v!, writer.uint32(154).fork()).join();
+    }
+    for (const v of message.blkioWriteIops) {
+      BlkioDevice.encode(v!, writer.uint32(162).fork()).join();
+    }
+    if (message.memorySwappiness !== undefined) {
+      writer.uint32(168).int32(message.memorySwappiness);
     }
     return writer;
   },
@@ -3151,6 +3214,54 @@ export const Resources: MessageFns<Resources> = {
             message.deviceCgroupRules.push(reader.string());
             continue;
           }
+          case 16: {
+            if (tag !== 130) {
+              break;
+            }
+
+            message.blkioWeightDevices.push(BlkioDevice.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 17: {
+            if (tag !== 138) {
+              break;
+            }
+
+            message.blkioReadBps.push(BlkioDevice.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 18: {
+            if (tag !== 146) {
+              break;
+            }
+
+            message.blkioWriteBps.push(BlkioDevice.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 19: {
+            if (tag !== 154) {
+              break;
+            }
+
+            message.blkioReadIops.push(BlkioDevice.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 20: {
+            if (tag !== 162) {
+              break;
+            }
+
+            message.blkioWriteIops.push(BlkioDevice.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 21: {
+            if (tag !== 168) {
+              break;
+            }
+
+            message.memorySwappiness = reader.int32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3234,6 +3345,36 @@ export const Resources: MessageFns<Resources> = {
         : globalThis.Array.isArray(object?.device_cgroup_rules)
         ? object.device_cgroup_rules.map((e: any) => globalThis.String(e))
         : [],
+      blkioWeightDevices: globalThis.Array.isArray(object?.blkioWeightDevices)
+        ? object.blkioWeightDevices.map((e: any) => BlkioDevice.fromJSON(e))
+        : globalThis.Array.isArray(object?.blkio_weight_devices)
+        ? object.blkio_weight_devices.map((e: any) => BlkioDevice.fromJSON(e))
+        : [],
+      blkioReadBps: globalThis.Array.isArray(object?.blkioReadBps)
+        ? object.blkioReadBps.map((e: any) => BlkioDevice.fromJSON(e))
+        : globalThis.Array.isArray(object?.blkio_read_bps)
+        ? object.blkio_read_bps.map((e: any) => BlkioDevice.fromJSON(e))
+        : [],
+      blkioWriteBps: globalThis.Array.isArray(object?.blkioWriteBps)
+        ? object.blkioWriteBps.map((e: any) => BlkioDevice.fromJSON(e))
+        : globalThis.Array.isArray(object?.blkio_write_bps)
+        ? object.blkio_write_bps.map((e: any) => BlkioDevice.fromJSON(e))
+        : [],
+      blkioReadIops: globalThis.Array.isArray(object?.blkioReadIops)
+        ? object.blkioReadIops.map((e: any) => BlkioDevice.fromJSON(e))
+        : globalThis.Array.isArray(object?.blkio_read_iops)
+        ? object.blkio_read_iops.map((e: any) => BlkioDevice.fromJSON(e))
+        : [],
+      blkioWriteIops: globalThis.Array.isArray(object?.blkioWriteIops)
+        ? object.blkioWriteIops.map((e: any) => BlkioDevice.fromJSON(e))
+        : globalThis.Array.isArray(object?.blkio_write_iops)
+        ? object.blkio_write_iops.map((e: any) => BlkioDevice.fromJSON(e))
+        : [],
+      memorySwappiness: isSet(object.memorySwappiness)
+        ? globalThis.Number(object.memorySwappiness)
+        : isSet(object.memory_swappiness)
+        ? globalThis.Number(object.memory_swappiness)
+        : undefined,
     };
   },
 
@@ -3284,6 +3425,24 @@ export const Resources: MessageFns<Resources> = {
     if (message.deviceCgroupRules?.length) {
       obj.deviceCgroupRules = message.deviceCgroupRules;
     }
+    if (message.blkioWeightDevices?.length) {
+      obj.blkioWeightDevices = message.blkioWeightDevices.map((e) => BlkioDevice.toJSON(e));
+    }
+    if (message.blkioReadBps?.length) {
+      obj.blkioReadBps = message.blkioReadBps.map((e) => BlkioDevice.toJSON(e));
+    }
+    if (message.blkioWriteBps?.length) {
+      obj.blkioWriteBps = message.blkioWriteBps.map((e) => BlkioDevice.toJSON(e));
+    }
+    if (message.blkioReadIops?.length) {
+      obj.blkioReadIops = message.blkioReadIops.map((e) => BlkioDevice.toJSON(e));
+    }
+    if (message.blkioWriteIops?.length) {
+      obj.blkioWriteIops = message.blkioWriteIops.map((e) => BlkioDevice.toJSON(e));
+    }
+    if (message.memorySwappiness !== undefined) {
+      obj.memorySwappiness = Math.round(message.memorySwappiness);
+    }
     return obj;
   },
 
@@ -3307,6 +3466,97 @@ export const Resources: MessageFns<Resources> = {
     message.oomScoreAdj = object.oomScoreAdj ?? 0;
     message.ulimits = object.ulimits?.map((e) => Ulimit.fromPartial(e)) || [];
     message.deviceCgroupRules = object.deviceCgroupRules?.map((e) => e) || [];
+    message.blkioWeightDevices = object.blkioWeightDevices?.map((e) => BlkioDevice.fromPartial(e)) || [];
+    message.blkioReadBps = object.blkioReadBps?.map((e) => BlkioDevice.fromPartial(e)) || [];
+    message.blkioWriteBps = object.blkioWriteBps?.map((e) => BlkioDevice.fromPartial(e)) || [];
+    message.blkioReadIops = object.blkioReadIops?.map((e) => BlkioDevice.fromPartial(e)) || [];
+    message.blkioWriteIops = object.blkioWriteIops?.map((e) => BlkioDevice.fromPartial(e)) || [];
+    message.memorySwappiness = object.memorySwappiness ?? undefined;
+    return message;
+  },
+};
+
+function createBaseBlkioDevice(): BlkioDevice {
+  return { path: "", value: 0 };
+}
+
+export const BlkioDevice: MessageFns<BlkioDevice> = {
+  encode(message: BlkioDevice, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.path !== "") {
+      writer.uint32(10).string(message.path);
+    }
+    if (message.value !== 0) {
+      writer.uint32(16).uint64(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): BlkioDevice {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBlkioDevice();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.path = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.value = longToNumber(reader.uint64());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): BlkioDevice {
+    return {
+      path: isSet(object.path) ? globalThis.String(object.path) : "",
+      value: isSet(object.value) ? globalThis.Number(object.value) : 0,
+    };
+  },
+
+  toJSON(message: BlkioDevice): unknown {
+    const obj: any = {};
+    if (message.path !== "") {
+      obj.path = message.path;
+    }
+    if (message.value !== 0) {
+      obj.value = Math.round(message.value);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<BlkioDevice>): BlkioDevice {
+    return BlkioDevice.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<BlkioDevice>): BlkioDevice {
+    const message = createBaseBlkioDevice();
+    message.path = object.path ?? "";
+    message.value = object.value ?? 0;
     return message;
   },
 };
@@ -3764,7 +4014,7 @@ export const NetworkAttachment: MessageFns<NetworkAttachment> = {
 };
 
 function createBasePortBinding(): PortBinding {
-  return { hostIp: "", hostPort: 0, containerPort: 0, protocol: "" };
+  return { hostIp: "", hostPort: 0, containerPort: 0, protocol: "", hostPortEnd: 0 };
 }
 
 export const PortBinding: MessageFns<PortBinding> = {
@@ -3780,6 +4030,9 @@ export const PortBinding: MessageFns<PortBinding> = {
     }
     if (message.protocol !== "") {
       writer.uint32(34).string(message.protocol);
+    }
+    if (message.hostPortEnd !== 0) {
+      writer.uint32(40).uint32(message.hostPortEnd);
     }
     return writer;
   },
@@ -3829,6 +4082,14 @@ export const PortBinding: MessageFns<PortBinding> = {
             message.protocol = reader.string();
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.hostPortEnd = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3859,6 +4120,11 @@ export const PortBinding: MessageFns<PortBinding> = {
         ? globalThis.Number(object.container_port)
         : 0,
       protocol: isSet(object.protocol) ? globalThis.String(object.protocol) : "",
+      hostPortEnd: isSet(object.hostPortEnd)
+        ? globalThis.Number(object.hostPortEnd)
+        : isSet(object.host_port_end)
+        ? globalThis.Number(object.host_port_end)
+        : 0,
     };
   },
 
@@ -3876,6 +4142,9 @@ export const PortBinding: MessageFns<PortBinding> = {
     if (message.protocol !== "") {
       obj.protocol = message.protocol;
     }
+    if (message.hostPortEnd !== 0) {
+      obj.hostPortEnd = Math.round(message.hostPortEnd);
+    }
     return obj;
   },
 
@@ -3888,6 +4157,7 @@ export const PortBinding: MessageFns<PortBinding> = {
     message.hostPort = object.hostPort ?? 0;
     message.containerPort = object.containerPort ?? 0;
     message.protocol = object.protocol ?? "";
+    message.hostPortEnd = object.hostPortEnd ?? 0;
     return message;
   },
 };

@@ -1,0 +1,72 @@
+//! Limits that not every kernel has: what is discarded at a container's creation, with Docker's warning.
+
+use creel_runtime::support::Support;
+
+use super::runtime_spec::{limits, runtime_error};
+use crate::error::{EngineError, Result};
+use crate::proto::ContainerSpec;
+
+/// Takes out of `spec` what the kernel lacks, and refuses what makes no sense.
+pub fn settle(spec: &mut ContainerSpec, support: &Support, warnings: &mut Vec<String>) -> Result<()> {
+    let Some(resources) = &mut spec.resources else {
+        return Ok(());
+    };
+    let privileged = spec.security.as_ref().is_some_and(|security| security.privileged);
+    if resources
+        .memory_swappiness
+        .is_some_and(|value| !(0..=100).contains(&value))
+    {
+        return Err(EngineError::invalid(format!(
+            "invalid value: {}, valid memory swappiness range is 0-100",
+            resources.memory_swappiness.unwrap_or_default()
+        )));
+    }
+    let mut lacks = |what: &str, discarded: &str| {
+        warnings.push(format!(
+            "Your kernel does not support {what} or the cgroup is not mounted. {discarded} discarded."
+        ));
+    };
+    if resources.blkio_weight != 0 && !support.blkio_weight {
+        lacks("Block I/O weight", "Weight");
+        resources.blkio_weight = 0;
+    }
+    if !resources.blkio_weight_devices.is_empty() && !support.blkio_weight_device {
+        lacks("Block I/O weight_device", "Weight-device");
+        resources.blkio_weight_devices.clear();
+    }
+    for (limits, what) in [
+        (&mut resources.blkio_read_bps, "BPS Block I/O read limit"),
+        (&mut resources.blkio_write_bps, "BPS Block I/O write limit"),
+        (&mut resources.blkio_read_iops, "IOPS Block read limit"),
+        (&mut resources.blkio_write_iops, "IOPS Block write limit"),
+    ] {
+        if !limits.is_empty() && !support.blkio_throttle {
+            lacks(what, what);
+            limits.clear();
+        }
+    }
+    if resources.memory_swappiness.is_some() && !support.memory_swappiness {
+        lacks("memory swappiness capabilities", "Memory swappiness");
+        resources.memory_swappiness = None;
+    }
+    if resources.memory != 0 && !support.swap_limit && resources.memory_swap > 0 {
+        lacks(
+            "swap limit capabilities",
+            "Memory limited without swap; the limit of swap is",
+        );
+    }
+    if resources.oom_kill_disable && !support.oom_kill_disable {
+        warnings.push("Your kernel does not support OomKillDisable. OomKillDisable discarded.".into());
+        resources.oom_kill_disable = false;
+    }
+    if resources.oom_kill_disable && resources.memory == 0 {
+        let text = "OOM killer is disabled for the container, but no memory limit is set, this can result in the system \
+                    running out of resources.";
+        warnings.push(text.into());
+    }
+    // Devices of a privileged container may come later.
+    if !privileged {
+        limits(resources).limits().map_err(runtime_error)?;
+    }
+    Ok(())
+}
