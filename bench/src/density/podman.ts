@@ -22,7 +22,10 @@ export function startPodman(dir: string, image: Buffer, cleanup: Cleanup): Podma
   cleanup.add(`cgroup ${cgroup}`, () => removeCgroups(cgroup));
   const host = network.host(["/bin/sleep", "1000000"], join(dir, "host.log"));
   const roots = ["--root", join(dir, "data"), "--runroot", join(dir, "run"), "--tmpdir", join(dir, "tmp")];
-  const podman = [find("podman")!, ...roots, "--cgroup-manager", "cgroupfs", "--events-backend", "none"];
+  // crun, podman's default, does not work where both versions of cgroups are in use
+  const runtime = find("runc") === undefined ? [] : ["--runtime", find("runc")!];
+  const options = [...roots, ...runtime, "--cgroup-manager", "cgroupfs", "--events-backend", "none"];
+  const podman = [find("podman")!, ...options];
   const archive = join(dir, "image.tar");
   writeFileSync(archive, image);
   host.exec([...podman, "load", "-i", archive]);
