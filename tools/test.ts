@@ -139,6 +139,7 @@ function installPackages(): void {
     { program: "docker", packages: ["docker.io"] },
     { program: "busybox", packages: ["busybox-static"] },
     { program: "tmux", packages: ["tmux"] },
+    { program: "mkfs.btrfs", packages: ["btrfs-progs"] },
     { program: "nft", packages: ["nftables"] },
     { program: "zsh", packages: ["zsh"] },
     { program: "fish", packages: ["fish"] },

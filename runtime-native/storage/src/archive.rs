@@ -1,4 +1,6 @@
-//! Writes files as a tar archive: owners, modes, times, extended attributes, hard links, devices.
+//! Writes files as a tar archive: owners, modes, times, extended attributes, hard links, devices, holes.
+
+mod sparse;
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -10,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
-use tar::{Builder, EntryType, Header};
+use tar::{Builder, EntryType, Header, UstarHeader};
 
 use crate::copy;
 use crate::owners::Owners;
@@ -128,10 +130,9 @@ impl<'a> ArchiveWriter<'a> {
         let kind = FileType::from_raw_mode(stat.st_mode);
         if kind != FileType::Directory && stat.st_nlink > 1 {
             if let Some(first) = self.links.get(&(stat.st_dev, stat.st_ino)).cloned() {
-                let mut header = self.header(EntryType::Link, stat);
-                header.set_size(0);
+                let header = self.header(EntryType::Link, stat);
                 let target = first.as_os_str().as_bytes().to_vec();
-                return self.finish_header(header, path, Some(&target), 0, &[], &mut io::empty());
+                return self.finish_header(header, path, Some(&target), &[], &mut io::empty());
             }
             self.links.insert((stat.st_dev, stat.st_ino), path.to_owned());
         }
@@ -143,12 +144,16 @@ impl<'a> ArchiveWriter<'a> {
             FileType::RegularFile => {
                 let file = open_regular(dir, name)?;
                 let size = file.metadata()?.len();
-                let header = self.header(EntryType::Regular, stat);
+                let mut header = self.header(EntryType::Regular, stat);
+                if let Some(map) = sparse::map(&file, size)? {
+                    return self.finish_sparse(header, path, &map, &attributes, &file);
+                }
                 // A file that shrinks meanwhile is filled with zeros: the header has promised its size.
                 let mut data = io::Read::take(io::Read::chain(file, io::repeat(0)), size);
-                self.finish_header(header, path, None, size, &attributes, &mut data)
+                header.set_size(size);
+                self.finish_header(header, path, None, &attributes, &mut data)
             }
-            FileType::Directory => self.append_header(path, EntryType::Directory, stat, 0, &attributes),
+            FileType::Directory => self.append_header(path, EntryType::Directory, stat, &attributes),
             FileType::Symlink => {
                 let target = rustix::fs::readlinkat(dir, name, Vec::new())?;
                 let header = self.header(EntryType::Symlink, stat);
@@ -156,14 +161,13 @@ impl<'a> ArchiveWriter<'a> {
                     header,
                     path,
                     Some(target.to_bytes()),
-                    0,
                     &attributes,
                     &mut io::empty(),
                 )
             }
-            FileType::CharacterDevice => self.append_header(path, EntryType::Char, stat, 0, &attributes),
-            FileType::BlockDevice => self.append_header(path, EntryType::Block, stat, 0, &attributes),
-            FileType::Fifo => self.append_header(path, EntryType::Fifo, stat, 0, &attributes),
+            FileType::CharacterDevice => self.append_header(path, EntryType::Char, stat, &attributes),
+            FileType::BlockDevice => self.append_header(path, EntryType::Block, stat, &attributes),
+            FileType::Fifo => self.append_header(path, EntryType::Fifo, stat, &attributes),
             // A socket means nothing without the process that listens on it.
             _ => Ok(()),
         }
@@ -174,25 +178,23 @@ impl<'a> ArchiveWriter<'a> {
         path: &Path,
         kind: EntryType,
         stat: &Stat,
-        size: u64,
         attributes: &[(Vec<u8>, Vec<u8>)],
     ) -> io::Result<()> {
         self.finish_header(
             self.header(kind, stat),
             path,
             None,
-            size,
             attributes,
             &mut io::empty(),
         )
     }
 
+    /// Writes an entry whose header holds all but the names.
     pub(crate) fn finish_header(
         &mut self,
         mut header: Header,
         path: &Path,
         link: Option<&[u8]>,
-        size: u64,
         attributes: &[(Vec<u8>, Vec<u8>)],
         data: &mut dyn io::Read,
     ) -> io::Result<()> {
@@ -200,11 +202,9 @@ impl<'a> ArchiveWriter<'a> {
         if header.entry_type().is_dir() && !name.ends_with(b"/") {
             name.push(b'/');
         }
-        let mut extended: Vec<(String, Vec<u8>)> = Vec::new();
+        let mut extended = Vec::new();
         {
-            let fields = header
-                .as_ustar_mut()
-                .ok_or_else(|| io::Error::other("not a ustar header"))?;
+            let fields = ustar(&mut header)?;
             fill(&mut fields.name, &name);
             if name.len() > fields.name.len() {
                 extended.push(("path".to_owned(), name));
@@ -216,6 +216,37 @@ impl<'a> ArchiveWriter<'a> {
                 }
             }
         }
+        self.write(header, extended, attributes, data)
+    }
+
+    /// Writes a file with holes in the form that GNU tar calls 1.0: its pieces after their map.
+    fn finish_sparse(
+        &mut self,
+        mut header: Header,
+        path: &Path,
+        map: &sparse::Map,
+        attributes: &[(Vec<u8>, Vec<u8>)],
+        file: &File,
+    ) -> io::Result<()> {
+        fill(&mut ustar(&mut header)?.name, b"GNUSparseFile.0/file");
+        let record = |key: &str, value: &[u8]| (format!("GNU.sparse.{key}"), value.to_vec());
+        let extended = vec![
+            record("major", b"1"),
+            record("minor", b"0"),
+            record("name", path.as_os_str().as_bytes()),
+            record("realsize", map.file_size().to_string().as_bytes()),
+        ];
+        header.set_size(map.archived_size());
+        self.write(header, extended, attributes, &mut map.read(file))
+    }
+
+    fn write(
+        &mut self,
+        mut header: Header,
+        mut extended: Vec<(String, Vec<u8>)>,
+        attributes: &[(Vec<u8>, Vec<u8>)],
+        data: &mut dyn io::Read,
+    ) -> io::Result<()> {
         for (key, value) in attributes {
             extended.push((
                 format!("SCHILY.xattr.{}", String::from_utf8_lossy(key)),
@@ -226,10 +257,15 @@ impl<'a> ArchiveWriter<'a> {
             self.archive
                 .append_pax_extensions(extended.iter().map(|(k, v)| (k.as_str(), v.as_slice())))?;
         }
-        header.set_size(size);
         header.set_cksum();
         self.archive.append(&header, data)
     }
+}
+
+fn ustar(header: &mut Header) -> io::Result<&mut UstarHeader> {
+    header
+        .as_ustar_mut()
+        .ok_or_else(|| io::Error::other("not a ustar header"))
 }
 
 /// Opens a regular file. What may have come in its place meanwhile, such as a device, is not opened at all.
@@ -252,6 +288,7 @@ fn fill(field: &mut [u8], value: &[u8]) {
 fn header_of(kind: EntryType, stat: &Stat) -> Header {
     let mut header = Header::new_ustar();
     header.set_entry_type(kind);
+    header.set_size(0);
     header.set_mode(stat.st_mode & 0o7777);
     header.set_uid(stat.st_uid.into());
     header.set_gid(stat.st_gid.into());

@@ -8,19 +8,13 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{
-    AtFlags, FileType, Gid, Mode, OFlags, SeekFrom, Stat, Timespec, Timestamps, Uid, XattrFlags,
-};
+use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamps, Uid, XattrFlags};
 use rustix::io::Errno;
 
-use crate::tree;
+use crate::holes;
+use crate::tree::{self, READ_DIR};
 
-const READ_DIR: OFlags = OFlags::RDONLY
-    .union(OFlags::DIRECTORY)
-    .union(OFlags::NOFOLLOW)
-    .union(OFlags::CLOEXEC);
-
-/// All extended attributes at `path`; `follow` only for a path that ends in a descriptor.
+/// All extended attributes at `path`, sorted by name; `follow` only for a path that ends in a descriptor.
 pub(crate) fn xattrs(path: &Path, follow: bool) -> rustix::io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
     let list = |buffer: &mut [u8]| match follow {
         true => rustix::fs::listxattr(path, buffer),
@@ -30,9 +24,13 @@ pub(crate) fn xattrs(path: &Path, follow: bool) -> rustix::io::Result<Vec<(Vec<u
         true => rustix::fs::getxattr(path, name, buffer),
         false => rustix::fs::lgetxattr(path, name, buffer),
     };
-    let mut names = vec![0u8; 65536];
+    let mut names = vec![0u8; 1024];
     let size = match list(&mut names) {
         Ok(0) | Err(Errno::NOTSUP) => return Ok(Vec::new()),
+        Err(Errno::RANGE) => {
+            names.resize(65536, 0);
+            list(&mut names)?
+        }
         other => other?,
     };
     let mut found = Vec::new();
@@ -47,6 +45,8 @@ pub(crate) fn xattrs(path: &Path, follow: bool) -> rustix::io::Result<Vec<(Vec<u
             Err(error) => return Err(error),
         }
     }
+    // Each file system has an order of its own.
+    found.sort();
     Ok(found)
 }
 
@@ -131,16 +131,9 @@ fn copy_content(from: &OwnedFd, parent: BorrowedFd<'_>, name: &OsStr) -> io::Res
         return Ok(());
     }
     let size = rustix::fs::fstat(from)?.st_size as u64;
-    let mut offset = 0;
-    while offset < size {
-        let start = match rustix::fs::seek(from, SeekFrom::Data(offset)) {
-            Ok(start) => start,
-            Err(Errno::NXIO) => break,
-            Err(error) => return Err(error.into()),
-        };
-        let end = rustix::fs::seek(from, SeekFrom::Hole(start))?;
+    for piece in holes::pieces(from, size) {
+        let (start, end) = piece?;
         copy_range(from, &to, start, end)?;
-        offset = end;
     }
     File::from(to).set_len(size)
 }
@@ -188,7 +181,7 @@ fn copy_children(
     to: &OwnedFd,
     root: &OwnedFd,
     path: &Path,
-    links: &mut HashMap<u64, PathBuf>,
+    links: &mut HashMap<(u64, u64), PathBuf>,
 ) -> io::Result<()> {
     for (name, kind) in tree::entries(from)? {
         let name = OsStr::from_bytes(name.as_bytes());
@@ -205,11 +198,11 @@ fn copy_children(
         let child = rustix::fs::openat(from, name, flags, Mode::empty())?;
         let stat = rustix::fs::fstat(&child)?;
         if stat.st_nlink > 1 {
-            if let Some(first) = links.get(&stat.st_ino) {
+            if let Some(first) = links.get(&(stat.st_dev, stat.st_ino)) {
                 rustix::fs::linkat(root, first, to, name, AtFlags::empty())?;
                 continue;
             }
-            links.insert(stat.st_ino, path.join(name));
+            links.insert((stat.st_dev, stat.st_ino), path.join(name));
         }
         copy_file_from(&child, to, name)?;
         if kind == FileType::Symlink {

@@ -123,8 +123,9 @@ pub trait StorageDriver: Send + Sync {
     /// What the container's writable layer takes on disk.
     fn usage(&self, id: &str) -> Result<Usage>;
 
-    /// Writes the container's writable layer as a layer archive, deletions as whiteouts.
-    fn diff(&self, id: &str, out: &mut dyn Write) -> Result<()>;
+    /// Writes the container's writable layer as a layer archive, deletions as whiteouts. Files and directories at the
+    /// paths `leave_out`, given below the container's root, are not written; what is in such a directory is.
+    fn diff(&self, id: &str, leave_out: &[PathBuf], out: &mut dyn Write) -> Result<()>;
 
     /// The names of the container that are not as its image has them.
     fn changes(&self, id: &str) -> Result<Vec<Change>>;

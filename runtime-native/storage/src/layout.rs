@@ -4,9 +4,10 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, Gid, Mode, OFlags, Uid};
 use serde::{Deserialize, Serialize};
 
+use crate::copy;
 use crate::digest::Digest;
 use crate::driver::{ContainerInfo, Discarded, LayerInfo, check_id};
 use crate::error::{ErrorKind, Result, StorageError};
@@ -54,6 +55,7 @@ const RECORD: &str = "record.json";
 impl Layout {
     /// Opens or makes the directories below `root` and sweeps away what a crash left half done.
     pub(crate) fn open(root: &Path) -> Result<Self> {
+        make_private_dir(root)?;
         for directory in ["layers", "containers", "staging"] {
             make_private_dir(&root.join(directory))?;
         }
@@ -366,4 +368,19 @@ fn sync_filesystem(path: &Path) -> Result<()> {
     rustix::fs::open(path, flags, Mode::empty())
         .and_then(rustix::fs::syncfs)
         .map_err(|e| StorageError::path("sync", path, e))
+}
+
+/// Gives a new root directory the looks of the one below, or of a plain root.
+pub(crate) fn set_root_like(path: &Path, below: Option<&Path>) -> Result<()> {
+    let set = || -> rustix::io::Result<()> {
+        let Some(below) = below else {
+            rustix::fs::chownat(CWD, path, Some(Uid::ROOT), Some(Gid::ROOT), AtFlags::empty())?;
+            return rustix::fs::chmodat(CWD, path, Mode::from_raw_mode(0o755), AtFlags::empty());
+        };
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let below = rustix::fs::open(below, flags, Mode::empty())?;
+        let parent = rustix::fs::open(path, flags, Mode::empty())?;
+        copy::copy_metadata(&below, &parent, std::ffi::OsStr::new("."))
+    };
+    set().map_err(|e| StorageError::path("set attributes of", path, e))
 }

@@ -3,42 +3,87 @@ use std::path::Path;
 use crate::driver::StorageDriver;
 use crate::error::{ErrorKind, Result, StorageError};
 use crate::overlay::Overlay;
-use crate::vfs::Vfs;
+use crate::subvolume;
+use crate::whole::Whole;
 
 /// The drivers that [`open`] knows, the default first.
-pub const DRIVER_NAMES: [&str; 2] = ["overlay2", "vfs"];
+pub const DRIVER_NAMES: [&str; 3] = ["overlay2", "btrfs", "vfs"];
 
-/// Opens a storage driver by its name below the data root; `None` is overlay2. A driver that is not here, or that the
-/// kernel or the file system does not carry, is an error that says what lacks.
+/// Names that Docker knows or knew, with what would be needed of the kernel and why that is not enough.
+const NOT_HERE: [(&str, &str, &str); 5] = [
+    ("overlay", "overlay", "it was replaced by overlay2"),
+    ("aufs", "aufs", "aufs never became part of Linux"),
+    (
+        "devicemapper",
+        "",
+        "its thin pools are not managed here, and Docker has dropped it",
+    ),
+    (
+        "zfs",
+        "zfs",
+        "ZFS is no part of Linux, and its data sets are not managed here",
+    ),
+    (
+        "fuse-overlayfs",
+        "fuse",
+        "layers are stacked by the kernel's own overlay, which root can always mount",
+    ),
+];
+
+/// Opens a storage driver by its name below the data root. `None` is the driver that the data root was used with, else
+/// btrfs on a btrfs file system, else overlay2. A driver that is not here, that the kernel or the file system does not
+/// carry, or that would not see what another one keeps in this data root, is an error that says what to do.
 pub fn open(name: Option<&str>, data_root: &Path) -> Result<Box<dyn StorageDriver>> {
-    let lacks = |name: &str, what: &str| {
-        let text = format!(
-            "storage driver {name} is not available: {what}; use one of: {}",
-            DRIVER_NAMES.join(", ")
-        );
-        Err(StorageError::new(ErrorKind::Unsupported, text))
-    };
-    match name.unwrap_or(DRIVER_NAMES[0]) {
-        "overlay2" => Ok(Box::new(Overlay::open(&data_root.join("overlay2"))?)),
-        "vfs" => Ok(Box::new(Vfs::open(&data_root.join("vfs"))?)),
-        "overlay" => lacks("overlay", "it was replaced by overlay2"),
-        "aufs" => lacks("aufs", "the Linux kernel has no aufs"),
-        "devicemapper" => lacks("devicemapper", "this build has no thin-pool support"),
-        "btrfs" => lacks(
-            "btrfs",
-            "this build has no subvolume support; overlay2 works on btrfs",
-        ),
-        "zfs" => lacks("zfs", "this build has no ZFS support"),
-        "fuse-overlayfs" => lacks(
-            "fuse-overlayfs",
-            "this build mounts with the kernel's overlay only",
-        ),
-        other => {
+    let prior = DRIVER_NAMES
+        .into_iter()
+        .find(|known| is_used(&data_root.join(known)));
+    let chosen = match (name, prior) {
+        (Some(name), Some(prior)) if DRIVER_NAMES.contains(&name) && name != prior => {
             let text = format!(
-                "unknown storage driver {other:?}: use one of: {}",
-                DRIVER_NAMES.join(", ")
+                "prior storage driver {prior}: the images and containers in {} are kept by it and {name} would not \
+                 see them; use --storage-driver {prior}, or another data root",
+                data_root.display()
             );
-            Err(StorageError::new(ErrorKind::InvalidArgument, text))
+            return Err(StorageError::new(ErrorKind::Unsupported, text));
         }
+        (Some(name), _) | (None, Some(name)) => name,
+        (None, None) if subvolume::on_btrfs(data_root) => "btrfs",
+        (None, None) => DRIVER_NAMES[0],
+    };
+    let root = data_root.join(chosen);
+    match chosen {
+        "overlay2" => Ok(Box::new(Overlay::open(&root)?)),
+        "btrfs" => Ok(Box::new(Whole::open_btrfs(&root)?)),
+        "vfs" => Ok(Box::new(Whole::open_vfs(&root)?)),
+        other => Err(unknown(other)),
     }
+}
+
+/// Whether a driver keeps anything in its directory.
+fn is_used(root: &Path) -> bool {
+    ["layers", "containers"]
+        .iter()
+        .any(|kept| std::fs::read_dir(root.join(kept)).is_ok_and(|mut entries| entries.next().is_some()))
+}
+
+fn unknown(name: &str) -> StorageError {
+    let names = DRIVER_NAMES.join(", ");
+    let Some((_, filesystem, why)) = NOT_HERE.iter().find(|(known, ..)| *known == name) else {
+        let text = format!("unknown storage driver {name:?}: use one of: {names}");
+        return StorageError::new(ErrorKind::InvalidArgument, text);
+    };
+    let lacks = match kernel_has(filesystem) {
+        true => String::new(),
+        false => format!("this kernel has no {filesystem} (see /proc/filesystems), "),
+    };
+    let text = format!("storage driver {name} is not available: {lacks}{why}; use one of: {names}");
+    StorageError::new(ErrorKind::Unsupported, text)
+}
+
+fn kernel_has(filesystem: &str) -> bool {
+    let known = std::fs::read_to_string("/proc/filesystems").unwrap_or_default();
+    filesystem.is_empty()
+        || known
+            .lines()
+            .any(|line| line.split_whitespace().last() == Some(filesystem))
 }

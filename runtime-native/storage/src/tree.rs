@@ -14,6 +14,7 @@ use rustix::io::Errno;
 
 use crate::driver::Usage;
 use crate::error::{Result, StorageError};
+use crate::subvolume;
 
 /// How a directory is opened to be read, without following a link.
 pub(crate) const READ_DIR: OFlags = OFlags::RDONLY
@@ -105,6 +106,9 @@ fn empty_dir(root: &OwnedFd, dir: &OwnedFd, depth: usize) -> rustix::io::Result<
             continue;
         }
         let child = open_child_dir(dir, &name)?;
+        if subvolume::delete(dir, &name, &child) {
+            continue;
+        }
         done &= empty_dir(root, &child, depth + 1)?;
         rustix::fs::unlinkat(dir, &name, AtFlags::REMOVEDIR)?;
     }
@@ -164,7 +168,7 @@ pub(crate) fn usage(path: &Path) -> Result<Usage> {
                 };
                 if kind == FileType::Directory {
                     pending.push(at.join(OsStr::from_bytes(name.as_bytes())));
-                } else if stat.st_nlink > 1 && !seen.insert(stat.st_ino) {
+                } else if stat.st_nlink > 1 && !seen.insert((stat.st_dev, stat.st_ino)) {
                     continue;
                 } else {
                     total.bytes += stat.st_size as u64;

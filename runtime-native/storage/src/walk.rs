@@ -1,6 +1,6 @@
 //! Walks a container's own content against what lies below it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ffi::{CString, OsStr};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -10,6 +10,8 @@ use std::path::Path;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
+use crate::copy;
+use crate::driver::Usage;
 use crate::error::{Result, StorageError};
 use crate::tree::{self, READ_DIR, entry_path};
 use crate::unpack::MAX_NESTING;
@@ -113,9 +115,10 @@ pub(crate) fn check_depth(path: &Path) -> io::Result<()> {
 }
 
 fn same(dir: &OwnedFd, below: &OwnedFd, name: &OsStr, lower: &Stat, stat: &Stat) -> bool {
+    let attributes = |dir| copy::xattrs(&entry_path(dir, name), false).ok();
     let alike = like(lower, stat) && lower.st_rdev == stat.st_rdev;
     match FileType::from_raw_mode(stat.st_mode) {
-        FileType::Directory => alike,
+        FileType::Directory => alike && attributes(dir) == attributes(below),
         FileType::Symlink => {
             let target = |dir| rustix::fs::readlinkat(dir, name, Vec::new()).ok();
             alike && target(below) == target(dir)
@@ -124,7 +127,44 @@ fn same(dir: &OwnedFd, below: &OwnedFd, name: &OsStr, lower: &Stat, stat: &Stat)
             alike
                 && lower.st_size == stat.st_size
                 && (lower.st_mtime, lower.st_mtime_nsec) == (stat.st_mtime, stat.st_mtime_nsec)
+                // Another name of it is one of both layers, as the two belong together.
+                && stat.st_nlink <= lower.st_nlink
+                && attributes(dir) == attributes(below)
         }
+    }
+}
+
+/// Adds up what is told.
+#[derive(Default)]
+pub(crate) struct Sizes {
+    usage: Usage,
+    seen: HashSet<(u64, u64)>,
+}
+
+impl Sizes {
+    pub(crate) fn usage(&self) -> Usage {
+        self.usage
+    }
+}
+
+impl Visitor for Sizes {
+    fn entry(&mut self, _: &OwnedFd, _: &OsStr, _: &Path, stat: &Stat) -> io::Result<()> {
+        if stat.st_nlink > 1 && !self.seen.insert((stat.st_dev, stat.st_ino)) {
+            return Ok(());
+        }
+        self.usage.inodes += 1;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
+            self.usage.bytes += stat.st_size as u64;
+        }
+        Ok(())
+    }
+
+    fn gone(&mut self, _: &Path) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn opaque(&mut self, _: &Path, _: &Stat) -> io::Result<()> {
+        Ok(())
     }
 }
 

@@ -111,22 +111,6 @@ fn a_long_data_root() {
     driver.remove("c").unwrap();
 }
 
-#[test]
-fn unknown_drivers_say_what_lacks() {
-    let root = Root::new();
-    for (name, kind, word) in [
-        ("aufs", ErrorKind::Unsupported, "no aufs"),
-        ("devicemapper", ErrorKind::Unsupported, "thin-pool"),
-        ("btrfs", ErrorKind::Unsupported, "subvolume"),
-        ("nonsense", ErrorKind::InvalidArgument, "overlay2, vfs"),
-    ] {
-        let error = open(Some(name), root.path()).err().unwrap();
-        assert_eq!(error.kind(), kind);
-        assert!(error.to_string().contains(word), "{error}");
-    }
-    assert_eq!(fs::read_dir(root.path()).unwrap().count(), 0);
-}
-
 /// Archives as GNU tar writes them, each of its formats, with holes.
 #[test]
 fn archives_of_gnu_tar() {

@@ -1,12 +1,12 @@
 //! What becomes of a container's files: their differences, an archive of all, another image.
 
 use std::io::{PipeReader, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use creel_image::{Empty, Healthcheck, History, ImageConfig, apply_changes};
-use creel_storage::{ChangeKind, write_root};
+use creel_storage::{Change, ChangeKind, write_root};
 
 use super::Container;
 use super::archive::{inside_of, send};
@@ -38,20 +38,9 @@ impl Engine {
     /// The names of a container that are not as its image has them.
     pub async fn changes(self: &Arc<Self>, reference: &str) -> Result<Vec<proto::Change>> {
         let container = self.containers.find(reference)?;
-        let storage = self.storage.clone();
-        let changes = blocking(move || storage.changes(&container.id).map_err(storage_error)).await?;
-        let given = |path: &Path| GIVEN.iter().any(|given| path == Path::new(given));
-        let (given, own): (Vec<_>, Vec<_>) = changes
-            .into_iter()
-            .partition(|change| given(&change.path) && change.kind != ChangeKind::Deleted);
-        // A directory counts for what it holds that is the container's own.
-        let above = given
-            .into_iter()
-            .filter(|change| own.iter().any(|other| other.path.starts_with(&change.path)))
-            .collect::<Vec<_>>();
-        let mut all: Vec<_> = own.into_iter().chain(above).collect();
-        all.sort_by(|a, b| a.path.cmp(&b.path));
-        let one = |change: creel_storage::Change| proto::Change {
+        let engine = self.clone();
+        let own = blocking(move || engine.own_changes(&container)).await?;
+        let one = |change: Change| proto::Change {
             path: format!("/{}", change.path.to_string_lossy()),
             kind: match change.kind {
                 ChangeKind::Modified => proto::ChangeKind::Modified,
@@ -60,7 +49,22 @@ impl Engine {
             }
             .into(),
         };
-        Ok(all.into_iter().map(one).collect())
+        Ok(own.into_iter().map(one).collect())
+    }
+
+    /// The container's changes without those that every start makes, by name.
+    fn own_changes(&self, container: &Container) -> Result<Vec<Change>> {
+        let changes = self.storage.changes(&container.id).map_err(storage_error)?;
+        let given = |change: &Change| {
+            change.kind != ChangeKind::Deleted && GIVEN.iter().any(|given| change.path == Path::new(given))
+        };
+        let (given, mut own): (Vec<_>, Vec<_>) = changes.into_iter().partition(given);
+        // A directory counts for what it holds that is the container's own.
+        let above = |change: &Change| own.iter().any(|other| other.path.starts_with(&change.path));
+        let above: Vec<_> = given.into_iter().filter(above).collect();
+        own.extend(above);
+        own.sort_by(|a, b| a.path.cmp(&b.path));
+        Ok(own)
     }
 
     /// How much a container takes on disk.
@@ -204,8 +208,13 @@ struct OwnLayer {
 impl OwnLayer {
     fn read(engine: &Engine, container: &Container) -> Result<Self> {
         let (pipe, mut sink) = std::io::pipe().map_err(|e| EngineError::io("make a pipe", e))?;
+        let own = engine.own_changes(container)?;
+        let given = GIVEN.iter().map(PathBuf::from);
+        let leave_out: Vec<_> = given
+            .filter(|path| own.iter().all(|change| change.path != *path))
+            .collect();
         let (storage, id) = (engine.storage.clone(), container.id.clone());
-        let writer = std::thread::spawn(move || storage.diff(&id, &mut sink));
+        let writer = std::thread::spawn(move || storage.diff(&id, &leave_out, &mut sink));
         Ok(Self {
             pipe,
             writer: Some(writer),

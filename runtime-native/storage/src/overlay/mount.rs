@@ -5,14 +5,13 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, StatxAttributes, StatxFlags, Uid};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, StatxAttributes, StatxFlags};
 use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, UnmountFlags, fsconfig_create,
     fsconfig_set_string, fsmount, fsopen, move_mount,
 };
 
-use crate::copy;
 use crate::error::{ErrorKind, Result, StorageError};
 
 const OVERLAY_MAGIC: rustix::fs::FsWord = 0x794c_7630;
@@ -200,21 +199,6 @@ pub(super) fn unmount(path: &Path) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Gives a new root directory the looks of the one below, or of a plain root.
-pub(super) fn set_root_like(path: &Path, below: Option<&Path>) -> Result<()> {
-    let set = || -> rustix::io::Result<()> {
-        let Some(below) = below else {
-            rustix::fs::chownat(CWD, path, Some(Uid::ROOT), Some(Gid::ROOT), AtFlags::empty())?;
-            return rustix::fs::chmodat(CWD, path, Mode::from_raw_mode(0o755), AtFlags::empty());
-        };
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let below = rustix::fs::open(below, flags, Mode::empty())?;
-        let parent = rustix::fs::open(path, flags, Mode::empty())?;
-        copy::copy_metadata(&below, &parent, std::ffi::OsStr::new("."))
-    };
-    set().map_err(|e| StorageError::path("set attributes of", path, e))
 }
 
 /// Tries a mount with a whiteout below `directory` and says what lacks when it fails.

@@ -1,6 +1,11 @@
 //! Layers written entry by entry, and drivers on a directory that is clean afterwards.
 #![allow(dead_code)]
 
+use std::ffi::OsStr;
+use std::fs::File;
+use std::path::Path;
+use std::process::Command;
+
 use creel_storage::{DRIVER_NAMES, StorageDriver, open};
 use tar::{Builder, EntryType, Header};
 
@@ -124,20 +129,46 @@ impl Root {
         ))
     }
 
-    pub fn path(&self) -> &std::path::Path {
+    /// One on a btrfs file system of its own, in a file on a loop device.
+    pub fn on_btrfs() -> Self {
+        let root = Self::new();
+        let image = root.path().join(".image");
+        File::create(&image).unwrap().set_len(256 << 20).unwrap();
+        run("mkfs.btrfs", &["-q".as_ref(), image.as_ref()]);
+        // Linux lets go of the loop device with the mount.
+        run(
+            "mount",
+            &[
+                "-o".as_ref(),
+                "loop".as_ref(),
+                image.as_ref(),
+                root.path().as_ref(),
+            ],
+        );
+        root
+    }
+
+    pub fn path(&self) -> &Path {
         self.0.as_ref().unwrap().path()
     }
+}
+
+/// Runs a program to its end and gives its output.
+pub fn run(program: &str, arguments: &[&OsStr]) -> String {
+    let done = Command::new(program).args(arguments).output().unwrap();
+    let said = String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success(), "{program} {arguments:?}: {said}");
+    String::from_utf8(done.stdout).unwrap()
 }
 
 impl Drop for Root {
     fn drop(&mut self) {
         let own = self.path().to_str().unwrap().to_owned();
         let table = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-        for mount in table
-            .lines()
-            .filter_map(|l| l.split(' ').nth(1))
-            .filter(|p| p.starts_with(&own))
-        {
+        let points = table.lines().filter_map(|l| l.split(' ').nth(1));
+        let mut below: Vec<_> = points.filter(|p| p.starts_with(&own)).collect();
+        below.reverse();
+        for mount in below {
             let _ = rustix::mount::unmount(mount, rustix::mount::UnmountFlags::DETACH);
         }
         let _ = self.0.take().unwrap().close();
@@ -149,14 +180,17 @@ pub fn drivers() -> Vec<(Box<dyn StorageDriver>, Root)> {
     DRIVER_NAMES
         .iter()
         .map(|name| {
-            let root = Root::new();
+            let root = match *name {
+                "btrfs" => Root::on_btrfs(),
+                _ => Root::new(),
+            };
             (open(Some(name), root.path()).unwrap(), root)
         })
         .collect()
 }
 
 /// Runs a test with every driver.
-pub fn each_driver(test: impl Fn(&dyn StorageDriver)) {
+pub fn each_driver(mut test: impl FnMut(&dyn StorageDriver)) {
     for (driver, _root) in drivers() {
         eprintln!("driver {}", driver.name());
         test(driver.as_ref());
