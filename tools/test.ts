@@ -140,6 +140,7 @@ function installPackages(): void {
     { program: "busybox", packages: ["busybox-static"] },
     { program: "tmux", packages: ["tmux"] },
     { program: "mkfs.btrfs", packages: ["btrfs-progs"] },
+    { program: "getfattr", packages: ["attr"] },
     { program: "nft", packages: ["nftables"] },
     { program: "zsh", packages: ["zsh"] },
     { program: "fish", packages: ["fish"] },

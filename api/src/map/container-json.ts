@@ -125,7 +125,7 @@ function toMountPoint(mount: Mount): Json {
   const volume = mount.type === "volume";
   return {
     Type: mount.type,
-    Name: volume ? nameOfVolume(mount) : undefined,
+    Name: volume ? volumeNameOf(mount) : undefined,
     Source: mount.type === "tmpfs" ? "" : mount.source,
     Destination: mount.target,
     Driver: volume ? "local" : undefined,
@@ -137,7 +137,7 @@ function toMountPoint(mount: Mount): Json {
 
 /** The name of the volume that is mounted: it lies at .../volumes/NAME/_data. */
 export function nameOfVolume(mount: Mount): string {
-  return /\/volumes\/([^/]+)(?:\/_data)?(?:\/|$)/.exec(mount.source)?.[1] ?? mount.source;
+  return /\/volumes\/([^/]+)\/_data(?:\/|$)/.exec(mount.source)?.[1] ?? mount.source;
 }
 
 /** `NetworkSettings.Networks`, and the endpoints of `network inspect`. */

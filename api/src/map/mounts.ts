@@ -20,6 +20,9 @@ const EMPTY: Mount = {
   volumeLabels: {},
   volumeDriver: "",
   tmpfsOptions: [],
+  nonRecursive: false,
+  readOnlyNonRecursive: false,
+  readOnlyForceRecursive: false,
 };
 const PROPAGATIONS = ["private", "rprivate", "shared", "rshared", "slave", "rslave"];
 
@@ -68,6 +71,14 @@ export function fromMount(mount: DockerMount): Mount {
         : `invalid mount path: '${source}' mount path must be absolute`,
     );
   }
+  const bind = mount.BindOptions;
+  if (bind?.ReadOnlyNonRecursive && !mount.ReadOnly) throw bad("ReadOnlyNonRecursive needs ReadOnly");
+  if (bind?.ReadOnlyForceRecursive) {
+    if (!mount.ReadOnly) throw bad("ReadOnlyForceRecursive needs ReadOnly");
+    if (bind.ReadOnlyNonRecursive || bind.NonRecursive)
+      throw bad("ReadOnlyForceRecursive cannot be combined with ReadOnlyNonRecursive or NonRecursive");
+    if (bind.Propagation !== "rprivate") throw bad("ReadOnlyForceRecursive needs Propagation rprivate");
+  }
   const driver = mount.VolumeOptions?.DriverConfig?.Name;
   if (driver && driver !== "local")
     throw bad(`the volume driver ${driver} is a plugin, and Creel runs none: use local`);
@@ -77,15 +88,18 @@ export function fromMount(mount: DockerMount): Mount {
     source,
     target: absolute(mount.Target, bad),
     readOnly: mount.ReadOnly ?? false,
-    propagation: mount.BindOptions?.Propagation ?? "",
+    propagation: bind?.Propagation ?? "",
     tmpfsSize: mount.TmpfsOptions?.SizeBytes ?? 0,
     tmpfsMode: mount.TmpfsOptions?.Mode ?? 0,
     noCopy: mount.VolumeOptions?.NoCopy ?? false,
     subpath: mount.VolumeOptions?.Subpath ?? "",
-    createSource: mount.BindOptions?.CreateMountpoint ?? false,
+    createSource: bind?.CreateMountpoint ?? false,
     volumeOptions: mount.VolumeOptions?.DriverConfig?.Options ?? {},
     volumeLabels: mount.VolumeOptions?.Labels ?? {},
     volumeDriver: mount.VolumeOptions?.DriverConfig?.Name ?? "",
+    nonRecursive: bind?.NonRecursive ?? false,
+    readOnlyNonRecursive: bind?.ReadOnlyNonRecursive ?? false,
+    readOnlyForceRecursive: bind?.ReadOnlyForceRecursive ?? false,
   };
 }
 
@@ -129,11 +143,15 @@ export function toDockerMount(mount: Mount): Record<string, unknown> {
   const out: Record<string, unknown> = { Type: mount.type, Target: mount.target };
   if (mount.source) out.Source = mount.source;
   if (mount.readOnly) out.ReadOnly = true;
-  if (mount.type === "bind" && (mount.propagation || mount.createSource)) {
-    out.BindOptions = {
+  if (mount.type === "bind") {
+    const options = {
       Propagation: mount.propagation || undefined,
       CreateMountpoint: mount.createSource || undefined,
+      NonRecursive: mount.nonRecursive || undefined,
+      ReadOnlyNonRecursive: mount.readOnlyNonRecursive || undefined,
+      ReadOnlyForceRecursive: mount.readOnlyForceRecursive || undefined,
     };
+    if (Object.values(options).some(Boolean)) out.BindOptions = options;
   }
   const driver = mount.volumeDriver !== "" || Object.keys(mount.volumeOptions).length > 0;
   if (

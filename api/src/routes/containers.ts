@@ -126,21 +126,27 @@ function untilPoint(value: string, now: number): bigint {
   return BigInt(Math.round(now - millis)) * 1_000_000n;
 }
 
+/** The volumes and folders of other containers: `NAME[:ro|:rw]` each; of two for one place the later. */
 async function inheritedMounts(context: ApiContext, from: string[]): Promise<Mount[]> {
-  const mounts: Mount[] = [];
+  const mounts = new Map<string, Mount>();
   for (const entry of from) {
     const [id = "", mode = ""] = entry.split(":");
+    if (!["", "ro", "rw", "z", "Z"].includes(mode))
+      throw new CreelError("invalid_parameter", {
+        message: `invalid mode: ${mode} in volumes-from ${entry}`,
+      });
     const other = await context.engine.containers.inspect({ id }).catch((error: unknown) => {
       // what is not found here is the image, to docker: it would pull it
       if (!isCreelError(error, "no_such_container")) throw error;
       throw CreelError.withText("invalid_parameter", error.message);
     });
     for (const mount of other.mounts) {
+      if (mount.type === "tmpfs") continue;
       const source = mount.type === "volume" ? nameOfVolume(mount) : mount.source;
-      mounts.push({ ...mount, source, readOnly: mount.readOnly || mode === "ro" });
+      mounts.set(mount.target, { ...mount, source, readOnly: mount.readOnly || mode === "ro" });
     }
   }
-  return mounts;
+  return [...mounts.values()];
 }
 
 /** Refuses an image that is not of the platform asked for, `OS/ARCH[/VARIANT]`. */

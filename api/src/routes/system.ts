@@ -5,11 +5,12 @@ import { type DockerEvent, TASK } from "../events.ts";
 import { anyOf, type Filters, labelsMatch, parseFilters } from "../http/filters.ts";
 import { type Query, text } from "../http/query.ts";
 import { openStream, whenGone, writeLine } from "../http/stream.ts";
-import { nanosToSeconds, parsePoint } from "../http/time.ts";
+import { fromNanos, nanosToSeconds, parsePoint } from "../http/time.ts";
 import { MAX_VERSION, MIN_VERSION } from "../http/version.ts";
 import { toListEntry } from "../map/container-json.ts";
 import { toImageListEntry } from "../map/image.ts";
 import { toInfo } from "../map/info.ts";
+import { usersOf } from "./volumes.ts";
 
 const EVENT_FILTERS = [
   "config",
@@ -101,7 +102,7 @@ export function systemRoutes(app: FastifyInstance, context: ApiContext): void {
     const [images, containers, volumes] = await Promise.all([
       engine.images.list({ all: false, filters: [] }),
       engine.containers.list({ all: true, labels: {} }),
-      engine.volumes.list({}),
+      engine.volumes.list({ sizes: true }),
     ]);
     const now = context.clock.now();
     return {
@@ -114,7 +115,9 @@ export function systemRoutes(app: FastifyInstance, context: ApiContext): void {
         Mountpoint: volume.mountpoint,
         Labels: volume.labels,
         Scope: "local",
-        UsageData: { Size: -1, RefCount: -1 },
+        Options: volume.options,
+        CreatedAt: fromNanos(volume.createdNanos),
+        UsageData: { Size: volume.size, RefCount: usersOf(volume, containers.containers) },
       })),
       BuildCache: [],
     };

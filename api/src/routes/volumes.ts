@@ -1,4 +1,5 @@
 import { isCreelError } from "@creel/shared";
+import type { Mount } from "@creel/shared/gen/engine/v1/container.ts";
 import type { Volume } from "@creel/shared/gen/engine/v1/engine.ts";
 import type { FastifyInstance } from "fastify";
 import type { ApiContext } from "../context.ts";
@@ -6,6 +7,7 @@ import { bodyOf, maybe, StringMap } from "../http/body.ts";
 import { anyOf, booleanFilter, hasLabel, labelsMatch, parseFilters } from "../http/filters.ts";
 import { flag, type Query, text } from "../http/query.ts";
 import { fromNanos } from "../http/time.ts";
+import { nameOfVolume } from "../map/container-json.ts";
 import { Type } from "../schema/type.ts";
 
 const readCreate = bodyOf(
@@ -22,19 +24,14 @@ export function volumeRoutes(app: FastifyInstance, context: ApiContext): void {
   const { volumes, containers } = context.engine;
   const used = async () => {
     const all = (await containers.list({ all: true, labels: {} })).containers;
-    return (volume: Volume) =>
-      all.some((container) =>
-        container.mounts.some(
-          ({ type, source }) => type === "volume" && (source === volume.name || source === volume.mountpoint),
-        ),
-      );
+    return (volume: Volume) => usersOf(volume, all) > 0;
   };
 
   app.get<{ Querystring: Query }>("/volumes", async (request) => {
     const filters = parseFilters(text(request.query, "filters"), ["dangling", "driver", "label", "name"]);
     const dangling = booleanFilter(filters, "dangling");
     const isUsed = dangling === undefined ? () => false : await used();
-    const found = (await volumes.list({})).volumes.filter(
+    const found = (await volumes.list({ sizes: false })).volumes.filter(
       (volume) =>
         anyOf(filters, "driver", (driver) => volume.driver === driver) &&
         anyOf(filters, "name", (name) => volume.name.includes(name)) &&
@@ -53,6 +50,7 @@ export function volumeRoutes(app: FastifyInstance, context: ApiContext): void {
       options: body.DriverOpts ?? {},
       mountpoint: "",
       createdNanos: "0",
+      size: -1,
     });
     return reply.code(201).send(toVolume(volume));
   });
@@ -71,20 +69,28 @@ export function volumeRoutes(app: FastifyInstance, context: ApiContext): void {
     const all = booleanFilter(filters, "all") ?? false;
     const isUsed = await used();
     const VolumesDeleted: string[] = [];
-    for (const volume of (await volumes.list({})).volumes) {
+    let SpaceReclaimed = 0;
+    for (const volume of (await volumes.list({ sizes: true })).volumes) {
       if (isUsed(volume) || !(all || Object.hasOwn(volume.labels, ANONYMOUS))) continue;
       if (!labelsMatch(filters, "label", volume.labels)) continue;
       if ((filters.get("label!") ?? []).some((label) => hasLabel(volume.labels, label))) continue;
       try {
         await volumes.remove({ name: volume.name, force: false });
         VolumesDeleted.push(volume.name);
+        SpaceReclaimed += Math.max(0, volume.size);
       } catch (error) {
         if (!isCreelError(error, "volume_in_use") && !isCreelError(error, "no_such_volume")) throw error;
       }
     }
-    context.events.tell("volume", "prune", "", { reclaimed: "0" });
-    return { VolumesDeleted, SpaceReclaimed: 0 };
+    context.events.tell("volume", "prune", "", { reclaimed: `${SpaceReclaimed}` });
+    return { VolumesDeleted, SpaceReclaimed };
   });
+}
+
+/** How many of the containers have the volume. */
+export function usersOf(volume: Volume, containers: readonly { mounts: readonly Mount[] }[]): number {
+  const isThis = (mount: Mount) => mount.type === "volume" && nameOfVolume(mount) === volume.name;
+  return containers.filter(({ mounts }) => mounts.some(isThis)).length;
 }
 
 function toVolume(volume: Volume) {

@@ -27,6 +27,8 @@ export const MountSchema = Type.Object({
       Propagation: maybe(Type.String()),
       CreateMountpoint: maybe(Type.Boolean()),
       NonRecursive: maybe(Type.Boolean()),
+      ReadOnlyNonRecursive: maybe(Type.Boolean()),
+      ReadOnlyForceRecursive: maybe(Type.Boolean()),
     }),
   ),
   VolumeOptions: maybe(

@@ -48,7 +48,7 @@ Usage: creel-engine [OPTIONS]
       --socket PATH           where it listens (default EXEC-ROOT/engine.sock)
       --cgroup-parent PATH    the cgroup that holds those of containers (default /creel)
       --log-level LEVEL       error, warn, info, debug or trace (default info)
-      --storage-driver NAME   overlay2 (default) or vfs
+      --storage-driver NAME   overlay2, btrfs or vfs (default: the data root's, else btrfs on btrfs, else overlay2)
       --data-path-addr IP     this node's address for overlay networks (default: as told by Networks.SetDataPath)
       --data-path-port PORT   UDP port of overlay networks (default 4789)
       --pidfile PATH          where to write the process id

@@ -62,6 +62,34 @@ impl Volumes {
         self.store.inspect(name).map_err(volume_error)
     }
 
+    /// Makes the volumes among the mounts ready for a container; [`Volumes::release`] is due whatever comes of it.
+    pub fn hold(&self, mounts: &[proto::Mount], container: &str) -> Result<()> {
+        let named = mounts.iter().filter(|mount| mount.r#type == "volume");
+        for mount in named {
+            self.store.hold(&mount.source, container).map_err(volume_error)?;
+        }
+        Ok(())
+    }
+
+    /// A container uses its volumes no longer.
+    pub fn release(&self, container: &str) {
+        if let Err(error) = self.store.release(container) {
+            tracing::warn!(container, %error, "a volume stays mounted");
+        }
+    }
+
+    /// Unmounts the volumes that nobody holds.
+    pub fn sweep(&self) {
+        if let Err(error) = self.store.sweep() {
+            tracing::warn!(%error, "a volume stays mounted");
+        }
+    }
+
+    /// Bytes that a volume's content takes on disk; -1 when it cannot be read.
+    pub fn size(&self, name: &str) -> i64 {
+        self.store.usage(name).map_or(-1, |usage| usage.bytes as i64)
+    }
+
     /// All volumes by name.
     pub fn list(&self) -> Result<Vec<Volume>> {
         self.store.list().map_err(volume_error)
@@ -82,5 +110,6 @@ pub fn describe(volume: Volume) -> proto::Volume {
         options: volume.options.into_iter().collect(),
         mountpoint: volume.mountpoint.to_string_lossy().into_owned(),
         created_nanos: volume.created as i64 * 1_000_000_000,
+        size: -1,
     }
 }

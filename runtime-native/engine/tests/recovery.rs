@@ -346,20 +346,85 @@ async fn what_was_begun_and_not_recorded_is_undone() {
     assert_eq!(engine.leftovers(), Vec::<String>::new());
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_engine_killed_at_any_moment_leaves_no_mess() {
+/// Random numbers below a bound, from a seed that is printed.
+fn seeded() -> impl FnMut(u64) -> u64 {
     let seed = std::env::var("SEED")
         .ok()
         .and_then(|s| s.parse().ok())
         .unwrap_or_else(|| u64::from(std::process::id()));
     println!("SEED={seed}");
     let mut random = seed | 1;
-    let mut below = move |most: u64| {
+    move |most: u64| {
         random ^= random << 13;
         random ^= random >> 7;
         random ^= random << 17;
         random % most
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_engine_killed_while_it_makes_images_has_whole_ones_only() {
+    let mut below = seeded();
+    let mut engine = TestEngine::start().await;
+    engine.import(&[]).await;
+    let id = engine
+        .create("source", spec(&["write", "/own", "kept"]))
+        .await
+        .unwrap();
+    engine.start_container(&id).await.unwrap();
+    engine.wait_for(&id).await;
+    for round in 0..6 {
+        let commit = || proto::CommitRequest {
+            id: id.clone(),
+            repo: "made".into(),
+            tag: format!("t{round}"),
+            ..Default::default()
+        };
+        let work = async {
+            while engine.try_import(&[]).await.is_ok() && engine.containers().commit(commit()).await.is_ok() {
+            }
+        };
+        let _ = tokio::time::timeout(Duration::from_millis(5 + below(150)), work).await;
+        engine.kill();
+        engine.spawn().await;
+        let data = engine.dir.path().join("data");
+        for folder in ["content/ingest", "overlay2/staging"] {
+            let left: Vec<_> = std::fs::read_dir(data.join(folder)).unwrap().collect();
+            assert!(left.is_empty(), "{folder}: {left:?}");
+        }
+        let request = proto::ListImagesRequest {
+            all: true,
+            ..Default::default()
+        };
+        let images = engine.images().list(request).await.unwrap().into_inner().images;
+        for image in &images {
+            let made = ContainerSpec {
+                image: image.id.clone(),
+                entrypoint: vec!["/bin/helper".into()],
+                ..spec(&["ls", "/"])
+            };
+            let (code, output) = engine.run(made).await;
+            assert_eq!(code, 0, "{image:?}: {output}");
+        }
+        assert!(!images.is_empty());
+    }
+    engine.remove(&id).await.unwrap();
+    let prune = proto::PruneImagesRequest {
+        all: true,
+        ..Default::default()
     };
+    engine.images().prune(prune).await.unwrap();
+    let layers = engine.dir.path().join("data/overlay2/layers");
+    assert_eq!(
+        std::fs::read_dir(layers).unwrap().count(),
+        0,
+        "no layer without an image"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_engine_killed_at_any_moment_leaves_no_mess() {
+    let mut below = seeded();
     let mut engine = TestEngine::start().await;
     for round in 0..8 {
         let work = async {

@@ -217,3 +217,32 @@ fn what_a_crash_left_is_swept_and_what_is_damaged_is_kept() {
     );
     assert_eq!(node.blob_count(), 2);
 }
+
+#[test]
+fn a_full_disk_is_said_and_leaves_nothing() {
+    let node = Node::with_space(8 << 20);
+    let noise: String = (0..6 << 20)
+        .map(|n: u32| char::from(b'a' + (n % 23) as u8))
+        .collect();
+    let fits = docker_archive(&[(&["fits:1"], &[layer(&[("a", "1")])], "/app")]);
+    node.store.load(&fits[..], |_| {}).unwrap();
+    let (blobs, layers) = (node.blob_count(), node.store.driver().layers().len());
+    // Its archive fits, the files that it holds do not; the other does not even arrive.
+    for files in [vec![("big", &*noise)], vec![("one", &*noise), ("two", &*noise)]] {
+        let archive = docker_archive(&[(&["big:1"], &[layer(&files)], "/app")]);
+        let error = node.store.load(&archive[..], |_| {}).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NoSpace, "{error}");
+        assert_eq!(
+            (node.blob_count(), node.store.driver().layers().len()),
+            (blobs, layers)
+        );
+        for folder in ["content/ingest", "overlay2/staging"] {
+            assert_eq!(
+                fs::read_dir(node.path().join(folder)).unwrap().count(),
+                0,
+                "{folder}"
+            );
+        }
+    }
+    node.store.resolve("fits:1").unwrap();
+}

@@ -32,24 +32,32 @@ const NOT_HERE: [(&str, &str, &str); 5] = [
 
 /// Opens a storage driver by its name below the data root. `None` is the driver that the data root was used with, else
 /// btrfs on a btrfs file system, else overlay2. A driver that is not here, that the kernel or the file system does not
-/// carry, or that would not see what another one keeps in this data root, is an error that says what to do.
+/// carry, or that would not see the containers another one keeps in this data root, is an error that says what to do.
 pub fn open(name: Option<&str>, data_root: &Path) -> Result<Box<dyn StorageDriver>> {
-    let prior = DRIVER_NAMES
-        .into_iter()
-        .find(|known| is_used(&data_root.join(known)));
-    let chosen = match (name, prior) {
-        (Some(name), Some(prior)) if DRIVER_NAMES.contains(&name) && name != prior => {
-            let text = format!(
-                "prior storage driver {prior}: the images and containers in {} are kept by it and {name} would not \
-                 see them; use --storage-driver {prior}, or another data root",
-                data_root.display()
-            );
-            return Err(StorageError::new(ErrorKind::Unsupported, text));
-        }
-        (Some(name), _) | (None, Some(name)) => name,
-        (None, None) if subvolume::on_btrfs(data_root) => "btrfs",
-        (None, None) => DRIVER_NAMES[0],
+    let keeps = |driver: &str, what: &str| {
+        let kept = std::fs::read_dir(data_root.join(driver).join(what));
+        kept.is_ok_and(|mut entries| entries.next().is_some())
     };
+    let prior = |what: &str| DRIVER_NAMES.into_iter().find(|driver| keeps(driver, what));
+    let chosen = match name {
+        Some(name) => name,
+        None => match prior("containers").or_else(|| prior("layers")) {
+            Some(prior) => prior,
+            None if subvolume::on_btrfs(data_root) => "btrfs",
+            None => DRIVER_NAMES[0],
+        },
+    };
+    if DRIVER_NAMES.contains(&chosen)
+        && !keeps(chosen, "containers")
+        && let Some(prior) = prior("containers")
+    {
+        let text = format!(
+            "prior storage driver {prior}: the containers in {} keep their files with it and {chosen} would not see \
+             them; use --storage-driver {prior}, or another data root",
+            data_root.display()
+        );
+        return Err(StorageError::new(ErrorKind::Unsupported, text));
+    }
     let root = data_root.join(chosen);
     match chosen {
         "overlay2" => Ok(Box::new(Overlay::open(&root)?)),
@@ -57,13 +65,6 @@ pub fn open(name: Option<&str>, data_root: &Path) -> Result<Box<dyn StorageDrive
         "vfs" => Ok(Box::new(Whole::open_vfs(&root)?)),
         other => Err(unknown(other)),
     }
-}
-
-/// Whether a driver keeps anything in its directory.
-fn is_used(root: &Path) -> bool {
-    ["layers", "containers"]
-        .iter()
-        .any(|kept| std::fs::read_dir(root.join(kept)).is_ok_and(|mut entries| entries.next().is_some()))
 }
 
 fn unknown(name: &str) -> StorageError {

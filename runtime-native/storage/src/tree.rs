@@ -9,8 +9,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags};
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, StatxAttributes, StatxFlags};
 use rustix::io::Errno;
+use rustix::mount::UnmountFlags;
 
 use crate::driver::Usage;
 use crate::error::{Result, StorageError};
@@ -120,6 +121,31 @@ pub(crate) fn open_child_dir(dir: &OwnedFd, name: &CString) -> rustix::io::Resul
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
     rustix::fs::openat2(dir, name, flags, Mode::empty(), resolve)
+}
+
+/// Whether something is mounted on this very directory.
+pub(crate) fn is_mount_point(path: &Path) -> bool {
+    let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
+    let Ok(stat) = rustix::fs::statx(CWD, path, flags, StatxFlags::BASIC_STATS) else {
+        return false;
+    };
+    let root = StatxAttributes::MOUNT_ROOT;
+    !stat.stx_attributes_mask.contains(root) || stat.stx_attributes.contains(root)
+}
+
+/// Takes off the topmost mount at `path`; a busy one leaves the tree now and goes with its last user. False: there was
+/// none.
+pub(crate) fn unmount(path: &Path) -> Result<bool> {
+    let undo = |flags| rustix::mount::unmount(path, UnmountFlags::NOFOLLOW | flags);
+    let done = match undo(UnmountFlags::empty()) {
+        Err(Errno::BUSY) => undo(UnmountFlags::DETACH),
+        other => other,
+    };
+    match done {
+        Ok(()) => Ok(true),
+        Err(Errno::INVAL | Errno::NOENT) => Ok(false),
+        Err(error) => Err(StorageError::path("unmount", path, error)),
+    }
 }
 
 /// The names and types in a directory, without `.` and `..`.

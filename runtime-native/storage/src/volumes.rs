@@ -1,9 +1,11 @@
 //! Named volumes of the `local` driver: `volumes/<name>/_data` below the data root.
 
-use std::collections::BTreeMap;
+mod device;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
@@ -12,6 +14,7 @@ use crate::driver::Usage;
 use crate::error::{ErrorKind, Result, StorageError};
 use crate::layout::make_private_dir;
 use crate::tree;
+use device::Device;
 
 const DATA: &str = "_data";
 const RECORD: &str = "volume.json";
@@ -36,7 +39,8 @@ pub struct Volume {
 /// The named volumes of a node.
 pub struct VolumeStore {
     root: PathBuf,
-    writing: Mutex<()>,
+    /// Who uses the volumes that are mounted, by their names. Held while a volume is made, mounted or removed.
+    users: Mutex<HashMap<String, HashSet<String>>>,
 }
 
 impl VolumeStore {
@@ -54,11 +58,16 @@ impl VolumeStore {
         }
         Ok(Self {
             root,
-            writing: Mutex::new(()),
+            users: Mutex::default(),
         })
     }
 
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, HashSet<String>>> {
+        self.users.lock().unwrap_or_else(|p| p.into_inner())
+    }
+
     /// Makes a volume, or returns the one that has this name; as in Docker, its labels and options then stay as they are.
+    /// The options `type`, `o` and `device` say what is mounted as its content while somebody uses it.
     pub fn create(
         &self,
         name: &str,
@@ -66,11 +75,8 @@ impl VolumeStore {
         options: BTreeMap<String, String>,
     ) -> Result<Volume> {
         check_name(name)?;
-        if let Some(key) = options.keys().next() {
-            let text = format!("volume option {key:?} is not supported by the local driver here");
-            return Err(StorageError::new(ErrorKind::InvalidArgument, text));
-        }
-        let _writing = self.writing.lock().unwrap_or_else(|p| p.into_inner());
+        Device::of(&options)?;
+        let _users = self.lock();
         if let Ok(found) = self.inspect(name) {
             return Ok(found);
         }
@@ -147,13 +153,54 @@ impl VolumeStore {
 
     /// Deletes a volume and its content. Whether a container uses it is the caller's to know.
     pub fn remove(&self, name: &str) -> Result<()> {
-        let _writing = self.writing.lock().unwrap_or_else(|p| p.into_inner());
-        self.inspect(name)?;
+        let mut users = self.lock();
+        let volume = self.inspect(name)?;
+        users.remove(name);
+        while tree::is_mount_point(&volume.mountpoint) && tree::unmount(&volume.mountpoint)? {}
         let trash = self.root.join(tree::unique(".trash"));
         let path = self.root.join(name);
         fs::rename(&path, &trash).map_err(|e| StorageError::path("remove", &path, e))?;
         tree::fsync_dir(&self.root)?;
         tree::remove_tree(&trash)
+    }
+
+    /// Mounts a volume that has options, unless it is mounted, until [`VolumeStore::release`] of its last user. Others
+    /// need nothing.
+    pub fn hold(&self, name: &str, user: &str) -> Result<()> {
+        let mut users = self.lock();
+        let volume = self.inspect(name)?;
+        let Some(device) = Device::of(&volume.options)? else {
+            return Ok(());
+        };
+        if !tree::is_mount_point(&volume.mountpoint) {
+            device.mount(&volume)?;
+        }
+        users.entry(name.to_owned()).or_default().insert(user.to_owned());
+        Ok(())
+    }
+
+    /// Unmounts what this user was the last to hold.
+    pub fn release(&self, user: &str) -> Result<()> {
+        let mut users = self.lock();
+        let held = users.extract_if(|_, users| users.remove(user) && users.is_empty());
+        let mut result = Ok(());
+        for (name, _) in held {
+            let unmounted = self
+                .inspect(&name)
+                .and_then(|volume| tree::unmount(&volume.mountpoint));
+            result = result.and(unmounted.map(drop));
+        }
+        result
+    }
+
+    /// Unmounts what nobody holds: what an earlier process left.
+    pub fn sweep(&self) -> Result<()> {
+        let users = self.lock();
+        for volume in self.list()? {
+            let idle = !volume.options.is_empty() && !users.contains_key(&volume.name);
+            while idle && tree::is_mount_point(&volume.mountpoint) && tree::unmount(&volume.mountpoint)? {}
+        }
+        Ok(())
     }
 
     /// What the volume's content takes on disk.

@@ -5,7 +5,7 @@ use std::ffi::{CString, OsStr};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
@@ -32,7 +32,7 @@ pub(crate) fn upper(root: &Path, visitor: &mut dyn Visitor) -> Result<()> {
     walk(root, None, true, visitor)
 }
 
-/// Tells what `content` has that `below` does not have the same, and what it lacks.
+/// Tells what `content` has that `below` does not have the same, the directories that hold it, and what it lacks.
 pub(crate) fn compared(content: &Path, below: Option<&Path>, visitor: &mut dyn Visitor) -> Result<()> {
     walk(content, below, false, visitor)
 }
@@ -41,7 +41,12 @@ fn walk(root: &Path, below: Option<&Path>, overlay: bool, visitor: &mut dyn Visi
     let open = |path: &Path| rustix::fs::open(path, READ_DIR, Mode::empty());
     let run = |visitor: &mut dyn Visitor| -> io::Result<()> {
         let below = below.map(open).transpose()?;
-        Walk { overlay, visitor }.directory(&open(root)?, below.as_ref(), Path::new(""))
+        let mut walk = Walk {
+            overlay,
+            visitor,
+            held: Vec::new(),
+        };
+        walk.directory(&open(root)?, below.as_ref(), Path::new(""))
     };
     run(visitor).map_err(|e| StorageError::path("read", root, e))
 }
@@ -49,6 +54,14 @@ fn walk(root: &Path, below: Option<&Path>, overlay: bool, visitor: &mut dyn Visi
 struct Walk<'a> {
     overlay: bool,
     visitor: &'a mut dyn Visitor,
+    /// The directories above that are as they were, so far.
+    held: Vec<Held>,
+}
+
+struct Held {
+    dir: OwnedFd,
+    path: PathBuf,
+    stat: Stat,
 }
 
 impl Walk<'_> {
@@ -58,6 +71,7 @@ impl Walk<'_> {
         if let Some(below) = below {
             for (gone, _) in tree::entries(below)? {
                 if !names.contains_key(&gone) {
+                    self.tell_held()?;
                     self.visitor
                         .gone(&path.join(OsStr::from_bytes(gone.as_bytes())))?;
                 }
@@ -87,7 +101,10 @@ impl Walk<'_> {
             return self.visitor.gone(path);
         }
         let lower = below.and_then(|b| rustix::fs::statat(b, name, AtFlags::SYMLINK_NOFOLLOW).ok());
-        if !matches!((below, &lower), (Some(below), Some(lower)) if same(dir, below, name, lower, stat)) {
+        let unchanged =
+            matches!((below, &lower), (Some(below), Some(lower)) if same(dir, below, name, lower, stat));
+        if !unchanged {
+            self.tell_held()?;
             self.visitor.entry(dir, name, path, stat)?;
         }
         if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
@@ -101,7 +118,27 @@ impl Walk<'_> {
             (Some(below), Some(_)) => rustix::fs::openat(below, name, READ_DIR, Mode::empty()).ok(),
             _ => None,
         };
-        self.directory(&child, child_below.as_ref(), path)
+        if unchanged {
+            self.held.push(Held {
+                dir: dir.try_clone()?,
+                path: path.to_owned(),
+                stat: *stat,
+            });
+        }
+        let held = self.held.len();
+        self.directory(&child, child_below.as_ref(), path)?;
+        if unchanged && self.held.len() == held {
+            self.held.pop();
+        }
+        Ok(())
+    }
+
+    fn tell_held(&mut self) -> io::Result<()> {
+        for Held { dir, path, stat } in std::mem::take(&mut self.held) {
+            let name = path.file_name().unwrap_or_default();
+            self.visitor.entry(&dir, name, &path, &stat)?;
+        }
+        Ok(())
     }
 }
 

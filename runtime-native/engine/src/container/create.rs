@@ -127,7 +127,9 @@ impl Engine {
                 .storage
                 .mount(&container.id)
                 .map_err(crate::volume::storage_error)?;
-            let copied = mounts::copy_up(&definition.mounts, &rootfs, &self.volumes);
+            let held = self.volumes.hold(&definition.mounts, &container.id);
+            let copied = held.and_then(|()| mounts::copy_up(&definition.mounts, &rootfs, &self.volumes));
+            self.volumes.release(&container.id);
             self.storage
                 .release(&container.id)
                 .map_err(crate::volume::storage_error)?;

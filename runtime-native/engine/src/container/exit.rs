@@ -123,11 +123,12 @@ impl Engine {
             self.networks
                 .detach(&state.sandbox, addresses, !state.ports.is_empty());
         }
-        let (storage, id) = (self.storage.clone(), container.id.clone());
+        let (storage, volumes, id) = (self.storage.clone(), self.volumes.clone(), container.id.clone());
         let places = self.places(container);
         let released = blocking(move || {
             files::remove(&places.rootfs);
             files::remove(&places.shm_dir);
+            volumes.release(&id);
             storage.release(&id).map_err(storage_error)
         })
         .await;

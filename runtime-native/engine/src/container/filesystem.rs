@@ -40,17 +40,22 @@ impl Engine {
             return work(&root, container.state().ids.as_ref());
         }
         let definition = container.definition();
-        let places = self.places(container);
-        let subpaths = Subpaths::hold(places.subpaths_dir, &definition.mounts, &self.volumes)?;
-        let mounts = mounts::inputs(&definition.mounts, &self.volumes, &subpaths)?;
-        self.with_files_held(container, |rootfs| {
-            // The mounts are this thread's own and go with it, whatever happens.
-            std::thread::scope(|scope| {
-                let thread = scope.spawn(|| work(&stopped_root(rootfs, &mounts)?, None));
-                let ended = |_| Err(EngineError::internal("an operation ended unexpectedly"));
-                thread.join().unwrap_or_else(ended)
+        let held = self.volumes.hold(&definition.mounts, &container.id);
+        let done = held.and_then(|()| {
+            let places = self.places(container);
+            let subpaths = Subpaths::hold(places.subpaths_dir, &definition.mounts, &self.volumes)?;
+            let mounts = mounts::inputs(&definition.mounts, &self.volumes, &subpaths)?;
+            self.with_files_held(container, |rootfs| {
+                // The mounts are this thread's own and go with it, whatever happens.
+                std::thread::scope(|scope| {
+                    let thread = scope.spawn(|| work(&stopped_root(rootfs, &mounts)?, None));
+                    let ended = |_| Err(EngineError::internal("an operation ended unexpectedly"));
+                    thread.join().unwrap_or_else(ended)
+                })
             })
-        })
+        });
+        self.volumes.release(&container.id);
+        done
     }
 
     /// Runs `work` with the folder of a container's own files and its image's, without volumes. Blocks.
@@ -146,7 +151,7 @@ fn stopped_root(rootfs: &Path, mounts: &[MountInput]) -> Result<OwnedFd> {
         };
         rustix::mount::mount_bind_recursive(&mount.source, descriptor(&target))
             .map_err(|e| failed(e.into()))?;
-        if mount.options.iter().any(|o| o == "ro") {
+        if mount.options.iter().any(|o| o == "ro" || o == "rro") {
             let mounted = open_in_root(&root, &mount.destination, libc::O_PATH).map_err(failed)?;
             let flags = MountFlags::BIND | MountFlags::RDONLY;
             rustix::mount::mount_remount(descriptor(&mounted), flags, "").map_err(|e| failed(e.into()))?;

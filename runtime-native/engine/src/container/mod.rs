@@ -19,6 +19,7 @@ pub mod merge;
 pub mod mounts;
 pub mod namespaces;
 mod networking;
+mod propagation;
 pub mod record;
 pub mod registry;
 pub mod remove;

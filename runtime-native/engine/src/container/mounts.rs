@@ -7,6 +7,7 @@ use std::path::{Component, Path, PathBuf};
 
 use creel_runtime::spec::MountInput;
 
+use super::propagation;
 use super::subpaths::{self, Subpaths};
 use crate::error::{EngineError, ErrorCode, Result};
 use crate::ids;
@@ -146,8 +147,8 @@ pub fn source_path(mount: &Mount, volumes: &Volumes) -> Result<PathBuf> {
 pub fn inputs(mounts: &[Mount], volumes: &Volumes, held: &Subpaths) -> Result<Vec<MountInput>> {
     let mut inputs = Vec::with_capacity(mounts.len());
     for mount in mounts {
-        let mode = if mount.read_only { "ro" } else { "rw" };
         if mount.r#type == "tmpfs" {
+            let mode = if mount.read_only { "ro" } else { "rw" };
             let mut options: Vec<String> = ["nosuid", "nodev", "noexec", mode].map(str::to_owned).to_vec();
             options.extend(mount.tmpfs_options.iter().cloned());
             if mount.tmpfs_size > 0 {
@@ -182,11 +183,20 @@ pub fn inputs(mounts: &[Mount], volumes: &Volumes, held: &Subpaths) -> Result<Ve
             );
             return Err(EngineError::new(ErrorCode::InvalidParameter, text));
         }
+        propagation::check(propagation, &source)?;
+        let bind = if mount.non_recursive { "bind" } else { "rbind" };
+        let mut options = vec![bind.to_owned(), propagation.to_owned()];
+        // What is read-only on the host stays so unasked: "rw" would undo it.
+        match (mount.read_only, mount.read_only_non_recursive) {
+            (false, _) => {}
+            (true, true) => options.push("ro".into()),
+            (true, false) => options.push("rro".into()),
+        }
         inputs.push(MountInput {
             destination: (&mount.target).into(),
             kind: "bind".into(),
             source,
-            options: ["rbind", propagation, mode].map(str::to_owned).to_vec(),
+            options,
             // A folder of the host is the host's.
             shown_inside: mount.r#type == "volume",
         });

@@ -34,7 +34,13 @@ impl Engine {
             self.networks
                 .keep(state.endpoints.iter().chain(&state.gateway_endpoint));
             self.containers.insert(container.clone());
+            if !state.run.is_empty()
+                && let Err(error) = self.volumes.hold(&container.definition().mounts, &container.id)
+            {
+                tracing::warn!(container = container.id, %error, "a volume of it could not be taken over");
+            }
         }
+        self.volumes.sweep();
         self.sweep(&containers).await?;
         let restored: Vec<_> = containers
             .into_iter()

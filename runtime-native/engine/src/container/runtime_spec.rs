@@ -10,7 +10,7 @@ use creel_runtime::user_namespace::IdMap;
 
 use super::record::{ContainerDir, Definition};
 use super::subpaths::Subpaths;
-use super::{files, mounts};
+use super::{files, mounts, propagation};
 use crate::error::{EngineError, ErrorCode, Result};
 use crate::init;
 use crate::proto::{BlkioDevice, Device, Resources, Security};
@@ -96,6 +96,7 @@ pub fn build(definition: &Definition, around: &Surroundings<'_>, volumes: &Volum
         },
         rootfs: around.rootfs.to_path_buf(),
         readonly_rootfs: spec.read_only,
+        rootfs_propagation: propagation::of_root(&definition.mounts).into(),
         hostname: Some(merged.hostname.clone()),
         domainname: (!spec.domainname.is_empty()).then(|| spec.domainname.clone()),
         shm_size: match spec.shm_size {

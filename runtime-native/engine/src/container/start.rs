@@ -241,10 +241,13 @@ impl Engine {
 
     async fn mount_rootfs(self: &Arc<Self>, container: &Container, remapped: bool) -> Result<PathBuf> {
         let (engine, id) = (self.clone(), container.id.clone());
-        let place = self.places(container).rootfs;
-        blocking(move || match engine.remap.as_ref().filter(|_| remapped) {
-            Some(remap) => remap.mount(&*engine.storage, &id, &place),
-            None => engine.storage.mount(&id).map_err(storage_error),
+        let (definition, place) = (container.definition(), self.places(container).rootfs);
+        blocking(move || {
+            engine.volumes.hold(&definition.mounts, &id)?;
+            match engine.remap.as_ref().filter(|_| remapped) {
+                Some(remap) => remap.mount(&*engine.storage, &id, &place),
+                None => engine.storage.mount(&id).map_err(storage_error),
+            }
         })
         .await
     }

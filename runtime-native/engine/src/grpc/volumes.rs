@@ -83,12 +83,17 @@ impl volumes_server::Volumes for Door {
         empty()
     }
 
-    async fn list(&self, _: Request<proto::ListVolumesRequest>) -> Reply<proto::ListVolumesReply> {
-        let engine = self.0.clone();
-        let volumes = blocking(move || engine.volumes.list()).await?;
-        Ok(Response::new(proto::ListVolumesReply {
-            volumes: volumes.into_iter().map(describe).collect(),
-        }))
+    async fn list(&self, request: Request<proto::ListVolumesRequest>) -> Reply<proto::ListVolumesReply> {
+        let (engine, sizes) = (self.0.clone(), request.into_inner().sizes);
+        let volumes = blocking(move || {
+            let mut volumes: Vec<_> = engine.volumes.list()?.into_iter().map(describe).collect();
+            for volume in volumes.iter_mut().filter(|_| sizes) {
+                volume.size = engine.volumes.size(&volume.name);
+            }
+            Ok(volumes)
+        })
+        .await?;
+        Ok(Response::new(proto::ListVolumesReply { volumes }))
     }
 
     async fn inspect(&self, request: Request<proto::VolumeRef>) -> Reply<proto::Volume> {

@@ -173,6 +173,11 @@ impl TestEngine {
 
     /// Imports the tests' image, with further `--change`s.
     pub async fn import(&self, changes: &[&str]) -> String {
+        self.try_import(changes).await.unwrap()
+    }
+
+    /// The same with an engine that may go away meanwhile.
+    pub async fn try_import(&self, changes: &[&str]) -> Result<String, Status> {
         let changes = changes
             .iter()
             .chain(&["ENTRYPOINT [\"/bin/helper\"]"])
@@ -183,21 +188,21 @@ impl TestEngine {
             changes,
             ..Default::default()
         };
-        let mut progress = self.images().import(request).await.unwrap().into_inner();
+        let mut progress = self.images().import(request).await?.into_inner();
         let archive = archive();
         let mut id = String::new();
-        while let Some(message) = progress.message().await.unwrap() {
+        while let Some(message) = progress.message().await? {
             match message.kind.unwrap() {
                 Kind::Socket(path) => {
-                    let mut socket = UnixStream::connect(path).await.unwrap();
-                    socket.write_all(&archive).await.unwrap();
-                    socket.shutdown().await.unwrap();
+                    let mut socket = UnixStream::connect(path).await?;
+                    socket.write_all(&archive).await?;
+                    socket.shutdown().await?;
                 }
                 Kind::Line(_) => {}
                 Kind::Done(done) => id = done.ids[0].clone(),
             }
         }
-        id
+        Ok(id)
     }
 
     pub async fn create(&self, name: &str, spec: ContainerSpec) -> Result<String, Status> {

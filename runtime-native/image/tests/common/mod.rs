@@ -1,6 +1,7 @@
 //! Image archives written by hand, and a store on a directory that is clean afterwards.
 #![allow(dead_code)]
 
+use std::ffi::CString;
 use std::io::Write;
 use std::sync::Arc;
 
@@ -24,6 +25,18 @@ impl Node {
         let root = tempfile::Builder::new().prefix("creel-image-").tempdir().unwrap();
         Self {
             store: open_store(name, root.path()),
+            root: Some(root),
+        }
+    }
+
+    /// One on a file system of its own that holds no more than `bytes`.
+    pub fn with_space(bytes: usize) -> Self {
+        let root = tempfile::Builder::new().prefix("creel-image-").tempdir().unwrap();
+        let options = CString::new(format!("size={bytes}")).unwrap();
+        let flags = rustix::mount::MountFlags::empty();
+        rustix::mount::mount("tmpfs", root.path(), "tmpfs", flags, Some(options.as_c_str())).unwrap();
+        Self {
+            store: open_store("overlay2", root.path()),
             root: Some(root),
         }
     }
@@ -62,7 +75,9 @@ impl Drop for Node {
         for container in self.store.driver().containers() {
             let _ = self.store.driver().remove(&container.id);
         }
-        let _ = self.root.take().unwrap().close();
+        let root = self.root.take().unwrap();
+        let _ = rustix::mount::unmount(root.path(), rustix::mount::UnmountFlags::DETACH);
+        let _ = root.close();
     }
 }
 

@@ -127,6 +127,10 @@ fn place(root: &OwnedFd, plan: &MountPlan, users: Option<&OwnedFd>) -> Outcome<O
                 let set = sys::set_attributes(&mount, plan.set, plan.clear, 0, false);
                 when(set, || format!("set the options of {name}"))?;
             }
+            if plan.set_below != 0 {
+                let set = sys::set_attributes(&mount, plan.set_below, 0, 0, true);
+                when(set, || format!("make {name} read-only with all below"))?;
+            }
             (mount, is_dir, over_proc)
         }
         What::Filesystem {

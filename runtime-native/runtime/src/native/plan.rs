@@ -15,6 +15,8 @@ pub(super) struct MountPlan {
     pub(super) what: What,
     pub(super) set: u64,
     pub(super) clear: u64,
+    /// Like `set`, but with the mounts below.
+    pub(super) set_below: u64,
     pub(super) propagation: u64,
     pub(super) propagation_below: bool,
     /// The owners of its files are shown as the container's user namespace has them.
@@ -160,6 +162,7 @@ fn mount(mount: &Mount, own_cgroups: bool, ids: Option<&IdMap>) -> Option<MountP
         },
         set: 0,
         clear: 0,
+        set_below: 0,
         propagation: 0,
         propagation_below: false,
         shown_inside,
@@ -183,6 +186,7 @@ fn mount(mount: &Mount, own_cgroups: bool, ids: Option<&IdMap>) -> Option<MountP
             "rbind" => (bind, recursive) = (true, true),
             "defaults" => {}
             "ro" => on(&mut plan, sys::ATTR_RDONLY),
+            "rro" => plan.set_below |= sys::ATTR_RDONLY,
             "rw" => off(&mut plan, sys::ATTR_RDONLY),
             "nosuid" => on(&mut plan, sys::ATTR_NOSUID),
             "suid" => off(&mut plan, sys::ATTR_NOSUID),
@@ -205,6 +209,9 @@ fn mount(mount: &Mount, own_cgroups: bool, ids: Option<&IdMap>) -> Option<MountP
         if matches!(option.as_str(), "rprivate" | "rslave" | "rshared" | "runbindable") {
             plan.propagation_below = true;
         }
+    }
+    if plan.set_below != 0 && !bind {
+        return None;
     }
     if bind {
         if !data.is_empty() {
@@ -294,11 +301,12 @@ mod tests {
     fn usual_containers_are_made_here_and_others_are_not() {
         assert!(Plan::of(&spec(|_| ())).is_some());
         assert!(Plan::of(&spec(|input| input.process.terminal = true)).is_some());
+        assert!(planned("/data", "bind", &["rbind", "rro"]).is_some());
         assert!(Plan::of(&spec(|input| input.rootfs_propagation = "shared".into())).is_none());
         assert!(Plan::of(&spec(|input| input.mounts.clear())).is_none());
         for (destination, kind, options) in [
             ("/data", "bind", &["idmap"] as &[&str]),
-            ("/data", "bind", &["rro"]),
+            ("/data", "tmpfs", &["rro"]),
             ("/data", "tmpfs", &["remount"]),
             ("/data", "nfs", &["addr=192.0.2.1"]),
             ("/proc", "bind", &["ro"]),

@@ -5,14 +5,15 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, StatxAttributes, StatxFlags};
+use rustix::fs::{CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use rustix::mount::{
-    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, UnmountFlags, fsconfig_create,
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, fsconfig_create,
     fsconfig_set_string, fsmount, fsopen, move_mount,
 };
 
 use crate::error::{ErrorKind, Result, StorageError};
+use crate::tree;
 
 const OVERLAY_MAGIC: rustix::fs::FsWord = 0x794c_7630;
 /// The kernel takes this many bytes of a mount option's value.
@@ -175,29 +176,12 @@ fn kernel_words(fs: &OwnedFd) -> String {
 
 /// Whether an overlay is mounted on this very directory.
 pub(super) fn is_overlay_mount(path: &Path) -> bool {
-    let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
-    let Ok(stat) = rustix::fs::statx(CWD, path, flags, StatxFlags::BASIC_STATS) else {
-        return false;
-    };
-    let root = StatxAttributes::MOUNT_ROOT;
-    let is_root = match stat.stx_attributes_mask.contains(root) {
-        true => stat.stx_attributes.contains(root),
-        false => true,
-    };
-    is_root && rustix::fs::statfs(path).is_ok_and(|s| s.f_type == OVERLAY_MAGIC)
+    tree::is_mount_point(path) && rustix::fs::statfs(path).is_ok_and(|s| s.f_type == OVERLAY_MAGIC)
 }
 
 /// Unmounts what is mounted at `path`, however often; a busy mount leaves the tree now and goes with its last user.
 pub(super) fn unmount(path: &Path) -> Result<()> {
-    while is_overlay_mount(path) {
-        match rustix::mount::unmount(path, UnmountFlags::NOFOLLOW) {
-            Ok(()) => {}
-            Err(Errno::BUSY) => rustix::mount::unmount(path, UnmountFlags::NOFOLLOW | UnmountFlags::DETACH)
-                .map_err(|e| StorageError::path("unmount", path, e))?,
-            Err(Errno::INVAL | Errno::NOENT) => break,
-            Err(error) => return Err(StorageError::path("unmount", path, error)),
-        }
-    }
+    while is_overlay_mount(path) && tree::unmount(path)? {}
     Ok(())
 }
 

@@ -187,6 +187,12 @@ export interface Mount {
   volumeDriver: string;
   /** further ones: uid=1000, exec, ... */
   tmpfsOptions: string[];
+  /** bind: without the mounts below the source */
+  nonRecursive: boolean;
+  /** bind: the mounts below the source stay writable */
+  readOnlyNonRecursive: boolean;
+  /** bind: fail where the mounts below cannot be made read-only */
+  readOnlyForceRecursive: boolean;
 }
 
 export interface Mount_VolumeOptionsEntry {
@@ -2185,6 +2191,9 @@ function createBaseMount(): Mount {
     volumeLabels: {},
     volumeDriver: "",
     tmpfsOptions: [],
+    nonRecursive: false,
+    readOnlyNonRecursive: false,
+    readOnlyForceRecursive: false,
   };
 }
 
@@ -2231,6 +2240,15 @@ export const Mount: MessageFns<Mount> = {
     }
     for (const v of message.tmpfsOptions) {
       writer.uint32(114).string(v!);
+    }
+    if (message.nonRecursive !== false) {
+      writer.uint32(120).bool(message.nonRecursive);
+    }
+    if (message.readOnlyNonRecursive !== false) {
+      writer.uint32(128).bool(message.readOnlyNonRecursive);
+    }
+    if (message.readOnlyForceRecursive !== false) {
+      writer.uint32(136).bool(message.readOnlyForceRecursive);
     }
     return writer;
   },
@@ -2366,6 +2384,30 @@ export const Mount: MessageFns<Mount> = {
             message.tmpfsOptions.push(reader.string());
             continue;
           }
+          case 15: {
+            if (tag !== 120) {
+              break;
+            }
+
+            message.nonRecursive = reader.bool();
+            continue;
+          }
+          case 16: {
+            if (tag !== 128) {
+              break;
+            }
+
+            message.readOnlyNonRecursive = reader.bool();
+            continue;
+          }
+          case 17: {
+            if (tag !== 136) {
+              break;
+            }
+
+            message.readOnlyForceRecursive = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2474,6 +2516,21 @@ export const Mount: MessageFns<Mount> = {
         : globalThis.Array.isArray(object?.tmpfs_options)
         ? object.tmpfs_options.map((e: any) => globalThis.String(e))
         : [],
+      nonRecursive: isSet(object.nonRecursive)
+        ? globalThis.Boolean(object.nonRecursive)
+        : isSet(object.non_recursive)
+        ? globalThis.Boolean(object.non_recursive)
+        : false,
+      readOnlyNonRecursive: isSet(object.readOnlyNonRecursive)
+        ? globalThis.Boolean(object.readOnlyNonRecursive)
+        : isSet(object.read_only_non_recursive)
+        ? globalThis.Boolean(object.read_only_non_recursive)
+        : false,
+      readOnlyForceRecursive: isSet(object.readOnlyForceRecursive)
+        ? globalThis.Boolean(object.readOnlyForceRecursive)
+        : isSet(object.read_only_force_recursive)
+        ? globalThis.Boolean(object.read_only_force_recursive)
+        : false,
     };
   },
 
@@ -2533,6 +2590,15 @@ export const Mount: MessageFns<Mount> = {
     if (message.tmpfsOptions?.length) {
       obj.tmpfsOptions = message.tmpfsOptions;
     }
+    if (message.nonRecursive !== false) {
+      obj.nonRecursive = message.nonRecursive;
+    }
+    if (message.readOnlyNonRecursive !== false) {
+      obj.readOnlyNonRecursive = message.readOnlyNonRecursive;
+    }
+    if (message.readOnlyForceRecursive !== false) {
+      obj.readOnlyForceRecursive = message.readOnlyForceRecursive;
+    }
     return obj;
   },
 
@@ -2571,6 +2637,9 @@ export const Mount: MessageFns<Mount> = {
     );
     message.volumeDriver = object.volumeDriver ?? "";
     message.tmpfsOptions = object.tmpfsOptions?.map((e) => e) || [];
+    message.nonRecursive = object.nonRecursive ?? false;
+    message.readOnlyNonRecursive = object.readOnlyNonRecursive ?? false;
+    message.readOnlyForceRecursive = object.readOnlyForceRecursive ?? false;
     return message;
   },
 };

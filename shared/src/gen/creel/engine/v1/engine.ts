@@ -313,6 +313,8 @@ export interface Volume {
   mountpoint: string;
   /** written by the engine */
   createdNanos: string;
+  /** bytes on disk; -1: not measured */
+  size: number;
 }
 
 export interface Volume_LabelsEntry {
@@ -335,6 +337,8 @@ export interface RemoveVolumeRequest {
 }
 
 export interface ListVolumesRequest {
+  /** measure each, which reads its whole tree */
+  sizes: boolean;
 }
 
 export interface ListVolumesReply {
@@ -3873,7 +3877,7 @@ export const PruneImagesRequest: MessageFns<PruneImagesRequest> = {
 };
 
 function createBaseVolume(): Volume {
-  return { name: "", driver: "", labels: {}, options: {}, mountpoint: "", createdNanos: "0" };
+  return { name: "", driver: "", labels: {}, options: {}, mountpoint: "", createdNanos: "0", size: 0 };
 }
 
 export const Volume: MessageFns<Volume> = {
@@ -3895,6 +3899,9 @@ export const Volume: MessageFns<Volume> = {
     }
     if (message.createdNanos !== "0") {
       writer.uint32(48).int64(message.createdNanos);
+    }
+    if (message.size !== 0) {
+      writer.uint32(56).int64(message.size);
     }
     return writer;
   },
@@ -3966,6 +3973,14 @@ export const Volume: MessageFns<Volume> = {
             message.createdNanos = reader.int64().toString();
             continue;
           }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.size = longToNumber(reader.int64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4016,6 +4031,7 @@ export const Volume: MessageFns<Volume> = {
         : isSet(object.created_nanos)
         ? globalThis.String(object.created_nanos)
         : "0",
+      size: isSet(object.size) ? globalThis.Number(object.size) : 0,
     };
   },
 
@@ -4051,6 +4067,9 @@ export const Volume: MessageFns<Volume> = {
     if (message.createdNanos !== "0") {
       obj.createdNanos = globalThis.String(message.createdNanos);
     }
+    if (message.size !== 0) {
+      obj.size = Math.round(message.size);
+    }
     return obj;
   },
 
@@ -4081,6 +4100,7 @@ export const Volume: MessageFns<Volume> = {
     );
     message.mountpoint = object.mountpoint ?? "";
     message.createdNanos = object.createdNanos ?? "0";
+    message.size = object.size ?? 0;
     return message;
   },
 };
@@ -4408,11 +4428,14 @@ export const RemoveVolumeRequest: MessageFns<RemoveVolumeRequest> = {
 };
 
 function createBaseListVolumesRequest(): ListVolumesRequest {
-  return {};
+  return { sizes: false };
 }
 
 export const ListVolumesRequest: MessageFns<ListVolumesRequest> = {
-  encode(_: ListVolumesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+  encode(message: ListVolumesRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.sizes !== false) {
+      writer.uint32(8).bool(message.sizes);
+    }
     return writer;
   },
 
@@ -4429,6 +4452,14 @@ export const ListVolumesRequest: MessageFns<ListVolumesRequest> = {
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.sizes = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -4441,20 +4472,24 @@ export const ListVolumesRequest: MessageFns<ListVolumesRequest> = {
     }
   },
 
-  fromJSON(_: any): ListVolumesRequest {
-    return {};
+  fromJSON(object: any): ListVolumesRequest {
+    return { sizes: isSet(object.sizes) ? globalThis.Boolean(object.sizes) : false };
   },
 
-  toJSON(_: ListVolumesRequest): unknown {
+  toJSON(message: ListVolumesRequest): unknown {
     const obj: any = {};
+    if (message.sizes !== false) {
+      obj.sizes = message.sizes;
+    }
     return obj;
   },
 
   create(base?: DeepPartial<ListVolumesRequest>): ListVolumesRequest {
     return ListVolumesRequest.fromPartial(base ?? {});
   },
-  fromPartial(_: DeepPartial<ListVolumesRequest>): ListVolumesRequest {
+  fromPartial(object: DeepPartial<ListVolumesRequest>): ListVolumesRequest {
     const message = createBaseListVolumesRequest();
+    message.sizes = object.sizes ?? false;
     return message;
   },
 };
