@@ -128,7 +128,10 @@ function command(version: string): Command {
       collect,
     )
     .option("-p, --pidfile <file>", "where to write the process id (default: EXEC-ROOT/creeld.pid)")
-    .option("-s, --storage-driver <name>", "how layers are stored (default: overlay2)")
+    .option(
+      "-s, --storage-driver <name>",
+      "how layers are stored (default: as before, else by the file system)",
+    )
     .option("--tls", "serve tcp:// with TLS; implied by --tlsverify")
     .option(
       "--tlscacert <file>",

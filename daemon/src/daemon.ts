@@ -79,7 +79,6 @@ export async function startDaemon(config: DaemonConfig, logger: Logger): Promise
       inSwarm: () => cluster.localState() !== "inactive",
       version: facts.version,
       commit: facts.commit,
-      storageDriver: config.storageDriver,
     });
     await engineKeeper.start();
     undo.push(() => engineKeeper.release());

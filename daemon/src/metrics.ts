@@ -18,7 +18,6 @@ export interface MetricsSources {
   inSwarm(): boolean;
   version: string;
   commit: string;
-  storageDriver: string;
 }
 
 /** The figures of a node, under dockerd's names where dockerd has the same figure. */
@@ -28,6 +27,8 @@ export class Metrics implements MetricsPort {
   readonly #requests: Histogram;
   readonly #proposals: Histogram;
   #process: Promise<void> | undefined;
+  /** Told by the engine; empty until it has answered. */
+  #graphdriver = "";
   #counting: Promise<Map<string, number> | undefined> | undefined;
 
   constructor(sources: MetricsSources) {
@@ -78,12 +79,19 @@ export class Metrics implements MetricsPort {
   }
 
   #node(): void {
-    const { version, commit, storageDriver } = this.#sources;
+    const { version, commit, engine } = this.#sources;
     this.#gauge(
       "engine_daemon_engine_info",
       "What runs here",
       ["version", "commit", "graphdriver"],
-      (gauge) => gauge.set({ version, commit, graphdriver: storageDriver || "overlay2" }, 1),
+      async (gauge) => {
+        this.#graphdriver ||= await engine.engine.info({}, { timeoutMs: SCRAPE_MS }).then(
+          ({ storageDriver }) => storageDriver,
+          () => "",
+        );
+        gauge.reset();
+        gauge.set({ version, commit, graphdriver: this.#graphdriver }, 1);
+      },
     );
     this.#gauge("swarm_node_info", "Whether this node is in a swarm", [], (gauge) =>
       gauge.set(this.#sources.inSwarm() ? 1 : 0),

@@ -4,7 +4,11 @@ import type { EngineClient } from "@creel/worker";
 import { Metrics } from "../src/metrics.ts";
 
 describe("the figures of a node", () => {
-  const engine = (list: () => Promise<unknown>) => ({ containers: { list } }) as unknown as EngineClient;
+  const engine = (list: () => Promise<unknown>) =>
+    ({
+      containers: { list },
+      engine: { info: () => list().then(() => ({ storageDriver: "btrfs" })) },
+    }) as unknown as EngineClient;
   const of = (client: EngineClient) =>
     new Metrics({
       engine: client,
@@ -12,7 +16,6 @@ describe("the figures of a node", () => {
       inSwarm: () => true,
       version: "1.2.3",
       commit: "abc",
-      storageDriver: "",
     });
   const samples = async (metrics: Metrics) =>
     (await metrics.render()).text.split("\n").filter((line) => line !== "" && !line.startsWith("#"));
@@ -36,7 +39,7 @@ describe("the figures of a node", () => {
       [],
     );
     assert.ok(
-      lines.includes('engine_daemon_engine_info{version="1.2.3",commit="abc",graphdriver="overlay2"} 1'),
+      lines.includes('engine_daemon_engine_info{version="1.2.3",commit="abc",graphdriver="btrfs"} 1'),
     );
   });
 

@@ -1,5 +1,15 @@
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Cli, creel, docker } from "../../src/cli.ts";
@@ -88,6 +98,40 @@ describe("a container's files", function () {
     await cli.ok("cp", `${join(dir, "tree")}/.`, "made:/mem");
     assert.equal(await cli.ok("exec", "made", "cat", "/mem/a/b"), "deep");
     await cli.ok("exec", "made", "rm", "-r", "/mem/a", "/made/dir/in", "/in");
+  });
+
+  it("are streamed, with their owners and through links where asked", async () => {
+    await cli.ok("cp", "-a", "made:/made/text", join(dir, "owned"));
+    assert.deepEqual([statSync(join(dir, "owned")).uid, statSync(join(dir, "owned")).gid], [1000, 2000]);
+    await cli.ok("cp", "-L", "made:/made/link", join(dir, "followed"));
+    assert.equal(readFileSync(join(dir, "followed"), "utf8"), "text\n");
+    await cli.ok("cp", "made:/made/link", join(dir, "link"));
+    assert.equal(readlinkSync(join(dir, "link")), "text");
+    const { stdout } = await cli.run(["cp", "made:/made", "-"]);
+    const names = execFileSync("tar", ["-t"], { input: stdout, encoding: "utf8" }).trim().split("\n");
+    assert.deepEqual(
+      names.sort(),
+      ["dir/", "fifo", "hard", "link", "text", ""].map((name) => `made/${name}`).sort(),
+    );
+    const archive = execFileSync("tar", ["-C", dir, "--owner=7", "--group=8", "-c", "owned"]);
+    for (const name of ["made", "stopped"]) {
+      if (name === "stopped")
+        await cli.ok("create", "--name", name, "busybox", "stat", "-c", "%u:%g", "/tmp/owned");
+      assert.equal((await cli.run(["cp", "-", `${name}:/tmp`], { input: archive })).code, 0);
+    }
+    assert.equal(await cli.ok("exec", "made", "stat", "-c", "%u:%g", "/tmp/owned"), "7:8");
+    assert.equal(await cli.ok("start", "-a", "stopped"), "7:8");
+    await cli.ok("exec", "made", "rm", "/tmp/owned");
+  });
+
+  it("go with the containers that a prune's filters mean", async () => {
+    for (const label of ["a", "b"]) await cli.ok("create", "--label", `prune=${label}`, "busybox");
+    const prune = (...filters: string[]) =>
+      cli.ok("container", "prune", "-f", ...filters.flatMap((filter) => ["--filter", filter]));
+    assert.doesNotMatch(await prune("until=1h", "label=prune"), /[0-9a-f]{64}/);
+    assert.equal((await prune("label=prune=a")).match(/[0-9a-f]{64}/g)?.length, 1);
+    assert.equal((await prune("label=prune", "label!=prune=a")).match(/[0-9a-f]{64}/g)?.length, 1);
+    assert.match(await cli.ok("top", "made", "-o", "pid,comm"), /^PID +COMMAND\n[0-9]+ /);
   });
 
   it("are copied of one that does not run", async () => {
