@@ -101,8 +101,23 @@ describe("a container's files", function () {
   });
 
   it("are streamed, with their owners and through links where asked", async () => {
-    await cli.ok("cp", "-a", "made:/made/text", join(dir, "owned"));
-    assert.deepEqual([statSync(join(dir, "owned")).uid, statSync(join(dir, "owned")).gid], [1000, 2000]);
+    writeFileSync(join(dir, "owned"), "1");
+    await cli.ok(
+      "create",
+      "--name",
+      "app",
+      "-u",
+      "app",
+      "busybox",
+      "stat",
+      "-c",
+      "%u:%g",
+      "/tmp/mine",
+      "/tmp/owned",
+    );
+    await cli.ok("cp", "-a", join(dir, "owned"), "app:/tmp/mine");
+    await cli.ok("cp", join(dir, "owned"), "app:/tmp");
+    assert.equal(await cli.ok("start", "-a", "app"), "1000:1000\n0:0");
     await cli.ok("cp", "-L", "made:/made/link", join(dir, "followed"));
     assert.equal(readFileSync(join(dir, "followed"), "utf8"), "text\n");
     await cli.ok("cp", "made:/made/link", join(dir, "link"));

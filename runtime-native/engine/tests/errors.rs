@@ -75,7 +75,7 @@ async fn what_cannot_be_created_leaves_nothing() {
     assert!(
         engine
             .volumes()
-            .list(proto::ListVolumesRequest {})
+            .list(proto::ListVolumesRequest { sizes: false })
             .await
             .unwrap()
             .into_inner()

@@ -129,7 +129,7 @@ async fn anonymous_volumes_go_with_their_container() {
     let listed = || async {
         engine
             .volumes()
-            .list(proto::ListVolumesRequest {})
+            .list(proto::ListVolumesRequest { sizes: false })
             .await
             .unwrap()
             .into_inner()
