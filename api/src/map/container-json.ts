@@ -125,7 +125,7 @@ function toMountPoint(mount: Mount): Json {
   const volume = mount.type === "volume";
   return {
     Type: mount.type,
-    Name: volume ? volumeNameOf(mount) : undefined,
+    Name: volume ? nameOfVolume(mount) : undefined,
     Source: mount.type === "tmpfs" ? "" : mount.source,
     Destination: mount.target,
     Driver: volume ? "local" : undefined,

@@ -180,13 +180,7 @@ impl<'a> ArchiveWriter<'a> {
         stat: &Stat,
         attributes: &[(Vec<u8>, Vec<u8>)],
     ) -> io::Result<()> {
-        self.finish_header(
-            self.header(kind, stat),
-            path,
-            None,
-            attributes,
-            &mut io::empty(),
-        )
+        self.finish_header(self.header(kind, stat), path, None, attributes, &mut io::empty())
     }
 
     /// Writes an entry whose header holds all but the names.

@@ -123,7 +123,12 @@ impl Backend for Overlay {
         }
     }
 
-    fn mount_shown(&self, layout: &Layout, container: &ContainerInfo, shown: &Show<'_>) -> Result<Option<PathBuf>> {
+    fn mount_shown(
+        &self,
+        layout: &Layout,
+        container: &ContainerInfo,
+        shown: &Show<'_>,
+    ) -> Result<Option<PathBuf>> {
         let root = layout.root();
         let copy =
             shown(root).map_err(|e| StorageError::path("show other owners of the files in", root, e))?;
