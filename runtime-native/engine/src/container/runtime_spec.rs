@@ -142,7 +142,6 @@ pub fn build(definition: &Definition, around: &Surroundings<'_>, volumes: &Volum
             .filter(|(name, _)| !name.starts_with("creel.api."))
             .collect(),
         oom_score_adj: (resources.oom_score_adj != 0).then_some(resources.oom_score_adj),
-        ..SpecInput::default()
     })
 }
 
