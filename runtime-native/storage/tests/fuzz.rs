@@ -223,6 +223,7 @@ fn files_by_chance_are_placed_inside_alone() {
             directory: ["", "a", "link"][rng.below(3)].into(),
             keep_kind: rng.once_in(2),
             owner: None,
+            owners: None,
         };
         let _ = place(&root, &placement, &mut &bytes[..]);
         outside.check();
