@@ -12,7 +12,6 @@ typedef int (*attack)(int argc, char **argv);
 // Says how a call went: `name=ok` or `name=ENAME`.
 void told(const char *name, long result);
 
-int linger(int argc, char **argv);
 int overwrite(int argc, char **argv);
 int swap(int argc, char **argv);
 int masks(int argc, char **argv);

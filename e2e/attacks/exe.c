@@ -20,16 +20,6 @@ static int reach(const char *pid, const struct stat own[2]) {
     return -1;
 }
 
-// `linger`: what the attacker's image has in the place of the dynamic loader. When the runtime's program is executed in the
-// container, this runs in its stead, and the program stays reachable for a while.
-int linger(int argc, char **argv) {
-    (void)argc, (void)argv;
-    struct timespec while_ = {0, 700000000};
-    puts("lingering");
-    nanosleep(&while_, NULL);
-    return 0;
-}
-
 // `overwrite MILLISECONDS`: waits for such a process, holds its program, and tries to write to it for a second, also
 // when nobody executes it any more. `reached=DEVICE:INODE`, `seals=…`, `readonly=…` and how the writing went.
 int overwrite(int argc, char **argv) {

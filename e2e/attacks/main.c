@@ -9,7 +9,7 @@ static const struct {
     const char *word;
     attack run;
 } ATTACKS[] = {
-    {"linger", linger}, {"overwrite", overwrite}, {"swap", swap},   {"masks", masks},   {"files", files},   {"writes", writes},
+    {"overwrite", overwrite}, {"swap", swap},   {"masks", masks},   {"files", files},   {"writes", writes},
     {"calls", calls},   {"nested", nested},       {"spy", spy},     {"sockets", sockets}, {"keys", keys},   {"forks", forks},
     {"memory", memory}, {"user", user},
 };

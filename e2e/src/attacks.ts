@@ -8,17 +8,14 @@ import { busyboxImage } from "./images.ts";
 
 const SOURCES = join(root, "e2e/attacks");
 
-/** The program of e2e/attacks, compiled: static, so that it runs in any image. */
-export function attackProgram(): Buffer {
+/** A static program of the C files in a folder, compiled with these flags more. */
+function compiled(folder: string, ...flags: string[]): Buffer {
   const dir = mkdtempSync(join(tmpdir(), "ce-attack-"));
   try {
-    const sources = readdirSync(SOURCES).filter((name) => name.endsWith(".c"));
-    const out = join(dir, "attack");
-    const built = program(
-      "cc",
-      ["-static", "-O1", "-Wall", "-Werror", "-o", out, ...sources.map((name) => join(SOURCES, name))],
-      {},
-    );
+    const sources = readdirSync(folder).filter((name) => name.endsWith(".c"));
+    const out = join(dir, "program");
+    const paths = sources.map((name) => join(folder, name));
+    const built = program("cc", ["-static", "-O1", "-Wall", "-Werror", ...flags, "-o", out, ...paths]);
     if (built.code !== 0) throw new Error(`cc: ${built.stderr}`);
     return readFileSync(out);
   } finally {
@@ -26,11 +23,11 @@ export function attackProgram(): Buffer {
   }
 }
 
-/** What an attacker has in an image besides busybox: the program, and the same as loader of whatever is executed. */
+/** What an attacker has in an image besides busybox: its program, and a loader of its own for whatever is executed. */
 export function attackFiles(): ImageFile[] {
-  const content = attackProgram();
+  const content = compiled(join(SOURCES, "loader"), "-nostdlib", "-no-pie", "-fno-stack-protector");
   return [
-    { path: "attack", content, mode: 0o755 },
+    { path: "attack", content: compiled(SOURCES), mode: 0o755 },
     { path: "lib64/" },
     { path: "lib64/ld-linux-x86-64.so.2", content, mode: 0o755 },
     { path: "lib/" },
