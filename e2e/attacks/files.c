@@ -7,12 +7,12 @@
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 
-// `swap A B`: exchanges two names as fast as it can, until it is killed.
+// `swap A B`: exchanges two names as fast as it can, until it is killed; one that is being replaced is waited for.
 int swap(int argc, char **argv) {
     if (argc < 2) return 64;
     puts("swapping");
     for (;;)
-        if (syscall(SYS_renameat2, AT_FDCWD, argv[0], AT_FDCWD, argv[1], RENAME_EXCHANGE) != 0)
+        if (syscall(SYS_renameat2, AT_FDCWD, argv[0], AT_FDCWD, argv[1], RENAME_EXCHANGE) != 0 && errno != ENOENT)
             return told("swap", -1), 1;
 }
 

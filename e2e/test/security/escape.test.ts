@@ -91,7 +91,8 @@ describe("a container's way out", function () {
       await until("the attack is over", async () => said().includes("write="));
       const found = answers(said());
       assert.equal(found.readonly, "yes", said());
-      assert.equal(found.write, "EROFS");
+      // as long as it runs somewhere it is busy first
+      assert.match(found.write ?? "", /^(EROFS|ETXTBSY)$/);
       assert.equal(digest(), before);
       oci("delete", "-f", "fort");
     } finally {

@@ -89,19 +89,25 @@ fn resolve(
             "invalid --userns-remap {text:?}: use USER, USER:GROUP or default"
         ));
     }
+    // the group is the one of the user's name
+    let of_user = entry(user, passwd).map_or(user, |fields| fields[0]);
     Ok(IdMap {
         users: ranges(user, passwd, subuid, "/etc/subuid")?,
-        groups: ranges(own_group.unwrap_or(user), group, subgid, "/etc/subgid")?,
+        groups: ranges(own_group.unwrap_or(of_user), group, subgid, "/etc/subgid")?,
     })
+}
+
+/// The fields of the line of a name or number in /etc/passwd or /etc/group.
+fn entry<'a>(name: &str, names: &'a str) -> Option<Vec<&'a str>> {
+    names
+        .lines()
+        .map(|line| line.split(':').collect::<Vec<_>>())
+        .find(|fields| fields.len() > 2 && (fields[0] == name || fields[2] == name))
 }
 
 /// The ids that `file` gives a name or its number, one after the other from 0 on.
 fn ranges(name: &str, names: &str, file: &str, path: &str) -> std::result::Result<Vec<IdRange>, String> {
-    let entry = names
-        .lines()
-        .map(|line| line.split(':').collect::<Vec<_>>())
-        .find(|fields| fields.len() > 2 && (fields[0] == name || fields[2] == name));
-    let known = entry.map_or_else(|| vec![name], |fields| vec![fields[0], fields[2]]);
+    let known = entry(name, names).map_or_else(|| vec![name], |fields| vec![fields[0], fields[2]]);
     let mut found = Vec::new();
     let mut inside = 0u32;
     for line in file.lines() {

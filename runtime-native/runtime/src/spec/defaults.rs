@@ -1,3 +1,4 @@
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
@@ -175,10 +176,12 @@ fn node(host: &Path, container: &Path) -> Result<LinuxDevice, RuntimeError> {
     )
 }
 
-/// The devices, those of a directory in its place, each at the same name below the directory in the container.
+/// The devices, those of a directory in its place, each at the same name below the directory in the container. A directory
+/// without any stays: it is refused as what is not a device.
 pub fn devices_of(asked: Vec<DeviceInput>) -> Vec<DeviceInput> {
     let expand = |device: DeviceInput| {
-        if !device.host_path.is_dir() {
+        let found = host_devices(&device.host_path);
+        if found.is_empty() {
             return vec![device];
         }
         let below = |path: PathBuf| {
@@ -189,7 +192,7 @@ pub fn devices_of(asked: Vec<DeviceInput>) -> Vec<DeviceInput> {
                 host_path: path,
             }
         };
-        host_devices(&device.host_path).into_iter().map(below).collect()
+        found.into_iter().map(below).collect()
     };
     asked.into_iter().flat_map(expand).collect()
 }
@@ -206,7 +209,7 @@ fn host_devices(directory: &Path) -> Vec<PathBuf> {
         }
         match entry.file_type() {
             Ok(kind) if kind.is_dir() => found.extend(host_devices(&path)),
-            Ok(kind) if !kind.is_symlink() && !kind.is_file() => found.push(path),
+            Ok(kind) if kind.is_char_device() || kind.is_block_device() => found.push(path),
             _ => {}
         }
     }
