@@ -19,7 +19,7 @@ describe("the README's first command", function () {
     const [, id] = /bridge (lab-[0-9a-f]+)/.exec(output)!;
     return assertNothingLeft({ dir: dir!, id: id!, namespaces: new Set() });
   };
-  const labs = () => readdirSync(tmpdir()).filter((name) => name.startsWith("creel-"));
+  const labs = () => readdirSync(tmpdir()).filter((name) => /^creel-\w{6}$/.test(name));
   let labsBefore: string[];
   beforeEach(() => {
     labsBefore = labs();

@@ -191,9 +191,11 @@ describe("secrets and configs", function () {
       "completed",
     );
     const events = ["events", "--since", "1h", "--until", "0s", "--filter", "secret=key"];
-    const told = await client().ok(...events, "--format", "{{.Type}} {{.Action}} {{json .Actor.Attributes}}");
+    const told = () => client().ok(...events, "--format", "{{.Type}} {{.Action}} {{json .Actor.Attributes}}");
+    // docker asks for whole seconds: what happened in this one is told in the next
+    await until("the update is told", async () => (await told()).includes("secret update"));
     assert.equal(
-      told,
+      await told(),
       'secret create {"name":"key"}\nsecret update {"name":"key","revision.new":"2","revision.old":"1"}',
     );
     await own.ok("service", "update", "-q", "--label-add", "a=b", "app");
