@@ -39,18 +39,23 @@ export function join(client: Duplex, engine: Socket, head?: Buffer): Promise<voi
   return new Promise((resolve) => {
     let open = 2;
     let linger: NodeJS.Timeout | undefined;
-    const closed = () => {
-      open--;
-      client.destroy();
-      engine.destroy();
-      clearTimeout(linger);
-      if (open === 0) resolve();
-    };
-    for (const socket of [client, engine]) {
+    const closed = (socket: Duplex, after: () => void) => {
+      const once = () => {
+        after();
+        if (--open === 0) resolve();
+      };
       socket.on("error", () => socket.destroy());
-      if (socket.destroyed) queueMicrotask(closed);
-      else socket.once("close", closed);
-    }
+      if (socket.destroyed) queueMicrotask(once);
+      else socket.once("close", once);
+    };
+    closed(client, () => {
+      clearTimeout(linger);
+      engine.destroy();
+    });
+    // What the engine has said to its end, a slow client has yet to take.
+    closed(engine, () => {
+      if (!engine.readableEnded) client.destroy();
+    });
     client.once("finish", () => {
       if (client.readableEnded) client.destroy();
       else linger = setTimeout(() => client.destroy(), LINGER);

@@ -31,7 +31,8 @@ fn main() {
     }
 }
 
-/// SIGTERM and SIGINT end the process once the requests under way are answered, or after five seconds.
+/// SIGTERM and SIGINT end the process once requests under way are answered and none has come for a moment, or after five
+/// seconds.
 fn exit_on_signals() {
     // SAFETY: the set lives on this stack while the calls read it; blocked before any thread starts.
     let set = unsafe {
@@ -46,8 +47,15 @@ fn exit_on_signals() {
         let mut signal = 0;
         // SAFETY: both pointers are to locals.
         unsafe { libc::sigwait(&set, &mut signal) };
+        // a connection that was just made may not have been looked at yet
+        let mut quiet = 0;
         for _ in 0..500 {
-            if BUSY.load(Ordering::SeqCst) == 0 {
+            quiet = if BUSY.load(Ordering::SeqCst) == 0 {
+                quiet + 1
+            } else {
+                0
+            };
+            if quiet > 10 {
                 break;
             }
             thread::sleep(Duration::from_millis(10));
