@@ -5,17 +5,12 @@ import type { AttachmentWish } from "@creel/shared/gen/cluster/v1/dispatcher.ts"
 import { NodeAttachment } from "@creel/shared/gen/cluster/v1/objects.ts";
 import { Container } from "@creel/shared/gen/engine/v1/container.ts";
 import { Attachments } from "../src/attachments/attachments.ts";
+import { until } from "./until.ts";
 
 describe("attachments", () => {
   let told: AttachmentWish[][];
   let containers: Container[];
   let attachments: Attachments;
-  const until = async (what: string, reached: () => boolean) => {
-    for (let i = 0; !reached(); i++) {
-      if (i > 500) assert.fail(what);
-      await delay(5);
-    }
-  };
   const last = () => told.at(-1)!;
   const grant = (address: string, err = "") => {
     const asked = last().map(({ id, address: wishedAddress }) =>

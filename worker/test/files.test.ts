@@ -13,6 +13,7 @@ import { filesOf } from "../src/tasks/files.ts";
 import { Tasks } from "../src/tasks/tasks.ts";
 import { Values } from "../src/tasks/values.ts";
 import { SimulatedEngine } from "./simulated-engine.ts";
+import { until } from "./until.ts";
 
 const node = NodeDescription.fromPartial({ hostname: "node1", platform: { os: "linux" } });
 const SECRET = "hunter2";
@@ -126,14 +127,8 @@ describe("a task whose secrets have not come", () => {
       values,
       report: (_, status) => reports.push(status),
     });
-    const reached = async (state: TaskState) => {
-      for (let i = 0; i < 500 && !reports.some((each) => each.state === state); i++)
-        await new Promise((resolve) => setTimeout(resolve, 5));
-      assert.ok(
-        reports.some((each) => each.state === state),
-        `${state} is reached`,
-      );
-    };
+    const reached = (state: TaskState) =>
+      until(`state ${state}`, () => reports.some((each) => each.state === state));
     return { engine, values, tasks, reached, reports };
   }
   const container = { secrets: [reference("a")] };

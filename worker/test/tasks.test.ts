@@ -12,6 +12,7 @@ import { Tasks } from "../src/tasks/tasks.ts";
 import { fill } from "../src/tasks/templates.ts";
 import { Values } from "../src/tasks/values.ts";
 import { SimulatedEngine } from "./simulated-engine.ts";
+import { until } from "./until.ts";
 
 const node = NodeDescription.fromPartial({ hostname: "node1", platform: { os: "linux" } });
 
@@ -40,14 +41,8 @@ function setUp(engine = new SimulatedEngine(), values = new Values()) {
     report: (_, status) => reports.push(status),
   });
   engine.watchContainers((id) => tasks.poke(id));
-  const reached = async (state: TaskState) => {
-    for (let i = 0; i < 500; i++) {
-      const found = reports.find((each) => each.state === state);
-      if (found !== undefined) return found;
-      await new Promise((resolve) => setTimeout(resolve, 5));
-    }
-    throw new Error(`state ${state} not reached; reached ${reports.map((each) => each.state).join(", ")}`);
-  };
+  const reached = (state: TaskState) =>
+    until(`state ${state}`, () => reports.find((each) => each.state === state));
   return { engine, reports, tasks, reached };
 }
 

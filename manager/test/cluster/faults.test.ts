@@ -66,7 +66,7 @@ describe("managers that come and go", function () {
         return agents.reduce((sum, agent) => sum + agent.running().length, 0) === tasks;
       });
       for (const node of cluster.nodes) {
-        const view = await node.manager.linearizableView();
+        const view = await node.view();
         assert.deepEqual(
           new Set(view.services().map((service) => service.spec!.name)),
           names,

@@ -5,6 +5,7 @@ import { createLogger, systemClock, systemRandom } from "@creel/shared";
 import type { ClusterSpec } from "@creel/shared/gen/cluster/v1/objects.ts";
 import { ClusterServer, type Identity, LiveIdentity } from "@creel/shared/tls";
 import { joinCluster, type Manager, type ManagerOptions, newCluster, startManager } from "../../src/mod.ts";
+import type { StoreView } from "../../src/store/mod.ts";
 
 const ports = { clock: systemClock, random: systemRandom };
 
@@ -48,6 +49,11 @@ export class TestNode {
   }
   get running(): boolean {
     return this.#manager !== undefined;
+  }
+
+  /** The state as of now; a read gives up sooner than a busy machine may answer. */
+  view(): Promise<StoreView> {
+    return until("a majority answers", () => this.manager.linearizableView().catch(() => undefined));
   }
 
   async start(how: Pick<ManagerOptions, "create" | "join"> = {}): Promise<void> {
