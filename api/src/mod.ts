@@ -1,6 +1,6 @@
 export type { ApiContext, NodeFacts } from "./context.ts";
 export { type DockerEvent, EventHub } from "./events.ts";
-export { MAX_VERSION, MIN_VERSION } from "./http/version.ts";
+export { MIN_VERSION } from "./http/version.ts";
 export type {
   ClusterEvent,
   ClusterPort,

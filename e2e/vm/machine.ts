@@ -39,7 +39,7 @@ function freePort(): Promise<number> {
 }
 
 /** The guest's lines: `ok NAME`, or `not ok NAME` and below it what went wrong, each line after `# `. */
-export function parseLines(lines: string[]): Map<string, Outcome> {
+function parseLines(lines: string[]): Map<string, Outcome> {
   const outcomes = new Map<string, Outcome>();
   let last: Outcome | undefined;
   for (const raw of lines) {

@@ -22,9 +22,9 @@ const PACKAGES = ["linux-image-cloud-amd64", "systemd-sysv", "udev", "kmod", "li
 const UNNEEDED = ["/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*"];
 
 /** Where the checkout's disk is mounted. */
-export const CHECKOUT_AT = "/opt/creel";
+const CHECKOUT_AT = "/opt/creel";
 /** The serial line that results are written to; the first one is the console. */
-export const RESULTS = "/dev/ttyS1";
+const RESULTS = "/dev/ttyS1";
 
 /** Beside what the packages bring. */
 const FILES: Record<string, string> = {

@@ -4,7 +4,7 @@ import type { Proposed } from "./replica.ts";
 import type { Refusal } from "./store/mod.ts";
 
 /** Changes in one entry; more would make followers and the leader's own loops wait for it. */
-export const MAX_CHANGES = 1_000;
+const MAX_CHANGES = 1_000;
 const MAX_WAITING = 20_000;
 
 /** How many changes an action holds. */

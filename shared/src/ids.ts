@@ -9,8 +9,3 @@ export function newId(random: Random): string {
   for (let i = 1; i < 25; i++) id += DIGITS[bytes[i]! % 36]!;
   return id;
 }
-
-/** An id as the engine gives: 64 hexadecimal digits. */
-export function newHexId(random: Random): string {
-  return Buffer.from(random.bytes(32)).toString("hex");
-}

@@ -6,7 +6,7 @@ import { fromHealthcheck } from "./resources.ts";
 type Json = Record<string, unknown>;
 
 /** The body the container was made with; empty for one that the API did not make. */
-export function originalBody(spec: ContainerSpec): Json & { HostConfig?: Json } {
+function originalBody(spec: ContainerSpec): Json & { HostConfig?: Json } {
   const kept = spec.annotations[CONFIG_ANNOTATION];
   return kept === undefined ? {} : (JSON.parse(kept) as Json & { HostConfig?: Json });
 }

@@ -56,7 +56,7 @@ export function toListEntry(container: Container, nowMillis: number): Json {
 }
 
 /** What a container does, in the words of `docker ps`. */
-export function statusLine(state: ContainerState, nowMillis: number): string {
+function statusLine(state: ContainerState, nowMillis: number): string {
   const ago = (nanos: string) => inWords((nowMillis - Number(BigInt(nanos || "0") / 1_000_000n)) / 1000);
   const health =
     state.health === "starting"

@@ -6,7 +6,7 @@ type Bindings = Record<string, { HostIp?: string | null; HostPort?: string | nul
 const bad = (message: string) => new CreelError("invalid_parameter", { message });
 
 /** Port and protocol of `80/tcp` or `80`. */
-export function parsePort(port: string): { port: number; protocol: string } {
+function parsePort(port: string): { port: number; protocol: string } {
   const [, digits, protocol = "tcp"] = /^(\d{1,5})(?:\/(tcp|udp|sctp))?$/i.exec(port) ?? [];
   const number = Number(digits);
   if (digits === undefined || number < 1 || number > 65535)

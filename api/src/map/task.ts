@@ -14,7 +14,7 @@ const WORDS = new Map(
 );
 
 /** Docker's word for a task's state. */
-export const taskStateWord = (state: number) => WORDS.get(state) ?? "new";
+const taskStateWord = (state: number) => WORDS.get(state) ?? "new";
 
 /** A job's task is wanted until it completes, which is Docker's word for it. */
 export function desiredState(task: Task): TaskState {

@@ -125,7 +125,7 @@ export function systemRoutes(app: FastifyInstance, context: ApiContext): void {
 }
 
 /** An architecture in Go's words, as Docker gives it. */
-export function goArchitecture(machine: string): string {
+function goArchitecture(machine: string): string {
   return { x86_64: "amd64", aarch64: "arm64", armv7l: "arm" }[machine] ?? machine;
 }
 

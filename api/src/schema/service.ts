@@ -15,7 +15,7 @@ const Attachments = maybe(
   Type.Array(Type.Object({ Target: Text, Aliases: Strings, DriverOpts: maybe(StringMap) })),
 );
 
-export const ServiceContainerSchema = Type.Object({
+const ServiceContainerSchema = Type.Object({
   Image: Text,
   Labels: maybe(StringMap),
   Command: Strings,
@@ -70,7 +70,7 @@ const Generic = maybe(
   ),
 );
 
-export const TaskTemplateSchema = Type.Object({
+const TaskTemplateSchema = Type.Object({
   ContainerSpec: maybe(ServiceContainerSchema),
   Resources: maybe(
     Type.Object({

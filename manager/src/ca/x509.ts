@@ -8,7 +8,7 @@ x509.cryptoProvider.set(webcrypto as Crypto);
 export { x509 };
 
 /** The one key algorithm of the cluster's certificates. */
-export const KEY_ALGORITHM = { name: "ECDSA", namedCurve: "P-256" } as const;
+const KEY_ALGORITHM = { name: "ECDSA", namedCurve: "P-256" } as const;
 export const SIGNING_ALGORITHM = { name: "ECDSA", hash: "SHA-256" } as const;
 
 /** A fresh P-256 key pair. */

@@ -4,7 +4,7 @@ import type { ChangeSet, StoreView, TaskRecord } from "../store/mod.ts";
 import { NetworkPicture } from "./pictures.ts";
 
 /** Overlay interfaces have the MAC address their IPv4 address gives. */
-export function macOf(address: string): string {
+function macOf(address: string): string {
   const hex = address.split(".").map((part) => Number(part).toString(16).padStart(2, "0"));
   return `02:42:${hex.join(":")}`;
 }

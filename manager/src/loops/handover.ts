@@ -20,7 +20,7 @@ export interface Handover {
 }
 
 /** Whether a task that leaves a node is stopped before its successor starts, not after. */
-export function stopsFirst(service: Service): boolean {
+function stopsFirst(service: Service): boolean {
   return service.spec?.labels[ORDER_LABEL] === "stop-first";
 }
 

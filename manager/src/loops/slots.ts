@@ -24,7 +24,7 @@ export function isPerNode(service: Service): boolean {
   return mode === "global" || mode === "globalJob";
 }
 
-export function slotKey(service: Service, task: TaskRecord): SlotKey {
+function slotKey(service: Service, task: TaskRecord): SlotKey {
   return isPerNode(service) ? task.nodeId : task.slot;
 }
 

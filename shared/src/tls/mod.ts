@@ -1,16 +1,9 @@
 export { keyOf, subjectOf, tlsOf } from "./certificates.ts";
 export { type ClientConstructor, connect, LEADER_KEY, leaderOf, openClient } from "./client.ts";
-export {
-  blindCredentials,
-  type Expectation,
-  memberCredentials,
-  serverCredentials,
-  strangerCredentials,
-} from "./credentials.ts";
+export { blindCredentials, type Expectation, strangerCredentials } from "./credentials.ts";
 export {
   type Identity,
   type IdentitySource,
-  identityOfCertificate,
   LiveIdentity,
   type PeerIdentity,
   roleName,
@@ -21,7 +14,6 @@ export { isReachable } from "./reach.ts";
 export {
   type AuthenticatedCall,
   type Caller,
-  CHANNEL_OPTIONS,
   ClusterServer,
   type ClusterServerOptions,
   type NodeServer,

@@ -45,7 +45,7 @@ export class Scope {
 /** Makes a value of a node; undefined when it cannot, which the scope's problems then say. */
 export type Read<T> = (node: Node, scope: Scope) => T | undefined;
 
-export const isNull = (node: Node): boolean => node.kind === "scalar" && node.value === null;
+const isNull = (node: Node): boolean => node.kind === "scalar" && node.value === null;
 export const isText = (node: Node): node is Scalar & { value: string } =>
   node.kind === "scalar" && typeof node.value === "string";
 

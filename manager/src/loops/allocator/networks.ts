@@ -7,7 +7,7 @@ const LAST_VNI = 2 ** 24 - 1;
 const DEFAULT_POOLS = ["10.0.0.0/8"];
 const DEFAULT_SUBNET_SIZE = 24;
 
-export function isAllocated(network: Network): boolean {
+function isAllocated(network: Network): boolean {
   return network.vni !== 0 && network.subnet !== "";
 }
 
