@@ -9,6 +9,8 @@ import {
   readdirSync,
   readFileSync,
   renameSync,
+  rmSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { join, relative } from "node:path";
@@ -82,8 +84,10 @@ function step(title, program, programArgs, options = {}) {
   });
 }
 
-/** A digest of all files below the named paths; native programs are rebuilt only when it changes. */
-function digest(paths) {
+const NATIVE_SOURCES = /\.(rs|toml|lock|proto|json|bpf)$/;
+
+/** A digest of the files below the named paths; what is built of them is built again only when it changes. */
+function digest(paths, names = NATIVE_SOURCES) {
   const hash = createHash("sha256");
   const visit = (path) => {
     for (const entry of readdirSync(path, { withFileTypes: true }).sort((a, b) =>
@@ -92,8 +96,7 @@ function digest(paths) {
       if (["target", "node_modules", "test", "tests"].includes(entry.name)) continue;
       const full = join(path, entry.name);
       if (entry.isDirectory()) visit(full);
-      else if (/\.(rs|toml|lock|proto|json|bpf)$/.test(entry.name))
-        hash.update(relative(root, full)).update(readFileSync(full));
+      else if (names.test(entry.name)) hash.update(relative(root, full)).update(readFileSync(full));
     }
   };
   for (const path of paths) visit(join(root, path));
@@ -170,10 +173,33 @@ async function buildPrograms() {
   stamp("native", value);
 }
 
+/** creeld in three files: a fifth of its memory is what a thousand modules take (docs/performance.md). */
+async function bundleDaemon() {
+  const sources = ["shared", "node-raft-server/src", "manager", "worker", "api", "daemon"];
+  const lock = readFileSync(join(root, "package-lock.json"));
+  const value = createHash("sha256").update(digest(sources, /\.ts$/)).update(lock).digest("hex");
+  const out = "build/creeld";
+  if (fresh("creeld", value, [`${out}/main.mjs`, `${out}/raft.node`])) return;
+  // libraries in CommonJS ask for Node's own modules by require
+  const banner =
+    'import{createRequire as requireFrom}from"node:module";const require=requireFrom(import.meta.url);';
+  rmSync(join(root, out), { recursive: true, force: true });
+  await step("bundling creeld", join(root, "node_modules/.bin/esbuild"), [
+    "daemon/src/main.ts",
+    ...["--bundle", "--platform=node", "--format=esm", "--splitting", "--out-extension:.js=.mjs"],
+    // names stay, so that a stack says where
+    ...["--minify-whitespace", "--minify-syntax", "--sourcemap", "--sources-content=false"],
+    ...[`--banner:js=${banner}`, `--outdir=${out}`, "--log-level=warning"],
+  ]);
+  symlinkSync("../../node-raft-server/raft.node", join(root, out, "raft.node"));
+  stamp("creeld", value);
+}
+
 checkMachine();
 await installDependencies();
 await buildAddon();
 await buildPrograms();
+await bundleDaemon();
 if (command !== "build") {
   const child = spawn(node, [join(root, `tools/${command}.ts`), ...args], { cwd: root, stdio: "inherit" });
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));

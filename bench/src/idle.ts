@@ -75,7 +75,7 @@ export const idle: Bench = {
       {
         rest: lab.rest("node1"),
         init: lab.node("node1").pid,
-        daemon: /bin\/creeld|daemon\/src\//,
+        daemon: /bin\/creeld|creeld\/main|daemon\/src\//,
         engine: /creel-engine/,
         shim: /creel-shim/,
       },

@@ -5,7 +5,7 @@ import { type Clock, CreelError, isCreelError, type Logger, messageOf, sleep } f
 import type { EngineClient } from "@creel/worker";
 import { livePid } from "./pidfile.ts";
 
-const PROGRAM = "creel-engine";
+const PROGRAM = /creel-engine/;
 const READY_MS = 30_000;
 const LOOK_MS = 250;
 /** The engine is asked for an answer so often, and stands still where it gives none within this time. */

@@ -4,7 +4,7 @@ import { CreelError } from "@creel/shared";
 
 /** Writes this process's id; refuses while the process named there still runs. Returns the way to take it away. */
 export function writePidfile(path: string): () => void {
-  const before = livePid(path, "daemon/src/main.ts");
+  const before = livePid(path, /daemon\/src\/main\.ts|creeld\/main\.mjs/);
   if (before !== undefined && before !== process.pid) {
     throw new CreelError("conflict", {
       message: `process with PID ${before} is still running (${path}): stop it first, or give another --pidfile, --data-root and --exec-root`,
@@ -21,8 +21,8 @@ export function writePidfile(path: string): () => void {
   };
 }
 
-/** The process named in a pidfile, if it runs and its command line speaks of `program`. */
-export function livePid(path: string, program: string): number | undefined {
+/** The process named in a pidfile, if it runs and its command line matches `program`. */
+export function livePid(path: string, program: RegExp): number | undefined {
   let pid: number;
   try {
     pid = Number.parseInt(readFileSync(path, "utf8"), 10);
@@ -33,10 +33,10 @@ export function livePid(path: string, program: string): number | undefined {
 }
 
 /** Whether process `pid` runs `program`. */
-function isProgram(pid: number, program: string): boolean {
+function isProgram(pid: number, program: RegExp): boolean {
   if (!Number.isSafeInteger(pid) || pid <= 0) return false;
   try {
-    return readFileSync(`/proc/${pid}/cmdline`, "utf8").includes(program);
+    return program.test(readFileSync(`/proc/${pid}/cmdline`, "utf8"));
   } catch {
     return false;
   }

@@ -89,7 +89,7 @@ export const density: Bench = {
     const own = await weigh(
       {
         init: lab.node("node1").pid,
-        manager: /bin\/creeld|daemon\/src\/|creel-engine|creel-shim/,
+        manager: /bin\/creeld|creeld\/main|daemon\/src\/|creel-engine|creel-shim/,
         engine: /creel-engine/,
         start: (count) => startAll(rest, tag, count),
       },

@@ -15,7 +15,7 @@ export interface Program {
 function victimOf(command: string): Victim | undefined {
   if (command.startsWith("creel-shim")) return "shim";
   if (/^\S*creel-engine\0/.test(command)) return "engine";
-  return /bin\/creeld|daemon\/src\/main/.test(command) ? "creeld" : undefined;
+  return /bin\/creeld|daemon\/src\/main|creeld\/main/.test(command) ? "creeld" : undefined;
 }
 
 function containerOf(pid: string): string | undefined {
