@@ -155,12 +155,16 @@ describe("volumes", function () {
 
   it("share mounts with the host as far as they are told to", async () => {
     const top = join(dir, "shared");
+    const alone = join(dir, "alone");
     mkdirSync(join(top, "in"), { recursive: true });
-    assert.match(
-      (await cli.fails("run", "--rm", "-v", `${dir}:/t:rshared`, "busybox")).stderr,
-      /is not a shared mount/,
-    );
-    onNode(`mount -t tmpfs top ${top} && mount --make-shared ${top} && mkdir ${top}/in`);
+    mkdirSync(alone);
+    onNode(`mount -t tmpfs alone ${alone} && mount --make-private ${alone}`);
+    for (const [mode, words] of [
+      ["rshared", /is not a shared mount/],
+      ["rslave", /is not a shared or slave mount/],
+    ] as const)
+      assert.match((await cli.fails("run", "--rm", "-v", `${alone}:/t:${mode}`, "busybox")).stderr, words);
+    onNode(`umount ${alone}`);
     const mountsIn = async (mode: string) =>
       run("--privileged", "-v", `${top}:/t:${mode}`, "busybox", "mount", "-t", "tmpfs", "inner", "/t/in");
     const seen = () => onNode(`grep -c '^inner ' /proc/self/mounts || true`);
@@ -182,7 +186,6 @@ describe("volumes", function () {
       await cli.ok("rm", "-f", id);
       onNode(`umount ${top}/in`);
     }
-    onNode(`umount ${top}`);
   });
 
   it("are taken over from other containers", async () => {

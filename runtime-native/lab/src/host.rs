@@ -131,7 +131,10 @@ fn become_host(options: &Options, mut go_read: File) -> Result<std::convert::Inf
             "set the host name",
         )?;
     }
-    mount("none", "/", "none", libc::MS_REC | libc::MS_PRIVATE)?;
+    // Of nobody outside; and shared within, as systemd has a machine's.
+    for propagation in [libc::MS_PRIVATE, libc::MS_SHARED] {
+        mount("none", "/", "none", libc::MS_REC | propagation)?;
+    }
     mount(
         "proc",
         "/proc",

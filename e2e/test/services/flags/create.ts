@@ -109,7 +109,7 @@ export const CREATE: Row[] = [
   ),
   row(
     "--mount type=bind, read-only",
-    ["--mount", "type=bind,source=GIVEN,target=/given,readonly,bind-propagation=rprivate"],
+    ["--mount", "type=bind,source=GIVEN,target=/given,readonly,bind-propagation=rslave"],
     ({ sh }) => sh("cat /given/env | head -1; touch /given/no 2>&1 || true"),
     /^FROM_FILE=yes\ntouch: .*Read-only file system$/,
   ),
