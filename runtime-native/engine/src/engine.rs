@@ -136,6 +136,7 @@ fn prepare_roots(config: &Config) -> Result<fs::File> {
         fs::set_permissions(&folder, fs::Permissions::from_mode(0o700))
             .map_err(|e| EngineError::io(format_args!("prepare {}", folder.display()), e))?;
     }
+    creel_storage::spread_directories(&config.data_root.join("containers"));
     let path = config.data_root.join("engine.lock");
     let failed = |e| EngineError::io(format_args!("lock {}", path.display()), e);
     let lock = fs::File::create(&path).map_err(failed)?;

@@ -59,6 +59,8 @@ impl Layout {
         for directory in ["layers", "containers", "staging"] {
             make_private_dir(&root.join(directory))?;
         }
+        // what is renamed out of here stays where its inodes are
+        tree::spread_directories(&root.join("staging"));
         let layout = Self {
             root: root.to_owned(),
             state: Mutex::default(),

@@ -33,5 +33,5 @@ pub use error::{ErrorKind, Result, StorageError};
 pub use owners::Owners;
 pub use registry::{DRIVER_NAMES, open};
 pub use tarstream::{EntryType, TarEntry, TarReader};
-pub use tree::{fsync_dir, remove_tree, write_atomic};
+pub use tree::{fsync_dir, remove_tree, spread_directories, write_atomic};
 pub use unpack::{Placement, place};

@@ -70,6 +70,20 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
     fsync_dir(parent)
 }
 
+/// Asks the file system to place each new directory below `path` apart from the others (ext4: a block group of its own, as
+/// `chattr +T` does). ext4 without a journal gives out no inode again within a minute, and where many containers come and
+/// go it would search a growing number of such inodes for each new one of the same group. Others ignore it.
+pub fn spread_directories(path: &Path) {
+    let spread = || {
+        let dir = rustix::fs::open(path, READ_DIR, Mode::empty())?;
+        let flags = rustix::fs::ioctl_getflags(&dir)?;
+        rustix::fs::ioctl_setflags(&dir, flags | rustix::fs::IFlags::TOPDIR)
+    };
+    if let Err(error) = spread() {
+        tracing::debug!(%error, path = %path.display(), "directories are not spread here");
+    }
+}
+
 /// Deletes a directory tree (or a file); one that is missing is no error. It follows no symbolic link and refuses to
 /// enter another mount, so a bind mount left inside is an error and never its victim.
 pub fn remove_tree(path: &Path) -> Result<()> {
@@ -236,5 +250,17 @@ mod tests {
         write_atomic(&path, b"two").unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"two");
         assert_eq!(std::fs::read_dir(base.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn directories_are_spread_where_the_file_system_knows_how() {
+        const EXT4: u64 = 0xef53;
+        let base = tempfile::tempdir().unwrap();
+        spread_directories(base.path());
+        if rustix::fs::statfs(base.path()).unwrap().f_type as u64 == EXT4 {
+            let dir = File::open(base.path()).unwrap();
+            let flags = rustix::fs::ioctl_getflags(&dir).unwrap();
+            assert!(flags.contains(rustix::fs::IFlags::TOPDIR));
+        }
     }
 }
