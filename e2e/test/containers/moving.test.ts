@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Cli, docker } from "../../src/cli.ts";
@@ -25,7 +25,11 @@ const MAKE = [
 
 describe("moving a container's files to a node with another storage driver", function () {
   this.timeout(60_000);
-  const overlay = useLab({ nodes: 1, join: false });
+  const configDir = mkdtempSync(join(tmpdir(), "ce-moving-config-"));
+  const config = join(configDir, "daemon.json");
+  writeFileSync(config, "{}");
+  after(() => rmSync(configDir, { recursive: true, force: true }));
+  const overlay = useLab({ nodes: 1, join: false, flags: ["--config-file", config] });
   const btrfs = useLab({ nodes: 1, join: false, btrfs: true });
   let from: Cli;
   let to: Cli;
@@ -116,5 +120,15 @@ describe("moving a container's files to a node with another storage driver", fun
     await from.ok("run", "--name", "odd", "busybox", "touch", "/.wh.etc");
     assert.match((await from.fails("commit", "odd")).stderr, /\.wh\.etc.*rename it/);
     assert.equal(await from.ok("images", "-q", "-f", "dangling=true"), "");
+  });
+
+  it("is not needed for images alone: another driver of the same node unpacks them when they are used", async () => {
+    const here = treeOf(`${await rootOf(overlay.lab, from, "made")}/made`);
+    await from.ok("commit", "made", "moved:1");
+    await from.ok("rm", "-f", ...(await from.ok("ps", "-aq")).split("\n"));
+    writeFileSync(config, JSON.stringify({ "storage-driver": "vfs" }));
+    await overlay.lab.restart("node1");
+    assert.equal(await from.ok("info", "-f", "{{.Driver}}"), "vfs");
+    assert.deepEqual(await treeIn(from, "moved:1"), here);
   });
 });

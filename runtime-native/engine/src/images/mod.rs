@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use creel_image::{Image, ImageError, ImageStore};
-use creel_storage::{Digest, PrepareOptions, StorageDriver};
+use creel_storage::{PrepareOptions, StorageDriver};
 
 use crate::error::{EngineError, ErrorCode, Result};
 use crate::proto::ImageConfig;
@@ -26,7 +26,7 @@ pub struct Images {
 pub struct ResolvedImage {
     pub id: String,
     pub config: ImageConfig,
-    top_layer: Option<Digest>,
+    image: Image,
 }
 
 /// Turns a failure of the image store into the engine's.
@@ -60,14 +60,16 @@ impl Images {
         Ok(ResolvedImage {
             id: image.id.to_string(),
             config: describe::config(&image),
-            top_layer: image.top_layer().cloned(),
+            image,
         })
     }
 
-    /// Makes a container's own layer on top of the image's.
+    /// Makes a container's own layer on top of the image's, which a change of the storage driver may have left behind.
     pub fn prepare_rootfs(&self, storage: &dyn StorageDriver, id: &str, image: &ResolvedImage) -> Result<()> {
+        let image = &image.image;
+        self.store.ensure_layers(image, |_| {}).map_err(image_error)?;
         storage
-            .create(id, image.top_layer.as_ref(), &PrepareOptions::default())
+            .create(id, image.top_layer(), &PrepareOptions::default())
             .map_err(storage_error)
     }
 
