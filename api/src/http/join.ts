@@ -74,6 +74,18 @@ export function join(client: Duplex, engine: Socket, head?: Buffer): Promise<voi
   });
 }
 
+/** Says the last words to a client. What it still sends is read for a moment: it would not see them otherwise. */
+export function leave(client: Duplex, words: Buffer): void {
+  const linger = setTimeout(() => client.destroy(), LINGER);
+  client.once("close", () => clearTimeout(linger));
+  const close = () =>
+    client.writableFinished ? client.destroy() : client.once("finish", () => client.destroy());
+  if (client.readableEnded) close();
+  client.once("end", close);
+  client.resume();
+  client.end(words);
+}
+
 /** Copies a request's body into the engine's socket and half-closes; resolves when all is handed over. */
 export function pour(source: Readable, engine: Socket): Promise<void> {
   return new Promise((resolve, reject) => {

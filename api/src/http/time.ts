@@ -2,6 +2,8 @@ import { CreelError } from "@creel/shared";
 
 /** Go's zero time, which Docker gives for "never". */
 export const NEVER = "0001-01-01T00:00:00Z";
+/** Where 0 is a time like others. */
+export const EPOCH = "1970-01-01T00:00:00Z";
 
 /** RFC 3339 with nanoseconds, trailing zeros cut as Go does; `never` for 0. */
 export function fromNanos(nanos: string, never: string = NEVER): string {

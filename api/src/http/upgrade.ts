@@ -9,7 +9,7 @@ import { errorText, MAX_LOGGED_PATH, newRequestId, serverHeaders, toCreelError }
 import { MAX_BODY, parseJson } from "./body.ts";
 import { findDockerRoute } from "./docker-routes.ts";
 import { frame } from "./frames.ts";
-import { join } from "./join.ts";
+import { join, leave } from "./join.ts";
 import { MULTIPLEXED_STREAM, RAW_STREAM } from "./stream.ts";
 import { checkVersion, isBefore, stripVersion, versionOf } from "./version.ts";
 
@@ -28,8 +28,7 @@ export async function serveHijack(client: Duplex, hijack: Hijack, head?: Buffer)
     engine = await hijack.open();
   } catch (error) {
     const text = Buffer.from(`${errorText(toCreelError(error))}\r\n`);
-    client.end(hijack.raw ? text : frame(2, text), () => client.destroy());
-    return;
+    return leave(client, hijack.raw ? text : frame(1, text));
   }
   await join(client, engine, head);
 }

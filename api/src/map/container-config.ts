@@ -6,7 +6,7 @@ import { fromHealthcheck } from "./resources.ts";
 type Json = Record<string, unknown>;
 
 /** The body the container was made with; empty for one that the API did not make. */
-function originalBody(spec: ContainerSpec): Json & { HostConfig?: Json } {
+export function originalBody(spec: ContainerSpec): Json & { HostConfig?: Json } {
   const kept = spec.annotations[CONFIG_ANNOTATION];
   return kept === undefined ? {} : (JSON.parse(kept) as Json & { HostConfig?: Json });
 }
@@ -23,13 +23,13 @@ export function toConfig(container: Container): Json {
     AttachStdin: false,
     AttachStdout: false,
     AttachStderr: false,
-    Volumes: null,
     StdinOnce: spec.stdinOnce,
     Healthcheck: fromHealthcheck(spec.healthcheck),
     StopSignal: spec.stopSignal || undefined,
     StopTimeout: spec.stopTimeoutSeconds,
     OnBuild: null,
     ...withoutNulls(asked),
+    Volumes: volumesOf(container, asked.Volumes as Json | null | undefined),
     ...(ports.length > 0 ? { ExposedPorts: flags(ports) } : {}),
     Hostname: container.hostname || spec.hostname,
     Domainname: spec.domainname,
@@ -104,7 +104,7 @@ export function toHostConfig(container: Container): Json {
     DeviceCgroupRules: resources?.deviceCgroupRules.length ? resources.deviceCgroupRules : null,
     DeviceRequests: null,
     MemoryReservation: resources?.memoryReservation ?? 0,
-    MemorySwap: resources?.memorySwap ?? 0,
+    MemorySwap: resources?.memorySwap || 2 * (resources?.memory ?? 0),
     MemorySwappiness: null,
     OomKillDisable: resources?.oomKillDisable ?? false,
     PidsLimit: resources?.pidsLimit || null,
@@ -121,14 +121,32 @@ export function toHostConfig(container: Container): Json {
     MaskedPaths: spec.security?.maskedPaths ?? [],
     ReadonlyPaths: spec.security?.readonlyPaths ?? [],
     ...withoutEmpty(asked),
+    ...joined(spec),
   };
 }
 
 /** `HostConfig.NetworkMode`: what was asked, or the first network's name. */
 export function networkModeOf(spec: ContainerSpec): string {
+  if (spec.networkMode.startsWith(CONTAINER)) return spec.networkMode;
   const asked = originalBody(spec).HostConfig?.NetworkMode;
   if (typeof asked === "string" && asked !== "") return asked === "default" ? "bridge" : asked;
   return spec.networkMode || spec.networks[0]?.network || "bridge";
+}
+
+const CONTAINER = "container:";
+
+/** Other containers are told by their ids, which stay when names change. */
+function joined(spec: ContainerSpec): Json {
+  const modes = { PidMode: spec.pidMode, IpcMode: spec.ipcMode };
+  return Object.fromEntries(Object.entries(modes).filter(([, mode]) => mode.startsWith(CONTAINER)));
+}
+
+/** `Config.Volumes`: what was asked, and what the image has. */
+function volumesOf({ mounts, spec }: Container, asked: Json | null | undefined): Json | null {
+  const own = new Set(spec!.mounts.map(({ target }) => target));
+  const image = mounts.filter(({ type, target }) => type === "volume" && !own.has(target));
+  const volumes = { ...asked, ...flags(image.map(({ target }) => target)) };
+  return Object.keys(volumes).length > 0 ? volumes : null;
 }
 
 function listOrNull(list: string[] | undefined): string[] | null {
@@ -145,13 +163,18 @@ const UPDATED = new Set([
   ...["MemoryReservation", "MemorySwap", "PidsLimit", "BlkioWeight"],
 ]);
 
+/** Docker's client writes these where nothing is asked. */
+const DEFAULTS: Json = { ShmSize: 0, MemorySwappiness: -1 };
+
 /** Nulls and empty strings are a client's way to ask for the default, which is told instead. */
 function withoutEmpty(json: Json): Json {
   const { NetworkMode: _mode, RestartPolicy: _policy, LogConfig: log, ...rest } = json;
   const named = (value: unknown, key: string) => Boolean((value as Json | null | undefined)?.[key]);
   return {
     ...Object.fromEntries(
-      Object.entries(rest).filter(([key, value]) => value !== null && value !== "" && !UPDATED.has(key)),
+      Object.entries(rest).filter(
+        ([key, value]) => value !== null && value !== "" && value !== DEFAULTS[key] && !UPDATED.has(key),
+      ),
     ),
     ...(named(log, "Type") ? { LogConfig: log } : {}),
   };

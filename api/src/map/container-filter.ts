@@ -24,7 +24,7 @@ export const CONTAINER_FILTERS = [
 const STATES = ["created", "restarting", "running", "removing", "paused", "exited", "dead"];
 const HEALTHS = ["starting", "healthy", "unhealthy", "none"];
 
-/** Whether the filters speak of containers that do not run, so that all are looked at. */
+/** Whether the filters speak of containers that do not run, so that all are looked at. Refuses values of no sense. */
 export function wantsAll(filters: Filters): boolean {
   for (const state of filters.get("status") ?? []) {
     if (!STATES.includes(state)) {
@@ -67,26 +67,44 @@ export function containerTest(filters: Filters, all: Container[]): (container: C
       anyOf(filters, "health", (wanted) => health === wanted) &&
       anyOf(filters, "ancestor", (image) => isOf(container, image)) &&
       anyOf(filters, "network", (network) =>
-        container.endpoints.some((end) => end.networkName === network || end.networkId.startsWith(network)),
+        [
+          ...container.endpoints.flatMap((end) => [
+            end.networkName === network,
+            end.networkId.startsWith(network),
+          ]),
+          ...container.networks.map((attached) => attached.network === network),
+        ].some(Boolean),
       ) &&
       anyOf(filters, "volume", (volume) =>
         container.mounts.some(
           ({ source, target }) => target === volume || source === volume || source.includes(`/${volume}/`),
         ),
       ) &&
-      anyOf(filters, "publish", (port) =>
-        container.ports.some((bound) => inRange(port, bound.containerPort, bound.protocol)),
-      ) &&
-      anyOf(filters, "expose", (port) =>
-        container.spec!.exposedPorts.some((exposed) =>
-          inRange(port, Number.parseInt(exposed, 10), exposed.split("/")[1] ?? "tcp"),
-        ),
-      ) &&
+      portsMatch(filters, container) &&
       (task === undefined || task === Object.hasOwn(container.mergedLabels, "com.docker.swarm.task.id")) &&
       (before === undefined || at < before) &&
       (since === undefined || at > since)
     );
   };
+}
+
+/** The host's ports that are published, or the container's that are published or exposed: one of them is enough. */
+function portsMatch(filters: Filters, container: Container): boolean {
+  const publish = filters.get("publish") ?? [];
+  const expose = filters.get("expose") ?? [];
+  if (publish.length + expose.length === 0) return true;
+  const exposed = container.spec!.exposedPorts.map((port) => {
+    const [number = "", protocol = "tcp"] = port.split("/");
+    return { containerPort: Number(number), protocol };
+  });
+  return (
+    container.ports.some(({ hostPort, protocol }) =>
+      publish.some((wanted) => inRange(wanted, hostPort, protocol)),
+    ) ||
+    [...container.ports, ...exposed].some(({ containerPort, protocol }) =>
+      expose.some((wanted) => inRange(wanted, containerPort, protocol)),
+    )
+  );
 }
 
 function isOf(container: Container, image: string): boolean {

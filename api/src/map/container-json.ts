@@ -1,6 +1,12 @@
-import type { Container, ContainerState, Endpoint, Mount } from "@creel/shared/gen/engine/v1/container.ts";
+import type {
+  Container,
+  ContainerState,
+  Endpoint,
+  Mount,
+  NetworkAttachment,
+} from "@creel/shared/gen/engine/v1/container.ts";
 import { fromNanos, nanosToSeconds } from "../http/time.ts";
-import { networkModeOf, toConfig, toHostConfig } from "./container-config.ts";
+import { networkModeOf, originalBody, toConfig, toHostConfig } from "./container-config.ts";
 import { inWords } from "./duration.ts";
 import { toPortList, toPortMap } from "./ports.ts";
 
@@ -29,7 +35,7 @@ export function toInspect(container: Container): Json {
     ExecIDs: container.execIds.length > 0 ? container.execIds : null,
     HostConfig: toHostConfig(container),
     GraphDriver: { Data: null, Name: container.storageDriver },
-    Mounts: container.mounts.map(toMountPoint),
+    Mounts: toMountPoints(container),
     Config: toConfig(container),
     NetworkSettings: toNetworkSettings(container),
   };
@@ -50,8 +56,8 @@ export function toListEntry(container: Container, nowMillis: number): Json {
     State: container.state!.status,
     Status: statusLine(container.state!, nowMillis),
     HostConfig: { NetworkMode: networkModeOf(spec) },
-    NetworkSettings: { Networks: toNetworks(container.endpoints) },
-    Mounts: container.mounts.map(toMountPoint),
+    NetworkSettings: { Networks: networksOf(container) },
+    Mounts: toMountPoints(container),
   };
 }
 
@@ -121,6 +127,13 @@ function toState(state: ContainerState): Json {
   };
 }
 
+/** What is mounted, but for what `--tmpfs` asks: that is told in `HostConfig` alone. */
+function toMountPoints(container: Container): Json[] {
+  const tmpfs = Object.keys(originalBody(container.spec!).HostConfig?.Tmpfs ?? {});
+  const own = container.mounts.filter(({ type, target }) => type !== "tmpfs" || !tmpfs.includes(target));
+  return own.map(toMountPoint);
+}
+
 function toMountPoint(mount: Mount): Json {
   const volume = mount.type === "volume";
   return {
@@ -140,30 +153,52 @@ export function nameOfVolume(mount: Mount): string {
   return /\/volumes\/([^/]+)\/_data(?:\/|$)/.exec(mount.source)?.[1] ?? mount.source;
 }
 
-/** `NetworkSettings.Networks`, and the endpoints of `network inspect`. */
-function toNetworks(endpoints: Endpoint[]): Json {
-  return Object.fromEntries(
-    endpoints.map((endpoint) => [
-      endpoint.networkName,
-      {
-        IPAMConfig: null,
-        Links: null,
-        Aliases: endpoint.aliases.length > 0 ? endpoint.aliases : null,
-        MacAddress: endpoint.mac,
-        DriverOpts: null,
-        GwPriority: 0,
-        NetworkID: endpoint.networkId,
-        EndpointID: endpoint.id,
-        Gateway: endpoint.gateway,
-        IPAddress: endpoint.address,
-        IPPrefixLen: endpoint.prefixLength,
-        IPv6Gateway: "",
-        GlobalIPv6Address: "",
-        GlobalIPv6PrefixLen: 0,
-        DNSNames: endpoint.aliases.length > 0 ? endpoint.aliases : null,
-      },
-    ]),
-  );
+/** `NetworkSettings.Networks`: where it is, and without addresses the networks that it gets at its next start. */
+function networksOf({ endpoints, networks }: Container): Json {
+  const known = (name: string) =>
+    endpoints.some((end) => end.networkName === name || end.networkId.startsWith(name));
+  return Object.fromEntries([
+    ...endpoints.map((end) => [end.networkName, toEndpoint(end, networks)]),
+    ...networks
+      .filter(({ network }) => !known(network))
+      .map(({ network, aliases, mac }) => [
+        network,
+        toEndpoint({ ...ABSENT, networkName: network, aliases, mac }, networks),
+      ]),
+  ]);
+}
+
+const ABSENT: Endpoint = {
+  id: "",
+  networkId: "",
+  networkName: "",
+  address: "",
+  prefixLength: 0,
+  gateway: "",
+  mac: "",
+  aliases: [],
+};
+
+function toEndpoint(endpoint: Endpoint, asked: NetworkAttachment[]): Json {
+  const aliases = endpoint.aliases.length > 0 ? endpoint.aliases : null;
+  const { address } = asked.find(({ network }) => network === endpoint.networkName) ?? {};
+  return {
+    IPAMConfig: address ? { IPv4Address: address } : null,
+    Links: null,
+    Aliases: aliases,
+    MacAddress: endpoint.mac,
+    DriverOpts: null,
+    GwPriority: 0,
+    NetworkID: endpoint.networkId,
+    EndpointID: endpoint.id,
+    Gateway: endpoint.gateway,
+    IPAddress: endpoint.address,
+    IPPrefixLen: endpoint.prefixLength,
+    IPv6Gateway: "",
+    GlobalIPv6Address: "",
+    GlobalIPv6PrefixLen: 0,
+    DNSNames: aliases,
+  };
 }
 
 function toNetworkSettings(container: Container): Json {
@@ -186,6 +221,6 @@ function toNetworkSettings(container: Container): Json {
     IPPrefixLen: bridge?.prefixLength ?? 0,
     IPv6Gateway: "",
     MacAddress: bridge?.mac ?? "",
-    Networks: toNetworks(container.endpoints),
+    Networks: networksOf(container),
   };
 }

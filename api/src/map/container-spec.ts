@@ -5,6 +5,7 @@ import type {
   NetworkAttachment,
   RestartPolicy,
 } from "@creel/shared/gen/engine/v1/container.ts";
+import { booleanOf } from "../http/filters.ts";
 import type { CreateContainer, HostConfig } from "../schema/container.ts";
 import { fromBind, fromMount, fromTmpfs } from "./mounts.ts";
 import { parseBindings } from "./ports.ts";
@@ -52,7 +53,8 @@ export function toContainerSpec(body: CreateContainer, inherited: Mount[]): Cont
       seccomp: host.Privileged ? "unconfined" : security.seccomp,
       maskedPaths: host.MaskedPaths ?? [],
       readonlyPaths: host.ReadonlyPaths ?? [],
-      defaultPaths: !host.MaskedPaths && !host.ReadonlyPaths && !host.Privileged && !security.openPaths,
+      noMaskedPaths: host.MaskedPaths?.length === 0 || security.openPaths,
+      noReadonlyPaths: host.ReadonlyPaths?.length === 0 || security.openPaths,
     },
     networks: mode === "" ? networksOf(body, host) : [],
     networkMode: mode,
@@ -188,7 +190,8 @@ function securityOptions(options: string[]) {
   const found = { noNewPrivileges: false, seccomp: "", openPaths: false };
   for (const option of options) {
     const [, name, value] = /^([^=:]+)(?:[=:]([\s\S]*))?$/.exec(option) ?? [];
-    if (name === "no-new-privileges") found.noNewPrivileges = value === undefined || value === "true";
+    const flag = booleanOf(value ?? "true");
+    if (name === "no-new-privileges" && flag !== undefined) found.noNewPrivileges = flag;
     else if (name === "seccomp") found.seccomp = value === "builtin" ? "" : (value ?? "");
     else if (name === "systempaths" && value === "unconfined") found.openPaths = true;
     else if (name === "label" || (name === "apparmor" && (value === "unconfined" || value === ""))) continue;

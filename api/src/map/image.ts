@@ -1,5 +1,5 @@
 import type { Image, ImageConfig } from "@creel/shared/gen/engine/v1/engine.ts";
-import { fromNanos, nanosToSeconds } from "../http/time.ts";
+import { EPOCH, fromNanos, nanosToSeconds } from "../http/time.ts";
 import { fromHealthcheck } from "./resources.ts";
 
 type Json = Record<string, unknown>;
@@ -15,7 +15,7 @@ export function toImageInspect(image: Image, driver: string): Json {
     RepoDigests: image.repoDigests,
     Parent: image.parent,
     Comment: image.comment,
-    Created: fromNanos(image.createdNanos),
+    Created: fromNanos(image.createdNanos, EPOCH),
     DockerVersion: "",
     Author: image.author,
     Config: toImageConfig(image.config),
@@ -51,7 +51,7 @@ export function toHistory(image: Image): Json[] {
     Created: nanosToSeconds(entry.createdNanos),
     CreatedBy: entry.createdBy,
     Tags: null as string[] | null,
-    Size: 0,
+    Size: entry.size,
     Comment: entry.comment,
   }));
   const newest = entries.at(-1);

@@ -25,7 +25,7 @@ export async function toInfo(context: ApiContext): Promise<Record<string, unknow
     ContainersStopped: listed.containers.length - running - paused,
     Images: info.images,
     Driver: info.storageDriver,
-    DriverStatus: Object.entries(info.storageStatus),
+    DriverStatus: Object.entries(info.storageStatus).sort(),
     Plugins: {
       Volume: ["local"],
       Network: ["bridge", "host", "none", "overlay"],

@@ -1,3 +1,4 @@
+import { posix } from "node:path";
 import { CreelError } from "@creel/shared";
 import type { Mount } from "@creel/shared/gen/engine/v1/container.ts";
 import type { MountSchema } from "../schema/container.ts";
@@ -47,7 +48,11 @@ export function fromBind(bind: string): Mount {
     target: absolute(second, bad),
     createSource: host,
   };
-  for (const option of options.split(",")) {
+  const modes = options.split(",");
+  const once = [["ro", "rw"], ["z", "Z"], ["nocopy"], PROPAGATIONS, ["cached", "delegated", "consistent"]];
+  for (const kind of once)
+    if (modes.filter((mode) => kind.includes(mode)).length > 1) throw bad(`invalid mode: ${options}`);
+  for (const option of modes) {
     if (option === "ro") mount.readOnly = true;
     else if (option === "nocopy") mount.noCopy = true;
     else if (PROPAGATIONS.includes(option)) mount.propagation = option;
@@ -62,7 +67,7 @@ export function fromMount(mount: DockerMount): Mount {
   const type = mount.Type || "bind";
   const bad = (why: string) =>
     new CreelError("invalid_parameter", { message: `invalid mount config for type "${type}": ${why}` });
-  if (!["bind", "volume", "tmpfs"].includes(type)) throw bad("this type is not supported");
+  if (!["bind", "volume", "tmpfs"].includes(type)) throw bad("mount type unknown");
   const source = mount.Source ?? "";
   if (type === "bind" && !source.startsWith("/")) {
     throw bad(
@@ -180,12 +185,8 @@ function absolute(target: string, bad: (why: string) => CreelError): string {
         ? "the target must not be empty"
         : `invalid mount path: '${target}' mount path must be absolute`,
     );
-  const clean = `/${target
-    .split("/")
-    .filter((part) => part !== "" && part !== ".")
-    .join("/")}`;
+  const clean = posix.normalize(`${target}/`).slice(0, -1) || "/";
   if (clean === "/") throw bad("invalid specification: destination can't be '/'");
-  if (clean.split("/").includes("..")) throw bad(`the target ${target} holds '..'`);
   return clean;
 }
 

@@ -1,5 +1,5 @@
 import type { PathStat } from "@creel/shared/gen/engine/v1/container.ts";
-import { fromNanos } from "../http/time.ts";
+import { EPOCH, fromNanos } from "../http/time.ts";
 
 /** Kinds of files as the kernel has them, and what Go's os.FileMode says of each. */
 const KINDS = new Map([
@@ -24,7 +24,7 @@ export function toPathStat(stat: PathStat): string {
     name: stat.name,
     size: stat.size,
     mode,
-    mtime: fromNanos(stat.mtimeNanos),
+    mtime: fromNanos(stat.mtimeNanos, EPOCH),
     linkTarget: stat.linkTarget,
   };
   return Buffer.from(JSON.stringify(json)).toString("base64");

@@ -7,6 +7,8 @@ import type { FastifyInstance } from "fastify";
  */
 export function absentRoutes(app: FastifyInstance): void {
   app.get("/plugins", () => []);
+  // what `docker system prune` asks for among others
+  app.post("/build/prune", () => ({ CachesDeleted: null, SpaceReclaimed: 0 }));
   app.get<{ Params: { "*": string } }>("/plugins/*", (request, reply) => {
     const [, name] = /^(.+)\/json$/.exec(request.params["*"]) ?? [];
     if (name === undefined) return reply.callNotFound();

@@ -30,7 +30,7 @@ export function containerRoutes(app: FastifyInstance, context: ApiContext): void
     const { query } = request;
     const filters = parseFilters(text(query, "filters"), CONTAINER_FILTERS);
     const limit = integer(query, "limit", -1);
-    const all = flag(query, "all") || wantsAll(filters) || limit > 0;
+    const all = wantsAll(filters) || flag(query, "all") || limit > 0;
     const named = filters.has("before") || filters.has("since");
     const listed = (await containers.list({ all: all || named, labels: {} })).containers;
     const test = containerTest(filters, listed);
@@ -160,8 +160,8 @@ async function refusePlatform(context: ApiContext, ref: string, wanted: string):
     (wantedVariant === undefined || variant === "" || wantedVariant === variant);
   if (same) return;
   const actual = [os, architecture, variant].filter((part) => part !== "").join("/");
-  throw new CreelError("no_such_image", {
-    image: ref,
-    message: `image with reference ${ref} was found but does not match the specified platform: wanted ${wanted}, actual: ${actual}`,
-  });
+  throw CreelError.withText(
+    "no_such_image",
+    `image with reference ${ref} was found but does not match the specified platform: wanted ${wanted}, actual: ${actual}`,
+  );
 }

@@ -46,7 +46,7 @@ export function volumeRoutes(app: FastifyInstance, context: ApiContext): void {
     const volume = await volumes.create({
       name: body.Name ?? "",
       driver: body.Driver ?? "",
-      labels: body.Labels ?? {},
+      labels: { ...body.Labels, ...(!body.Name && { [ANONYMOUS]: "" }) },
       options: body.DriverOpts ?? {},
       mountpoint: "",
       createdNanos: "0",

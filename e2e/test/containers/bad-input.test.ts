@@ -11,6 +11,7 @@ import { until } from "../../src/wait.ts";
 const REFUSED: [number, RegExp, ...string[]][] = [
   [127, /exec: "\/nothing": stat \/nothing: no such file or directory/, "busybox", "/nothing"],
   [127, /exec: "nothing": executable file not found in \$PATH/, "busybox", "nothing"],
+  [127, /exec: "": executable file not found in \$PATH/, "busybox", ""],
   [126, /exec: "\/etc": is a directory/, "busybox", "/etc"],
   [126, /exec: "\/etc\/passwd": permission denied/, "busybox", "/etc/passwd"],
   [125, /unable to find user nobody: no matching entries in passwd file/, "-u", "nobody", "busybox"],

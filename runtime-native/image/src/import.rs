@@ -46,6 +46,7 @@ impl ImageStore {
             true => "Imported from -".to_owned(),
             false => options.message.clone(),
         };
+        config.comment = Some(comment.clone());
         let step = History {
             comment: Some(comment),
             ..History::default()

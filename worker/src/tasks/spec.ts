@@ -78,7 +78,6 @@ export function containerSpec(
       capDrop: container.capDrop,
       noNewPrivileges: container.noNewPrivileges,
       seccomp: container.seccomp,
-      defaultPaths: true,
     },
     networks: attachments(task, ingress),
     ports: task.ports

@@ -218,7 +218,12 @@ export const ALL: Row[] = [
     ({ container }) => container.State.Running,
     true,
   ),
-  row("--read-only", ["--read-only"], ({ sh }) => sh("touch /x 2>&1 || true"), /Read-only file system/),
+  row(
+    "--read-only",
+    ["--read-only"],
+    ({ sh }) => sh("touch /x 2>&1; touch /etc/hosts 2>&1 || true"),
+    /^(touch: .*: Read-only file system\s*){2}$/,
+  ),
   row("--restart", ["--restart", "on-failure:3"], (seen) => host(seen).RestartPolicy, {
     Name: "on-failure",
     MaximumRetryCount: 3,
@@ -315,6 +320,38 @@ export const OTHERS: Row[] = [
     (seen) => [config(seen).Tty, config(seen).OpenStdin],
     [true, true],
   ),
+  row(
+    "--hostname that is a full name",
+    ["--hostname", "web.example.test"],
+    ({ sh }) => sh("hostname; grep web /etc/hosts"),
+    /^web\.example\.test\n\S+\tweb\.example\.test web$/,
+  ),
+  row(
+    "--network of a container, with its names",
+    ["--network", "container:closed"],
+    async ({ cli, sh }) =>
+      (await sh("hostname; cat /etc/hostname")) ===
+      (await cli.ok("inspect", "-f", "{{.Config.Hostname}}\n{{.Config.Hostname}}", "closed")),
+    true,
+  ),
+  row(
+    "--device that is put elsewhere than in /dev",
+    ["--device", "/dev/zero:/given/nought"],
+    ({ sh }) => sh("head -c 2 /given/nought | busybox wc -c"),
+    "2",
+  ),
+  row(
+    "--security-opt systempaths",
+    ["--security-opt", "systempaths=unconfined"],
+    ({ sh }) => sh("mount | grep -c ' on /proc/' || true"),
+    "0",
+  ),
+  row(
+    "--volume at a place that goes up and down",
+    ["--volume", "named:/a/../../b"],
+    ({ container }) => container.Mounts.map(({ Destination }: { Destination: string }) => Destination),
+    ["/b"],
+  ),
   row("--privileged", ["--privileged"], (seen) => hasCapability(seen, NET_ADMIN), true),
 ];
 
@@ -340,6 +377,17 @@ export const REFUSED: [string, string[], RegExp][] = [
     "--platform of another machine",
     ["--platform", "linux/s390x"],
     /does not match the specified platform: wanted linux\/s390x, actual: linux\/amd64|cannot pull/,
+  ],
+  [
+    "--platform of another machine, of an image that is not pulled",
+    ["--platform", "linux/s390x", "--pull", "never"],
+    /busybox was found but does not match the specified platform: wanted linux\/s390x, actual: linux\/amd64/,
+  ],
+  ["--volume of two modes", ["--volume", "DIR:/a:ro,rw"], /invalid mode: ro,rw/],
+  [
+    "--security-opt that is neither yes nor no",
+    ["--security-opt", "no-new-privileges=maybe"],
+    /invalid --security-opt: "no-new-privileges=maybe"/,
   ],
   ["--blkio-weight out of range", ["--blkio-weight", "5"], /Range of blkio weight is from 10 to 1000/],
   [

@@ -25,8 +25,12 @@ impl Engine {
         spec.log = Some(self.config.log.fill(spec.log));
         let mut warnings = Vec::new();
         check(&spec)?;
+        if spec.network_mode == "host" && !spec.ports.is_empty() {
+            warnings.push("Published ports are discarded when using host network mode".into());
+        }
         kernel_limits::settle(&mut spec, &Support::of_this_machine(), &mut warnings)?;
         self.settle_namespaces(&mut spec)?;
+        self.settle_hostname(&mut spec)?;
         self.config.runtimes.program(&spec.runtime)?;
         let networks = self.attachments(&spec)?;
         let id = ids::new_id();
@@ -137,6 +141,19 @@ impl Engine {
         }
         container.dir.save_state(&container.state())?;
         container.dir.create_definition(&definition)
+    }
+
+    /// Who shares another's network has its names, too.
+    fn settle_hostname(&self, spec: &mut ContainerSpec) -> Result<()> {
+        let Some(other) = spec.network_mode.strip_prefix("container:") else {
+            return Ok(());
+        };
+        let other = self.containers.find(other)?.definition();
+        if spec.hostname.is_empty() && spec.uts_mode != "host" {
+            spec.hostname.clone_from(&other.merged.hostname);
+            spec.domainname.clone_from(&other.spec.domainname);
+        }
+        Ok(())
     }
 
     /// The networks a container gets, checked.

@@ -70,15 +70,16 @@ impl EtcFiles<'_> {
             let address = address.trim_start_matches('[').trim_end_matches(']');
             let _ = writeln!(text, "{address}\t{name}");
         }
+        let mut names = self.hostname.to_owned();
+        if !self.domainname.is_empty() {
+            names = format!("{names}.{}", self.domainname);
+        }
+        // A full name may stand in the host's name alone.
+        if let Some((host, _)) = names.clone().split_once('.') {
+            let _ = write!(names, " {host}");
+        }
         for endpoint in self.endpoints.iter().filter(|e| !e.address.is_empty()) {
-            let _ = match self.domainname {
-                "" => writeln!(text, "{}\t{}", endpoint.address, self.hostname),
-                domain => writeln!(
-                    text,
-                    "{}\t{}.{domain} {}",
-                    endpoint.address, self.hostname, self.hostname
-                ),
-            };
+            let _ = writeln!(text, "{}\t{names}", endpoint.address);
         }
         text
     }

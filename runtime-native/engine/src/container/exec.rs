@@ -9,12 +9,12 @@ use creel_shim::client::{ExecSpec, Shim, ShimError};
 use creel_shim::protocol::{AttachRequest, FailureKind};
 use tokio::sync::oneshot;
 
-use super::Container;
 use super::attach::detach_keys;
 use super::record::Status;
-use super::runtime_spec::runtime_error;
+use super::runtime_spec::{runtime_error, with_home};
 use super::start::INPUT;
 use super::stop::shim_error;
+use super::{Container, merge};
 use crate::bulk::join;
 use crate::engine::Engine;
 use crate::error::{EngineError, ErrorCode, Result};
@@ -201,12 +201,8 @@ impl Engine {
             "" => input.process.user.clone(),
             user => resolve_user(&input.rootfs, user, &definition.spec.groups).map_err(runtime_error)?,
         };
-        let mut env = input.process.env.clone();
-        for entry in &spec.env {
-            let key = entry.split('=').next().unwrap_or_default();
-            env.retain(|e| e.split('=').next() != Some(key));
-            env.push(entry.clone());
-        }
+        let env = merge::overridden(merge::environment(&definition, spec.tty), &spec.env);
+        let env = with_home(env, &input.rootfs, user.uid);
         let process = ProcessInput {
             args: spec.cmd.clone(),
             env,

@@ -2,10 +2,31 @@
 
 use std::collections::HashMap;
 
+use creel_runtime::spec::{masked_paths, readonly_paths};
+
 use super::Container;
 use super::record::Status;
 use crate::engine::Engine;
 use crate::proto;
+
+/// The spec with the paths that it leaves to the engine.
+fn with_paths(mut spec: proto::ContainerSpec) -> proto::ContainerSpec {
+    let security = spec.security.get_or_insert_default();
+    let fill = |paths: &mut Vec<String>, none: bool, usual: fn() -> Vec<String>| {
+        if paths.is_empty() && !none {
+            *paths = usual();
+        }
+    };
+    if !security.privileged {
+        fill(&mut security.masked_paths, security.no_masked_paths, masked_paths);
+        fill(
+            &mut security.readonly_paths,
+            security.no_readonly_paths,
+            readonly_paths,
+        );
+    }
+    spec
+}
 
 impl Engine {
     /// Everything about a container.
@@ -34,7 +55,7 @@ impl Engine {
             id: definition.id.clone(),
             name: definition.name.clone(),
             created_nanos: definition.created_nanos,
-            spec: Some(definition.spec.clone()),
+            spec: Some(with_paths(definition.spec.clone())),
             image_id: definition.image_id.clone(),
             path: argv.first().cloned().unwrap_or_default(),
             args: argv.into_iter().skip(1).collect(),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::record::Merged;
+use super::record::{Definition, Merged};
 use super::signals;
 use crate::error::{EngineError, Result};
 use crate::ids;
@@ -23,7 +23,7 @@ pub fn merge(id: &str, spec: &ContainerSpec, image: &ImageConfig) -> Result<Merg
         &spec.cmd
     };
     let first = entrypoint.iter().chain(cmd).next();
-    if first.is_none_or(|word| word.is_empty() && entrypoint.len() + cmd.len() == 1) {
+    if first.is_none() {
         return Err(EngineError::invalid("no command specified"));
     }
     let mut labels: BTreeMap<_, _> = image.labels.clone().into_iter().collect();
@@ -57,7 +57,7 @@ pub fn merge(id: &str, spec: &ContainerSpec, image: &ImageConfig) -> Result<Merg
     Ok(Merged {
         entrypoint: entrypoint.clone(),
         cmd: cmd.clone(),
-        env: merge_env(&image.env, &spec.env, spec.tty, &hostname),
+        env: overridden(image.env.clone(), &spec.env),
         working_dir,
         user: or(&spec.user, &image.user),
         labels,
@@ -81,37 +81,35 @@ fn or(own: &str, image: &str) -> String {
     (if own.is_empty() { image } else { own }).to_owned()
 }
 
-fn merge_env(image: &[String], own: &[String], tty: bool, hostname: &str) -> Vec<String> {
-    let name = |entry: &str| entry.split('=').next().unwrap_or_default().to_owned();
-    let mut env: Vec<String> = Vec::with_capacity(image.len() + own.len() + 2);
-    for entry in image.iter().chain(own) {
-        let key = name(entry);
-        let place = env.iter().position(|e| name(e) == key);
+/// The environment of a container's process: what Docker gives every one, below what its image and its maker say.
+pub fn environment(definition: &Definition, tty: bool) -> Vec<String> {
+    let mut env = vec![
+        "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".to_owned(),
+        format!("HOSTNAME={}", definition.merged.hostname),
+    ];
+    if tty {
+        env.push("TERM=xterm".to_owned());
+    }
+    // The maker's own once more: a name alone takes away what every one is given, too.
+    overridden(overridden(env, &definition.merged.env), &definition.spec.env)
+}
+
+/// `env` with what `by` says: `NAME=value` in the place of a former one, `NAME` alone removes.
+pub fn overridden(mut env: Vec<String>, by: &[String]) -> Vec<String> {
+    for entry in by {
+        let place = env.iter().position(|e| name(e) == name(entry));
         match (place, entry.contains('=')) {
-            (Some(place), true) => env[place] = entry.clone(),
+            (Some(place), true) => env[place].clone_from(entry),
             (Some(place), false) => drop(env.remove(place)),
             (None, true) => env.push(entry.clone()),
             (None, false) => {}
         }
     }
-    let has = |env: &[String], key: &str| env.iter().any(|e| name(e) == key);
-    let removed = |key: &str| own.iter().any(|e| e == key);
-    let mut defaults = vec![(
-        "PATH",
-        "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-    )];
-    defaults.push(("HOSTNAME", hostname));
-    if tty {
-        defaults.push(("TERM", "xterm"));
-    }
-    let mut all: Vec<String> = Vec::new();
-    for (key, value) in defaults {
-        if !has(&env, key) && !removed(key) {
-            all.push(format!("{key}={value}"));
-        }
-    }
-    all.extend(env);
-    all
+    env
+}
+
+fn name(entry: &str) -> &str {
+    entry.split('=').next().unwrap_or_default()
 }
 
 fn merge_health(own: Option<&Healthcheck>, image: Option<&Healthcheck>) -> Result<Option<Healthcheck>> {
@@ -185,7 +183,7 @@ mod tests {
         assert_eq!(merged.argv(), words("/bin/app --help"));
         assert_eq!(merged.user, "web");
         assert_eq!(merged.hostname, "abababababab");
-        assert!(merged.env.ends_with(&words("A=1 C=3")));
+        assert_eq!(merged.env, words("A=1 C=3"));
         assert_eq!(merged.stop_signal, libc::SIGTERM);
 
         let spec = ContainerSpec {

@@ -10,10 +10,10 @@ use creel_runtime::user_namespace::IdMap;
 
 use super::record::{ContainerDir, Definition};
 use super::subpaths::Subpaths;
-use super::{files, mounts, propagation};
+use super::{files, merge, mounts, propagation};
 use crate::error::{EngineError, ErrorCode, Result};
 use crate::init;
-use crate::proto::{BlkioDevice, Device, Resources, Security};
+use crate::proto::{BlkioDevice, Device, Resources};
 use crate::volume::Volumes;
 
 /// Where the parts of a container are, at one start of it.
@@ -56,11 +56,7 @@ pub fn build(definition: &Definition, around: &Surroundings<'_>, volumes: &Volum
     let security = spec.security.clone().unwrap_or_default();
     let resources = spec.resources.clone().unwrap_or_default();
     let user = resolve_user(around.rootfs, &merged.user, &spec.groups).map_err(runtime_error)?;
-    let home = home_of(around.rootfs, user.uid);
-    let mut env = merged.env.clone();
-    if !env.iter().any(|e| e.starts_with("HOME=")) {
-        env.push(format!("HOME={home}"));
-    }
+    let env = with_home(merge::environment(definition, spec.tty), around.rootfs, user.uid);
     let own_or_host = |mode: &str| {
         if mode == "host" {
             NamespaceMode::Host
@@ -105,8 +101,8 @@ pub fn build(definition: &Definition, around: &Surroundings<'_>, volumes: &Volum
             _ => files::SHM_SIZE as u64,
         },
         mounts: all_mounts,
-        masked_paths: paths(&security, &security.masked_paths),
-        readonly_paths: paths(&security, &security.readonly_paths),
+        masked_paths: paths(&security.masked_paths, security.no_masked_paths),
+        readonly_paths: paths(&security.readonly_paths, security.no_readonly_paths),
         cap_add: security.cap_add.clone(),
         cap_drop: security.cap_drop.clone(),
         privileged: security.privileged,
@@ -154,13 +150,9 @@ fn device(asked: &Device) -> DeviceInput {
     }
 }
 
-/// Docker's own masked and read-only paths unless the caller gave a list.
-fn paths(security: &Security, own: &[String]) -> Option<Vec<String>> {
-    if security.default_paths || own.is_empty() {
-        None
-    } else {
-        Some(own.to_vec())
-    }
+/// `None` for Docker's own.
+fn paths(own: &[String], none: bool) -> Option<Vec<String>> {
+    (none || !own.is_empty()).then(|| own.to_vec())
 }
 
 /// The limits in the runtime's form.
@@ -207,14 +199,23 @@ fn etc_mounts(definition: &Definition, etc: &ContainerDir, own: &ContainerDir) -
         ("/etc/resolv.conf", etc.file("resolv.conf")),
         ("/etc/hostname", own.file("hostname")),
     ];
+    let access = if definition.spec.read_only { "ro" } else { "rw" };
     let free = |target: &str| !definition.mounts.iter().any(|m| m.target == target);
     let one = |(target, source): (&str, PathBuf)| {
         free(target).then(|| MountInput {
             shown_inside: true,
-            ..bind(&source, target, &["rbind", "rprivate", "rw"])
+            ..bind(&source, target, &["rbind", "rprivate", access])
         })
     };
     files.into_iter().filter_map(one).collect()
+}
+
+/// `env` with the home directory that the image's users say, where nobody said another.
+pub(super) fn with_home(mut env: Vec<String>, rootfs: &Path, uid: u32) -> Vec<String> {
+    if !env.iter().any(|e| e.starts_with("HOME=")) {
+        env.push(format!("HOME={}", home_of(rootfs, uid)));
+    }
+    env
 }
 
 fn home_of(rootfs: &Path, uid: u32) -> String {

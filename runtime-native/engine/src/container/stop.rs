@@ -202,6 +202,9 @@ impl Engine {
     pub async fn resize(&self, reference: &str, width: u32, height: u32) -> Result<()> {
         let container = self.containers.find(reference)?;
         let shim = self.shim_in(&container, Status::Running)?;
+        if !container.definition().spec.tty {
+            return Ok(());
+        }
         let size =
             |n: u32| u16::try_from(n).map_err(|_| EngineError::invalid(format!("invalid terminal size {n}")));
         shim.resize(size(width)?, size(height)?)

@@ -64,6 +64,7 @@ pub fn describe(detail: &ImageDetail, containers: i64) -> proto::Image {
                 author: step.author.clone().unwrap_or_default(),
                 comment: step.comment.clone().unwrap_or_default(),
                 empty_layer: step.empty_layer,
+                size: 0,
             })
             .collect(),
         labels: config.config.labels.clone().into_iter().collect(),

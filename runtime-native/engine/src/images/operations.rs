@@ -42,7 +42,12 @@ impl Engine {
             .iter()
             .filter(|c| c.definition().image_id == id)
             .count();
-        Ok(describe(&detail, users as i64))
+        let mut image = describe(&detail, users as i64);
+        let lines = self.images.store.history(&id).map_err(image_error)?;
+        for (step, line) in image.history.iter_mut().rev().zip(lines) {
+            step.size = line.size as i64;
+        }
+        Ok(image)
     }
 
     /// Gives an image another name.

@@ -8,7 +8,8 @@ use super::resources::identify;
 use super::{DeviceInput, SpecInput, id_mappings, invalid};
 use crate::RuntimeError;
 
-pub(super) fn masked_paths() -> Vec<String> {
+/// What of /proc and /sys nobody in a container sees, unless it is asked for.
+pub fn masked_paths() -> Vec<String> {
     static THROTTLES: LazyLock<Vec<String>> = LazyLock::new(throttles);
     let mut paths: Vec<String> = [
         "/proc/asound",
@@ -41,7 +42,8 @@ fn throttles() -> Vec<String> {
         .collect()
 }
 
-pub(super) fn readonly_paths() -> Vec<String> {
+/// What of /proc nobody in a container changes, unless it is asked for.
+pub fn readonly_paths() -> Vec<String> {
     [
         "/proc/bus",
         "/proc/fs",
@@ -98,7 +100,8 @@ pub(super) fn mounts(input: &SpecInput) -> Result<Vec<Mount>, RuntimeError> {
             continue;
         }
         let options: Vec<String> = options.iter().map(|option| (*option).to_owned()).collect();
-        mounts.push(mount(Path::new(destination), kind, Path::new(kind), options)?);
+        let source = if destination == "/dev/shm" { "shm" } else { kind };
+        mounts.push(mount(Path::new(destination), kind, Path::new(source), options)?);
     }
     // A mount below another must come after it.
     let mut more: Vec<_> = input.mounts.iter().collect();

@@ -16,7 +16,7 @@ use oci_spec::runtime::{
     ProcessBuilder, RootBuilder, Spec, SpecBuilder, UserBuilder,
 };
 
-pub use defaults::devices_of;
+pub use defaults::{devices_of, masked_paths, readonly_paths};
 pub use input::{
     DeviceInput, MountInput, NamespaceMode, Namespaces, ProcessInput, ResourcesInput, SeccompInput,
     SpecInput, Ulimit, User,

@@ -276,8 +276,9 @@ export interface Security {
   seccomp: string;
   maskedPaths: string[];
   readonlyPaths: string[];
-  /** use Docker's masked and read-only paths */
-  defaultPaths: boolean;
+  /** an empty list above means none; else Docker's */
+  noMaskedPaths: boolean;
+  noReadonlyPaths: boolean;
 }
 
 export interface NetworkAttachment {
@@ -3740,7 +3741,8 @@ function createBaseSecurity(): Security {
     seccomp: "",
     maskedPaths: [],
     readonlyPaths: [],
-    defaultPaths: false,
+    noMaskedPaths: false,
+    noReadonlyPaths: false,
   };
 }
 
@@ -3767,8 +3769,11 @@ export const Security: MessageFns<Security> = {
     for (const v of message.readonlyPaths) {
       writer.uint32(58).string(v!);
     }
-    if (message.defaultPaths !== false) {
-      writer.uint32(64).bool(message.defaultPaths);
+    if (message.noMaskedPaths !== false) {
+      writer.uint32(72).bool(message.noMaskedPaths);
+    }
+    if (message.noReadonlyPaths !== false) {
+      writer.uint32(80).bool(message.noReadonlyPaths);
     }
     return writer;
   },
@@ -3842,12 +3847,20 @@ export const Security: MessageFns<Security> = {
             message.readonlyPaths.push(reader.string());
             continue;
           }
-          case 8: {
-            if (tag !== 64) {
+          case 9: {
+            if (tag !== 72) {
               break;
             }
 
-            message.defaultPaths = reader.bool();
+            message.noMaskedPaths = reader.bool();
+            continue;
+          }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.noReadonlyPaths = reader.bool();
             continue;
           }
         }
@@ -3891,10 +3904,15 @@ export const Security: MessageFns<Security> = {
         : globalThis.Array.isArray(object?.readonly_paths)
         ? object.readonly_paths.map((e: any) => globalThis.String(e))
         : [],
-      defaultPaths: isSet(object.defaultPaths)
-        ? globalThis.Boolean(object.defaultPaths)
-        : isSet(object.default_paths)
-        ? globalThis.Boolean(object.default_paths)
+      noMaskedPaths: isSet(object.noMaskedPaths)
+        ? globalThis.Boolean(object.noMaskedPaths)
+        : isSet(object.no_masked_paths)
+        ? globalThis.Boolean(object.no_masked_paths)
+        : false,
+      noReadonlyPaths: isSet(object.noReadonlyPaths)
+        ? globalThis.Boolean(object.noReadonlyPaths)
+        : isSet(object.no_readonly_paths)
+        ? globalThis.Boolean(object.no_readonly_paths)
         : false,
     };
   },
@@ -3922,8 +3940,11 @@ export const Security: MessageFns<Security> = {
     if (message.readonlyPaths?.length) {
       obj.readonlyPaths = message.readonlyPaths;
     }
-    if (message.defaultPaths !== false) {
-      obj.defaultPaths = message.defaultPaths;
+    if (message.noMaskedPaths !== false) {
+      obj.noMaskedPaths = message.noMaskedPaths;
+    }
+    if (message.noReadonlyPaths !== false) {
+      obj.noReadonlyPaths = message.noReadonlyPaths;
     }
     return obj;
   },
@@ -3940,7 +3961,8 @@ export const Security: MessageFns<Security> = {
     message.seccomp = object.seccomp ?? "";
     message.maskedPaths = object.maskedPaths?.map((e) => e) || [];
     message.readonlyPaths = object.readonlyPaths?.map((e) => e) || [];
-    message.defaultPaths = object.defaultPaths ?? false;
+    message.noMaskedPaths = object.noMaskedPaths ?? false;
+    message.noReadonlyPaths = object.noReadonlyPaths ?? false;
     return message;
   },
 };

@@ -274,6 +274,8 @@ export interface ImageHistory {
   author: string;
   comment: string;
   emptyLayer: boolean;
+  /** of its layer */
+  size: number;
 }
 
 export interface TagRequest {
@@ -3285,7 +3287,7 @@ export const ImageConfig_LabelsEntry: MessageFns<ImageConfig_LabelsEntry> = {
 };
 
 function createBaseImageHistory(): ImageHistory {
-  return { createdNanos: "0", createdBy: "", author: "", comment: "", emptyLayer: false };
+  return { createdNanos: "0", createdBy: "", author: "", comment: "", emptyLayer: false, size: 0 };
 }
 
 export const ImageHistory: MessageFns<ImageHistory> = {
@@ -3304,6 +3306,9 @@ export const ImageHistory: MessageFns<ImageHistory> = {
     }
     if (message.emptyLayer !== false) {
       writer.uint32(40).bool(message.emptyLayer);
+    }
+    if (message.size !== 0) {
+      writer.uint32(48).int64(message.size);
     }
     return writer;
   },
@@ -3361,6 +3366,14 @@ export const ImageHistory: MessageFns<ImageHistory> = {
             message.emptyLayer = reader.bool();
             continue;
           }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.size = longToNumber(reader.int64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3392,6 +3405,7 @@ export const ImageHistory: MessageFns<ImageHistory> = {
         : isSet(object.empty_layer)
         ? globalThis.Boolean(object.empty_layer)
         : false,
+      size: isSet(object.size) ? globalThis.Number(object.size) : 0,
     };
   },
 
@@ -3412,6 +3426,9 @@ export const ImageHistory: MessageFns<ImageHistory> = {
     if (message.emptyLayer !== false) {
       obj.emptyLayer = message.emptyLayer;
     }
+    if (message.size !== 0) {
+      obj.size = Math.round(message.size);
+    }
     return obj;
   },
 
@@ -3425,6 +3442,7 @@ export const ImageHistory: MessageFns<ImageHistory> = {
     message.author = object.author ?? "";
     message.comment = object.comment ?? "";
     message.emptyLayer = object.emptyLayer ?? false;
+    message.size = object.size ?? 0;
     return message;
   },
 };
