@@ -128,6 +128,14 @@ export async function leader(lab: Lab, via: string): Promise<string | undefined>
   return undefined;
 }
 
+/** Resolves when another node than `old` leads, in the words of `via`. */
+export async function anotherLeader(lab: Lab, via: string, old: string): Promise<void> {
+  await until("another leader", async () => {
+    const now = await leader(lab, via);
+    return now !== undefined && now !== old;
+  });
+}
+
 /** Requests to every host in turn, until it is stopped: when they failed. */
 export class Traffic {
   readonly failures: { at: number; host: string; why: string }[] = [];

@@ -5,7 +5,7 @@ import { type Cli, creel, docker } from "../../src/cli.ts";
 import { useLab } from "../../src/fixture.ts";
 import { loadUsual } from "../../src/images.ts";
 import { until } from "../../src/wait.ts";
-import { flagsOf, type Json, type Row, type Seen } from "../services/flags/row.ts";
+import { check, flagsOf, type Json, type Row, type Seen } from "../services/flags/row.ts";
 import { ALL, OTHERS, REFUSED } from "./flags/rows.ts";
 
 /** The client's own, or driven by other tests of this folder. */
@@ -42,16 +42,6 @@ describe("docker's flags of a container", function () {
     await cli.ok("run", "-d", "--name", "closed", "busybox", "sleep", "1000");
     await cli.ok("create", "--name", "idle", "busybox", "sleep", "1000");
   });
-
-  function check(rows: Row[], seen: () => Seen): void {
-    for (const { flags, see, is } of rows) {
-      it(flags, async () => {
-        const found = await see(seen());
-        if (is instanceof RegExp) assert.match(String(found), is);
-        else assert.deepEqual(found, is);
-      });
-    }
-  }
 
   describe("run", () => {
     let seen: Seen;

@@ -6,7 +6,7 @@ import { useLab } from "../../src/fixture.ts";
 import { loadUsual } from "../../src/images.ts";
 import { until } from "../../src/wait.ts";
 import { CREATE, USER } from "./flags/create.ts";
-import { flagsOf, lines, type Row, type Seen } from "./flags/row.ts";
+import { check, flagsOf, lines, type Seen } from "./flags/row.ts";
 import { UPDATE } from "./flags/update.ts";
 
 /** Driven by other files of this folder: secrets and configs, placement, jobs. */
@@ -46,16 +46,6 @@ describe("docker's flags of a service", function () {
     });
     const [container] = JSON.parse(await cli.ok("inspect", id));
     return { cli, spec, container, sh: (script) => cli.ok("exec", id, "sh", "-c", script) };
-  }
-
-  function check(rows: Row[], seen: () => Seen): void {
-    for (const { flags, see, is } of rows) {
-      it(flags, async () => {
-        const found = await see(seen());
-        if (is instanceof RegExp) assert.match(String(found), is);
-        else assert.deepEqual(found, is);
-      });
-    }
   }
 
   describe("service create", () => {

@@ -1,3 +1,4 @@
+import assert from "node:assert/strict";
 import type { Cli } from "../../../src/cli.ts";
 
 // biome-ignore lint/suspicious/noExplicitAny: what docker prints is read by path
@@ -47,4 +48,15 @@ export const CHOWN = 0;
 /** The flags that the rows give. */
 export function flagsOf(rows: Row[]): string[] {
   return rows.flatMap(({ args }) => args).flatMap((word) => /^--[a-z-]+/.exec(word) ?? []);
+}
+
+/** A test for each row, of what `seen` gives by then. */
+export function check(rows: Row[], seen: () => Seen): void {
+  for (const { flags, see, is } of rows) {
+    it(flags, async () => {
+      const found = await see(seen());
+      if (is instanceof RegExp) assert.match(String(found), is);
+      else assert.deepEqual(found, is);
+    });
+  }
 }
