@@ -69,18 +69,6 @@ impl Reference {
         self
     }
 
-    /// The same repository under another tag.
-    pub fn with_tag(&self, tag: &str) -> Result<Self> {
-        if !is_tag(tag) {
-            return Err(ImageError::invalid(format!("invalid tag format: {tag:?}")));
-        }
-        Ok(Self {
-            tag: Some(tag.to_owned()),
-            digest: None,
-            ..self.clone()
-        })
-    }
-
     /// The registry's host, with a port if it has one.
     pub fn domain(&self) -> &str {
         &self.domain

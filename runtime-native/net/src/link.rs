@@ -161,11 +161,6 @@ impl Links {
         self.change(index, up, up, "bring up", |_| {})
     }
 
-    /// Brings a link down.
-    pub fn set_down(&mut self, index: u32) -> Result<()> {
-        self.change(index, 0, libc::IFF_UP as u32, "bring down", |_| {})
-    }
-
     /// Puts a link on a bridge (0: takes it off).
     pub fn set_master(&mut self, index: u32, master: u32) -> Result<()> {
         self.change(index, 0, 0, "put on a bridge", |m| {
@@ -210,13 +205,6 @@ impl Links {
     pub fn set_mac(&mut self, index: u32, mac: Mac) -> Result<()> {
         self.change(index, 0, 0, "set the hardware address of", |m| {
             m.attribute(IFLA_ADDRESS, &mac.0);
-        })
-    }
-
-    /// Sets a link's MTU.
-    pub fn set_mtu(&mut self, index: u32, mtu: u32) -> Result<()> {
-        self.change(index, 0, 0, "set the MTU of", |m| {
-            m.u32(IFLA_MTU, mtu);
         })
     }
 
