@@ -59,12 +59,12 @@ export function containerLifeRoutes(app: FastifyInstance, context: ApiContext): 
 
   app.post<WithId>("/containers/:id/update", async (request) => {
     const { RestartPolicy: policy, ...resources } = readUpdate(request.body);
-    await containers.update({
+    const { warnings } = await containers.update({
       id: request.params.id,
       resources: toResources(resources),
       restart: policy?.Name ? toRestartPolicy(policy) : undefined,
     });
-    return { Warnings: null };
+    return { Warnings: warnings.length > 0 ? warnings : null };
   });
 
   app.post<WithId>("/containers/:id/rename", async (request, reply) => {

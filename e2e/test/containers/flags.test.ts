@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { execFileSync } from "node:child_process";
+import { mkdirSync, readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
+import { basename, join } from "node:path";
 import { type Cli, creel, docker } from "../../src/cli.ts";
 import { useLab } from "../../src/fixture.ts";
 import { loadUsual } from "../../src/images.ts";
@@ -12,13 +13,24 @@ import { ALL, OTHERS, REFUSED } from "./flags/rows.ts";
 const ELSEWHERE = ["--help", "--rm", "--use-api-socket", "--kernel-memory"];
 const LOOP = "trap 'exit 9' USR1; while :; do sleep 0.1; done";
 
+/** A disk that bfq schedules, of a file of its own. */
+function loopDisk(file: string): string {
+  writeFileSync(file, "");
+  truncateSync(file, 1 << 20);
+  const disk = execFileSync("losetup", ["--find", "--show", file], { encoding: "utf8" }).trim();
+  writeFileSync(`/sys/block/${basename(disk)}/queue/scheduler`, "bfq");
+  return disk;
+}
+
 describe("docker's flags of a container", function () {
   this.timeout(60_000);
   const fixture = useLab({ nodes: 1, managers: 1, join: false });
   let cli: Cli;
   let dir = "";
   let disk = "";
-  const words = (args: string[]) => args.map((word) => word.replace("DIR", dir).replace("DISK", disk));
+  let loop = "";
+  const words = (args: string[]) =>
+    args.map((word) => word.replace("DIR", dir).replace("DISK", disk).replace("LOOP", loop));
   const inspect = async (name: string): Promise<Json> => JSON.parse(await cli.ok("inspect", name))[0];
   const look = async (name: string): Promise<Seen> => {
     const container = await inspect(name);
@@ -38,9 +50,17 @@ describe("docker's flags of a container", function () {
     };
     writeFileSync(join(dir, "seccomp.json"), JSON.stringify(profile));
     disk = `/dev/${readdirSync("/sys/block").find((name) => !/^(loop|ram|zram|sr)/.test(name))}`;
+    loop = loopDisk(join(dir, "loop.img"));
+    mkdirSync(join(dir, "nodes/below"), { recursive: true });
+    execFileSync("cp", ["-a", loop, join(dir, "nodes/disk")]);
+    execFileSync("cp", ["-a", "/dev/null", join(dir, "nodes/below/null")]);
     await cli.ok("network", "create", "--subnet", "10.91.0.0/24", "mine");
     await cli.ok("run", "-d", "--name", "closed", "busybox", "sleep", "1000");
     await cli.ok("create", "--name", "idle", "busybox", "sleep", "1000");
+  });
+
+  after(() => {
+    if (loop !== "") execFileSync("losetup", ["-d", loop]);
   });
 
   describe("run", () => {

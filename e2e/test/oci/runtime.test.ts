@@ -263,6 +263,32 @@ describe("the OCI runtime command", function () {
     assert.deepEqual([entry.level, entry.msg], ["error", "container does not exist: nobody"]);
   });
 
+  it("asks systemd for cgroups only where it runs", () => {
+    const made = bundle(["true"], (spec) => (spec.linux.cgroupsPath = "system.slice:creel:asked"));
+    const run = [ociRuntime, "--root", root, "--systemd-cgroup", "run", "-b", made, "asked"];
+    const without = "mount -t tmpfs none /run";
+    const said: [string, RegExp][] = [
+      [
+        without,
+        /^creel-runtime: systemd is not running on this host: its cgroup manager cannot be used \(leave out --systemd-cgroup\)$/,
+      ],
+      [
+        `${without}; mkdir -p /run/systemd/system`,
+        /^creel-runtime: systemd: connect to \/run\/systemd\/private: No such file or directory/,
+      ],
+    ];
+    for (const [machine, text] of said) {
+      const script = `set -e; ${machine}; exec "$@"`;
+      const { status, stderr } = spawnSync("unshare", ["--mount", "sh", "-c", script, "sh", ...run], {
+        encoding: "utf8",
+        timeout: 30_000,
+      });
+      assert.equal(status, 1);
+      assert.match(stderr.trimEnd(), text);
+      assert.deepEqual(leftovers(["system.slice/creel-asked.scope"]), []);
+    }
+  });
+
   it("writes a spec to begin with, and says what it knows", () => {
     const made = bundle(["true"]);
     rmSync(join(made, "config.json"));

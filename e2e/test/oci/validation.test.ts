@@ -1,24 +1,11 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { createHash } from "node:crypto";
-import {
-  chmodSync,
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-} from "node:fs";
+import { chmodSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
-import { root } from "../../../tools/src/root.ts";
 import { ociRuntime } from "../../src/bundle.ts";
+import { validationSuite } from "../../src/validation.ts";
 
-const CACHE = "/var/cache/creel-test";
-const MODULE = "github.com/opencontainers/runtime-tools";
 /** Their tests, as docs/oci-runtime.md explains them; the count of assertions that do not hold. */
 const KNOWN: Record<string, number> = {
   hooks_stdin: 2,
@@ -37,37 +24,6 @@ const KNOWN: Record<string, number> = {
   start: 1,
 };
 
-/** Builds the suite with Go, once for each version of it and of this file; the folder it is in. */
-function suite(): string {
-  const source = join(root, "e2e/oci");
-  const digest = createHash("sha256")
-    .update(readFileSync(join(source, "go.sum")))
-    .digest("hex")
-    .slice(0, 12);
-  const folder = join(CACHE, `oci-${digest}`);
-  if (existsSync(folder)) return folder;
-  const env = { ...process.env, GOFLAGS: "-mod=readonly", GOTOOLCHAIN: "local" };
-  const go = (args: string[], more: Record<string, string> = {}) => {
-    const { status, stdout, stderr } = spawnSync("go", args, {
-      cwd: source,
-      env: { ...env, ...more },
-      encoding: "utf8",
-      timeout: 900_000,
-    });
-    assert.equal(status, 0, `go ${args.join(" ")}: ${stderr}`);
-    return stdout.trim();
-  };
-  const begun = `${folder}.${process.pid}`;
-  mkdirSync(join(begun, "tests"), { recursive: true });
-  go(["build", "-o", join(begun, "tests/"), `${MODULE}/validation/...`]);
-  go(["build", "-o", join(begun, "runtimetest"), `${MODULE}/cmd/runtimetest`], { CGO_ENABLED: "0" });
-  const module = go(["list", "-m", "-f", "{{.Dir}}", MODULE]);
-  for (const name of readdirSync(module).filter((name) => name.startsWith("rootfs-")))
-    copyFileSync(join(module, name), join(begun, name));
-  renameSync(begun, folder);
-  return folder;
-}
-
 describe("the OCI validation suite", function () {
   this.timeout(1_200_000);
   const bundles = mkdtempSync(join(tmpdir(), "creel-validation-"));
@@ -76,7 +32,7 @@ describe("the OCI validation suite", function () {
   after(() => rmSync(bundles, { recursive: true, force: true, maxRetries: 5 }));
 
   it("finds no fault in creel-runtime but those that are known", () => {
-    const folder = suite();
+    const folder = validationSuite();
     const failed: Record<string, number> = {};
     let passed = 0;
     let report = "";

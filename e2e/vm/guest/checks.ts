@@ -1,3 +1,4 @@
+import { blockIoChecks } from "./block-io.ts";
 import { containerChecks } from "./containers.ts";
 import { ociChecks } from "./oci.ts";
 import { serviceChecks } from "./service.ts";
@@ -8,6 +9,7 @@ import type { Check } from "./tools.ts";
 export const checks: Check[] = [
   ...systemdChecks.install,
   ...containerChecks,
+  ...blockIoChecks,
   ...ociChecks,
   ...serviceChecks,
   ...systemdChecks.restarts,

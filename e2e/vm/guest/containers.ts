@@ -32,6 +32,13 @@ function diskNumbers(path: string): { major: number; minor: number } {
   return { major: (rdev >> 8) & 0xfff, minor: rdev & 0xff };
 }
 
+/** What a container's cgroup has of the limits that an update changes. */
+async function limits(name: string): Promise<string[]> {
+  const memory = ["memory.max", "memory.swap.max", "memory.low"];
+  const files = [...memory, "cpu.max", "cpu.weight", "pids.max", "cpuset.cpus"];
+  return Promise.all(files.map((file) => cgroupFile(name, file)));
+}
+
 async function frozen(name: string): Promise<string> {
   return /frozen (\d)/.exec(await cgroupFile(name, "cgroup.events"))?.[1] ?? "";
 }
@@ -161,13 +168,66 @@ export const containerChecks: Check[] = [
   {
     name: "limits change while the container runs, and its stats tell of them",
     async check() {
-      const flags = ["--memory", "96m", "--memory-swap", "128m", "--cpus", "0.7", "--pids-limit", "30"];
-      await docker("update", ...flags, "limited");
-      const files = ["memory.max", "memory.swap.max", "cpu.max", "pids.max", "cpuset.cpus"];
-      const values = await Promise.all(files.map((file) => cgroupFile("limited", file)));
-      assert.deepEqual(values, ["100663296", "33554432", "70000 100000", "30", "0"]);
+      const flags = ["--memory", "96m", "--memory-swap", "128m", "--memory-reservation", "16m"];
+      await docker(
+        "update",
+        ...flags,
+        "--cpus",
+        "0.7",
+        "--cpu-shares",
+        "2048",
+        "--pids-limit",
+        "30",
+        "limited",
+      );
+      assert.deepEqual(await limits("limited"), [
+        ...["100663296", "33554432", "16777216", "70000 100000", "174", "30", "0"],
+      ]);
       const stats = await docker("stats", "--no-stream", "--format", "{{.MemUsage}} {{.PIDs}}", "limited");
       assert.match(stats, / \/ 96MiB [1-9]\d*$/);
+    },
+  },
+  {
+    name: "stats tell how busy a container is, and what it reads",
+    async check() {
+      const busy = "dd if=/dev/vda of=/dev/null bs=64k skip=20000 count=1; while :; do :; done";
+      await docker(
+        "run",
+        "-d",
+        "--name",
+        "busy",
+        "--device",
+        "/dev/vda:/dev/vda:r",
+        "busybox",
+        "sh",
+        "-c",
+        busy,
+      );
+      const told = await until("it has read", async () => {
+        const line = await docker("stats", "--no-stream", "--format", "{{.CPUPerc}} {{.BlockIO}}", "busy");
+        return line.endsWith(" 0B / 0B") ? undefined : line;
+      });
+      await docker("rm", "-f", "busy");
+      const [, cpu, read] = /^([0-9.]+)% ([0-9.]+)kB \/ 0B$/.exec(told) ?? assert.fail(told);
+      assert.ok(Number(cpu) > 1 && Number(read) >= 65, told);
+    },
+  },
+  {
+    name: "limits are taken away while the container runs, and given to one that is stopped",
+    async check() {
+      await docker("update", "--memory-swap", "-1", "--pids-limit", "-1", "limited");
+      assert.deepEqual(await limits("limited"), [
+        ...["100663296", "max", "16777216", "70000 100000", "174", "max", "0"],
+      ]);
+      await docker("create", "--name", "later", "busybox", "sleep", "1000");
+      await docker("update", "--cpuset-cpus", "0", "--memory", "32m", "--cpus", "0.2", "later");
+      await docker("start", "later");
+      assert.deepEqual(await limits("later"), [
+        ...["33554432", "33554432", "0", "20000 100000", "100", "max", "0"],
+      ]);
+      const refused = await run("docker", "update", "--cpuset-cpus", "1", "later");
+      assert.match(refused.stderr, /Requested CPUs are not available - requested 1, available: 0/);
+      await docker("rm", "-f", "later");
     },
   },
   {

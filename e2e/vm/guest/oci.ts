@@ -1,12 +1,14 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, openSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { disk } from "./block-io.ts";
 import { type Check, docker, ok, run, until } from "./tools.ts";
 
 const RUNTIME = "/opt/creel/runtime-native/target/release/creel-runtime";
 const ROOT = "/run/oci-check";
 const BUNDLE = "/var/tmp/oci-check";
 const MIB = 1 << 20;
+const rates = () => `${disk()} rbps=${MIB} wbps=max riops=max wiops=200`;
 
 /** A way to make a container's cgroup: the flags of the runtime, `linux.cgroupsPath`, and the cgroup that it means. */
 interface Driver {
@@ -30,6 +32,7 @@ const drivers: Driver[] = [
 
 function bundle(driver: Driver, args: string[], memory: number): void {
   const { rdev } = statSync("/dev/null");
+  const [major, minor] = disk().split(":").map(Number);
   writeFileSync(
     `${BUNDLE}/config.json`,
     JSON.stringify({
@@ -62,6 +65,11 @@ function bundle(driver: Driver, args: string[], memory: number): void {
           memory: { limit: memory, swap: memory, reservation: 8 * MIB },
           cpu: { quota: 50_000, period: 100_000, shares: 512, cpus: "0" },
           pids: { limit: 20 },
+          blockIO: {
+            weight: 300,
+            throttleReadBpsDevice: [{ major, minor, rate: MIB }],
+            throttleWriteIOPSDevice: [{ major, minor, rate: 200 }],
+          },
         },
       },
     }),
@@ -80,12 +88,14 @@ async function detached(driver: Driver, log: string, ...args: string[]): Promise
 const state = async (driver: Driver): Promise<string> => JSON.parse(await oci(driver, "state", "one")).status;
 
 function limits(driver: Driver): string[] {
-  const files = ["memory.max", "memory.swap.max", "memory.low", "cpu.max", "cpuset.cpus", "pids.max"];
+  const memory = ["memory.max", "memory.swap.max", "memory.low"];
+  const files = [...memory, "cpu.max", "cpuset.cpus", "pids.max", "io.bfq.weight", "io.max"];
   return files.map((file) => readFileSync(`${driver.cgroup}/${file}`, "utf8").trim());
 }
 
 async function unitProperties(unit: string): Promise<Record<string, string>> {
-  const names = "MemoryMax,MemoryLow,CPUQuotaPerSecUSec,TasksMax,AllowedCPUs,Delegate,Slice,TimeoutStopUSec";
+  const names =
+    "MemoryMax,MemoryLow,CPUQuotaPerSecUSec,TasksMax,AllowedCPUs,IOWeight,Delegate,Slice,TimeoutStopUSec";
   const text = await ok("systemctl", "show", unit, "--property", names);
   return Object.fromEntries(text.split("\n").map((line) => line.split("=", 2) as [string, string]));
 }
@@ -94,7 +104,9 @@ async function limited(driver: Driver): Promise<void> {
   bundle(driver, ["sleep", "1000"], 64 * MIB);
   const code = await detached(driver, "/tmp/oci.log", "run", "-d", "-b", BUNDLE, "one");
   assert.equal(code, 0, readFileSync("/tmp/oci.log", "utf8"));
-  assert.deepEqual(limits(driver), [String(64 * MIB), "0", String(8 * MIB), "50000 100000", "0", "20"]);
+  assert.deepEqual(limits(driver), [
+    ...[String(64 * MIB), "0", String(8 * MIB), "50000 100000", "0", "20", "default 300", rates()],
+  ]);
   const { pid } = JSON.parse(await oci(driver, "state", "one"));
   assert.equal(readFileSync(`${driver.cgroup}/cgroup.procs`, "utf8").trim(), String(pid));
   const inside = await oci(
@@ -143,14 +155,19 @@ async function devices(driver: Driver): Promise<void> {
 
 async function changed(driver: Driver): Promise<void> {
   const flags = ["--memory", "96m", "--memory-swap", "128m", "--pids-limit", "30", "--cpu-quota", "70000"];
+  flags.push("--blkio-weight", "500");
   await oci(driver, "update", ...flags, "one");
-  const now = [String(96 * MIB), String(32 * MIB), String(8 * MIB), "70000 100000", "0", "30"];
+  const memory = [String(96 * MIB), String(32 * MIB), String(8 * MIB)];
+  const now = [...memory, "70000 100000", "0", "30", "default 500", rates()];
   assert.deepEqual(limits(driver), now);
   const stats = JSON.parse(await oci(driver, "events", "--stats", "one")).data;
   assert.deepEqual([stats.memory.usage.limit, stats.pids.limit, stats.pids.current], [96 * MIB, 30, 1]);
   if (driver.unit === undefined) return;
-  const { MemoryMax, CPUQuotaPerSecUSec, TasksMax } = await unitProperties(driver.unit);
-  assert.deepEqual([MemoryMax, CPUQuotaPerSecUSec, TasksMax], [String(96 * MIB), "700ms", "30"]);
+  const { MemoryMax, CPUQuotaPerSecUSec, TasksMax, IOWeight } = await unitProperties(driver.unit);
+  assert.deepEqual(
+    [MemoryMax, CPUQuotaPerSecUSec, TasksMax, IOWeight],
+    [String(96 * MIB), "700ms", "30", "4500"],
+  );
   await ok("systemctl", "daemon-reload");
   assert.deepEqual(limits(driver), now, "systemd sets the limits that it was told");
 }

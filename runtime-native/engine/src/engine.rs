@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use creel_net::{Host, HostConfig};
+use creel_runtime::cgroup::prepare_parent;
 use creel_shim::client::Zygote;
 use creel_storage::StorageDriver;
 use rustix::fs::{FlockOperation, flock};
@@ -71,6 +72,8 @@ impl Engine {
         let host = blocking(opened).await?;
         let networks = Networks::open(config.data_root.join("networks"), host).await?;
         init::put(&config.data_root)?;
+        prepare_parent(&config.cgroup_parent)
+            .map_err(|e| EngineError::io(format_args!("prepare the cgroup {}", config.cgroup_parent), e))?;
         let remap = config
             .userns_remap
             .clone()

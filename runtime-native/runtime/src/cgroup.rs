@@ -13,6 +13,7 @@ use crate::RuntimeError;
 
 const PATIENCE: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(2);
+const SUBTREE: &str = "cgroup.subtree_control";
 
 /// The lines of mountinfo(5) about cgroup hierarchies. They are read once in a process, and those it forks have them: they
 /// stay as the machine's boot made them, and the whole list has a line for each container's mounts.
@@ -28,6 +29,41 @@ pub fn mounted() -> &'static str {
 /// Whether the v2 hierarchy is the only one of this machine.
 pub(crate) fn unified_alone() -> bool {
     Path::new("/sys/fs/cgroup/cgroup.controllers").exists()
+}
+
+/// Where v2 is alone: makes the cgroup that containers will be in, so that it has the files of all controllers before the
+/// first of them is. What the kernel can limit shows in them.
+pub fn prepare_parent(path: &str) -> io::Result<()> {
+    if !unified_alone() {
+        return Ok(());
+    }
+    for (directory, _) in Cgroup::new(path).places() {
+        fs::create_dir_all(directory)?;
+        give_controllers(directory);
+    }
+    Ok(())
+}
+
+/// Gives a v2 cgroup all the controllers that the machine has, as far as those above it let them be given. What is missing
+/// shows when a limit of it is set.
+pub(crate) fn give_controllers(path: &Path) {
+    let above: Vec<&Path> = path
+        .ancestors()
+        .skip(1)
+        .take_while(|above| above.join(SUBTREE).exists())
+        .collect();
+    let Some(top) = above.last() else { return };
+    let all = read(&top.join("cgroup.controllers"));
+    for directory in above.iter().rev() {
+        let file = directory.join(SUBTREE);
+        let enabled = read(&file);
+        let missing = all
+            .split_whitespace()
+            .filter(|name| !enabled.split_whitespace().any(|other| other == *name));
+        for name in missing {
+            let _ = fs::write(&file, format!("+{name}"));
+        }
+    }
 }
 
 /// The cgroup of one container.

@@ -1,6 +1,7 @@
 //! Turns what a container should look like into a running one: the OCI spec with Docker's defaults, the seccomp
 //! policy as a BPF program, the cgroup of the container, and the container formats that create and run it.
 
+mod block_io;
 pub mod cgroup;
 mod cgroup_mounts;
 pub mod clock;

@@ -15,7 +15,7 @@ use crate::format::{Bundle, ContainerFormat, ContainerState, Stdio};
 use crate::privileges::CapabilitySets;
 use crate::trace::Trace;
 use crate::user_namespace::{IdMap, as_root_of};
-use crate::{RuntimeError, cgroup_mounts, device_filter, proc_mounts, rootfs, seccomp};
+use crate::{RuntimeError, block_io, cgroup_mounts, device_filter, proc_mounts, rootfs, seccomp};
 
 /// Containers by youki's libcontainer, called as a library. Capabilities and seccomp are set by our own executor.
 #[derive(Clone, Copy, Debug, Default)]
@@ -23,9 +23,12 @@ pub struct LibcontainerFormat;
 
 impl ContainerFormat for LibcontainerFormat {
     fn create(&self, bundle: &Bundle, stdio: Stdio) -> Result<i32, RuntimeError> {
-        let (spec, executor) = load(bundle, &stdio)?;
+        let (mut spec, executor) = load(bundle, &stdio)?;
         proc_mounts::check(&spec)?;
         let resources = spec.linux().as_ref().and_then(|linux| linux.resources().clone());
+        if let Some(linux) = spec.linux_mut() {
+            linux.set_resources(resources.clone().map(without_block_io));
+        }
         // libcontainer reads the spec from a bundle of its own, and again for each exec.
         let own_bundle = own_bundle(bundle, &spec)?;
         let trace = Trace::begin().ok();
@@ -39,6 +42,7 @@ impl ContainerFormat for LibcontainerFormat {
         let pid = container.pid().map(|pid| pid.as_raw()).unwrap_or_default();
         if let Some(resources) = resources {
             let cgroup = Cgroup::new(&bundle.cgroup);
+            block_io::apply(&cgroup, &resources)?;
             cgroup.forbid_swap(&resources)?;
             device_filter::attach(&cgroup, &resources)?;
         }
@@ -113,13 +117,15 @@ impl ContainerFormat for LibcontainerFormat {
         .map_err(|err| failure(&err))?;
         manager
             .apply(&ControllerOpt {
-                resources,
+                resources: &without_block_io(resources.clone()),
                 disable_oom_killer: false,
                 oom_score_adj: None,
                 freezer_state: None,
             })
             .map_err(|err| failure(&err))?;
-        Cgroup::new(&bundle.cgroup).forbid_swap(resources)
+        let cgroup = Cgroup::new(&bundle.cgroup);
+        block_io::apply(&cgroup, resources)?;
+        cgroup.forbid_swap(resources)
     }
 
     fn state(&self, bundle: &Bundle) -> Result<ContainerState, RuntimeError> {
@@ -234,6 +240,12 @@ pub(crate) fn introduce(bundle: &Bundle, pid: i32) -> Result<(), RuntimeError> {
         Err(err) if !known.exists() => Err(RuntimeError::io("create", &known, err)),
         _ => made,
     }
+}
+
+/// What of the limits libcgroups is to set: block I/O is ours, since it overflows where it scales weights for v2.
+fn without_block_io(mut resources: LinuxResources) -> LinuxResources {
+    resources.set_block_io(None);
+    resources
 }
 
 fn own_bundle(bundle: &Bundle, spec: &Spec) -> Result<PathBuf, RuntimeError> {

@@ -71,6 +71,11 @@ impl StorageError {
         }
     }
 
+    /// The number of the error that the system gave.
+    pub(crate) fn errno(&self) -> Option<i32> {
+        self.source.as_ref()?.raw_os_error()
+    }
+
     /// The coarse kind, for a status code.
     pub fn kind(&self) -> ErrorKind {
         self.kind

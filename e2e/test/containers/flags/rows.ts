@@ -16,7 +16,7 @@ const mounted = (path: string) => (seen: Seen) => seen.sh(`mount | grep ' ${path
 
 /**
  * One container with all of these: `docker run` with each flag. In the words DIR stands for a directory of the host with a
- * file `env` and a file `labels`, DISK for a disk of the host, NUMBER for that disk's numbers.
+ * file `env`, a file `labels` and a directory `nodes` of devices, DISK for a disk of the host, LOOP for one that bfq schedules.
  */
 export const ALL: Row[] = [
   row("--name", ["--name", "all"], ({ container }) => container.Name, "/all"),
@@ -33,6 +33,12 @@ export const ALL: Row[] = [
     ["--blkio-weight", "500"],
     limit("blkio/blkio.bfq.weight", "io.bfq.weight"),
     /^(default )?500$/m,
+  ),
+  row(
+    "--blkio-weight-device",
+    ["--blkio-weight-device", "LOOP:200"],
+    limit("blkio/blkio.bfq.weight_device", "io.bfq.weight"),
+    /^7:\d+ 200$/m,
   ),
   row("--cap-add", ["--cap-add", "NET_ADMIN"], (seen) => hasCapability(seen, NET_ADMIN), true),
   row("--cap-drop", ["--cap-drop", "CAP_CHOWN"], (seen) => hasCapability(seen, CHOWN), false),
@@ -56,6 +62,15 @@ export const ALL: Row[] = [
     ["--device", "/dev/zero:/dev/nought:r"],
     ({ sh }) => sh("ls -l /dev/nought; head -c 2 /dev/nought | wc -c"),
     /^c.* 1, +5 .*\/dev\/nought\n2$/,
+  ),
+  row(
+    "--device of a directory",
+    ["--device", "DIR/nodes:/dev/nodes:r"],
+    ({ sh }) =>
+      sh(
+        "cd /dev/nodes; ls; ls below; head -c 2 below/null; head -c 2 disk | wc -c; { echo > disk; } 2>&1 || true",
+      ),
+    /^below\ndisk\nnull\n2\n.*Operation not permitted$/,
   ),
   row(
     "--device-cgroup-rule",

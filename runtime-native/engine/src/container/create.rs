@@ -23,12 +23,11 @@ impl Engine {
             .spec
             .ok_or_else(|| EngineError::invalid("a container needs a spec"))?;
         spec.log = Some(self.config.log.fill(spec.log));
-        let mut warnings = Vec::new();
         check(&spec)?;
+        let mut warnings = kernel_limits::settle(&mut spec, &Support::of_this_machine())?;
         if spec.network_mode == "host" && !spec.ports.is_empty() {
             warnings.push("Published ports are discarded when using host network mode".into());
         }
-        kernel_limits::settle(&mut spec, &Support::of_this_machine(), &mut warnings)?;
         self.settle_namespaces(&mut spec)?;
         self.settle_hostname(&mut spec)?;
         self.config.runtimes.program(&spec.runtime)?;

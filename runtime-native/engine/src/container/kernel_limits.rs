@@ -1,17 +1,27 @@
-//! Limits that not every kernel has: what is discarded at a container's creation, with Docker's warning.
+//! Limits that not every kernel has: what is discarded of what is asked for, with Docker's warning.
 
 use creel_runtime::support::Support;
 
 use super::runtime_spec::{limits, runtime_error};
 use crate::error::{EngineError, Result};
-use crate::proto::ContainerSpec;
+use crate::proto::{ContainerSpec, Resources};
 
-/// Takes out of `spec` what the kernel lacks, and refuses what makes no sense.
-pub fn settle(spec: &mut ContainerSpec, support: &Support, warnings: &mut Vec<String>) -> Result<()> {
+/// Takes out of `spec` what the kernel lacks, with a warning each, and refuses what makes no sense.
+pub fn settle(spec: &mut ContainerSpec, support: &Support) -> Result<Vec<String>> {
     let Some(resources) = &mut spec.resources else {
-        return Ok(());
+        return Ok(Vec::new());
     };
-    let privileged = spec.security.as_ref().is_some_and(|security| security.privileged);
+    let warnings = discard(resources, support)?;
+    // Devices of a privileged container may come later.
+    if !spec.security.as_ref().is_some_and(|security| security.privileged) {
+        limits(resources).limits().map_err(runtime_error)?;
+    }
+    Ok(warnings)
+}
+
+/// Takes out of `resources` what the kernel lacks.
+pub fn discard(resources: &mut Resources, support: &Support) -> Result<Vec<String>> {
+    let mut warnings = Vec::new();
     if resources
         .memory_swappiness
         .is_some_and(|value| !(0..=100).contains(&value))
@@ -64,9 +74,51 @@ pub fn settle(spec: &mut ContainerSpec, support: &Support, warnings: &mut Vec<St
                     running out of resources.";
         warnings.push(text.into());
     }
-    // Devices of a privileged container may come later.
-    if !privileged {
-        limits(resources).limits().map_err(runtime_error)?;
+    Ok(warnings)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::BlkioDevice;
+
+    #[test]
+    fn what_the_kernel_lacks_is_discarded_and_told() {
+        let none = Support {
+            blkio_weight: false,
+            blkio_weight_device: false,
+            blkio_throttle: false,
+            oom_kill_disable: false,
+            memory_swappiness: false,
+            swap_limit: false,
+        };
+        let device = || {
+            vec![BlkioDevice {
+                path: "/dev/null".into(),
+                value: 200,
+            }]
+        };
+        let mut asked = Resources {
+            blkio_weight: 300,
+            blkio_weight_devices: device(),
+            blkio_write_iops: device(),
+            memory: 64 << 20,
+            ..Resources::default()
+        };
+        let warnings = discard(&mut asked, &none).unwrap();
+        let lacks = |what: &str| format!("Your kernel does not support {what} discarded.");
+        assert_eq!(
+            warnings,
+            [
+                lacks("Block I/O weight or the cgroup is not mounted. Weight"),
+                lacks("Block I/O weight_device or the cgroup is not mounted. Weight-device"),
+                lacks("IOPS Block write limit or the cgroup is not mounted. IOPS Block write limit"),
+            ]
+        );
+        let left = Resources {
+            memory: 64 << 20,
+            ..Resources::default()
+        };
+        assert_eq!(asked, left);
     }
-    Ok(())
 }

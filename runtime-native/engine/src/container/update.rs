@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use creel_runtime::support::Support;
 use creel_runtime::{ContainerFormat, LibcontainerFormat};
 
+use super::kernel_limits;
 use super::record::Status;
 use super::runtime_spec::{limits, runtime_error};
 use crate::engine::Engine;
@@ -12,8 +14,8 @@ use crate::network::blocking;
 use crate::proto::{Resources, UpdateRequest};
 
 impl Engine {
-    /// Changes what the request names and leaves the rest.
-    pub async fn update(self: &Arc<Self>, request: UpdateRequest) -> Result<()> {
+    /// Changes what the request names and leaves the rest; gives warnings of what the kernel lacks.
+    pub async fn update(self: &Arc<Self>, request: UpdateRequest) -> Result<Vec<String>> {
         let container = self.containers.find(&request.id)?;
         let _operation = container.operation.lock().await;
         if matches!(container.status(), Status::Removing | Status::Dead) {
@@ -28,7 +30,8 @@ impl Engine {
             }
             definition.spec.restart = Some(policy);
         }
-        let change = request.resources.unwrap_or_default();
+        let mut change = request.resources.unwrap_or_default();
+        let warnings = kernel_limits::discard(&mut change, &Support::of_this_machine())?;
         let resources = merged(definition.spec.resources.take().unwrap_or_default(), &change)?;
         super::limits::check(&resources)?;
         let mut kernel = limits(&resources).limits().map_err(runtime_error)?;
@@ -40,7 +43,7 @@ impl Engine {
         }
         container.set_definition(definition)?;
         self.emit_container(&container, "update", []);
-        Ok(())
+        Ok(warnings)
     }
 }
 

@@ -191,10 +191,10 @@ impl containers_server::Containers for Door {
         Ok(Response::new(self.0.stats(&request.into_inner().id).await?))
     }
 
-    async fn update(&self, request: Request<proto::UpdateRequest>) -> Reply<proto::Empty> {
+    async fn update(&self, request: Request<proto::UpdateRequest>) -> Reply<proto::UpdateReply> {
         let (engine, request) = (self.0.clone(), request.into_inner());
-        run(async move { engine.update(request).await }).await?;
-        empty()
+        let warnings = run(async move { engine.update(request).await }).await?;
+        Ok(Response::new(proto::UpdateReply { warnings }))
     }
 
     async fn exec_create(&self, request: Request<proto::ExecCreateRequest>) -> Reply<proto::ExecRef> {

@@ -34,10 +34,13 @@ pub fn of_cgroup(cgroup: &Cgroup) -> Vec<(String, Value)> {
         all.push(("CPUQuotaPerSecUSec".to_owned(), Value::U64(quota)));
         all.push(("CPUQuotaPeriodUSec".to_owned(), Value::U64(period)));
     }
-    if let Some(text) = cgroup.read_unified("io.weight")
-        && let Some(weight) = text
-            .strip_prefix("default ")
-            .and_then(|text| number(text.lines().next()?))
+    let weight = |file: &str| {
+        let text = cgroup.read_unified(file)?;
+        number(text.strip_prefix("default ")?.lines().next()?)
+    };
+    if let Some(weight) = weight("io.bfq.weight")
+        .map(of_bfq)
+        .or_else(|| weight("io.weight"))
     {
         all.push(("IOWeight".to_owned(), Value::U64(weight)));
     }
@@ -55,6 +58,11 @@ fn number(text: &str) -> Option<u64> {
         "max" => Some(u64::MAX),
         text => text.parse().ok(),
     }
+}
+
+/// The weight that systemd makes this one of bfq's of: it leaves 1 to 100 as they are, and has 10000 for 1000.
+fn of_bfq(weight: u64) -> u64 {
+    weight.min(100) + 11 * weight.saturating_sub(100)
 }
 
 /// `cpu.max` as the time in a second that systemd knows, in steps of 10 ms, and the period.
@@ -145,6 +153,7 @@ mod tests {
         assert_eq!(quota("50000 100000\n"), Some((500_000, 100_000)));
         assert_eq!(quota("33333 100000"), Some((340_000, 100_000)));
         assert_eq!(quota("max 100000"), Some((u64::MAX, 100_000)));
+        assert_eq!([1, 100, 500, 1000].map(of_bfq), [1, 100, 4500, 10_000]);
         assert_eq!(bits("0-2,9"), Some(vec![0b111, 0b10]));
         assert_eq!(bits("\n"), None);
     }

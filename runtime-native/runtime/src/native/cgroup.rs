@@ -8,12 +8,11 @@ use std::path::{Path, PathBuf};
 use libcgroups::common::{CgroupConfig, CgroupManager, ControllerOpt, create_cgroup_manager};
 use oci_spec::runtime::{LinuxDeviceCgroup, LinuxDeviceType, LinuxResources};
 
-use crate::cgroup::{Cgroup, unified_alone};
+use crate::cgroup::{Cgroup, give_controllers, unified_alone};
 use crate::format::Bundle;
-use crate::{RuntimeError, device_filter};
+use crate::{RuntimeError, block_io, device_filter};
 
 const CPUSET: [&str; 2] = ["cpuset.cpus", "cpuset.mems"];
-const SUBTREE: &str = "cgroup.subtree_control";
 
 /// A cgroup that waits for its first process.
 pub(super) struct Prepared {
@@ -41,7 +40,7 @@ pub(super) fn prepare(
         let failed = |err| RuntimeError::io("create cgroup", path, err);
         make(path).map_err(failed)?;
         if unified && alone {
-            enable_controllers(path);
+            give_controllers(path);
         }
         if let Some(resources) = resources {
             limit(path, resources).map_err(|err| RuntimeError::io("limit cgroup", path, err))?;
@@ -56,6 +55,7 @@ pub(super) fn prepare(
     }
     if let Some(resources) = resources {
         apply_rest(bundle, resources)?;
+        block_io::apply(&cgroup, resources)?;
         cgroup.forbid_swap(resources)?;
         device_filter::attach(&cgroup, resources)?;
     }
@@ -96,28 +96,6 @@ fn make(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Gives a v2 cgroup all the controllers that the machine has, as far as those above it let them be given. What is missing
-/// shows when a limit of it is set.
-fn enable_controllers(path: &Path) {
-    let above: Vec<&Path> = path
-        .ancestors()
-        .skip(1)
-        .take_while(|above| above.join(SUBTREE).exists())
-        .collect();
-    let Some(top) = above.last() else { return };
-    let all = fs::read_to_string(top.join("cgroup.controllers")).unwrap_or_default();
-    for directory in above.iter().rev() {
-        let file = directory.join(SUBTREE);
-        let enabled = fs::read_to_string(&file).unwrap_or_default();
-        let missing = all
-            .split_whitespace()
-            .filter(|name| !enabled.split_whitespace().any(|other| other == *name));
-        for name in missing {
-            let _ = put(&file, &format!("+{name}"));
-        }
-    }
-}
-
 fn inherit(path: &Path) -> io::Result<()> {
     for name in CPUSET {
         let file = path.join(name);
@@ -141,17 +119,6 @@ fn limit(path: &Path, resources: &LinuxResources) -> io::Result<()> {
                 "devices.deny"
             };
             put(&path.join(file), &device_rule(rule))?;
-        }
-    }
-    let weights = resources
-        .block_io()
-        .as_ref()
-        .and_then(|io| io.weight_device().as_ref());
-    let file = ["blkio.weight_device", "blkio.bfq.weight_device"].map(|name| path.join(name));
-    if let (Some(weights), Some(file)) = (weights, file.iter().find(|file| file.exists())) {
-        for device in weights {
-            let weight = device.weight().unwrap_or_default();
-            put(file, &format!("{}:{} {weight}", device.major(), device.minor()))?;
         }
     }
     let file: PathBuf = path.join("pids.max");
@@ -190,6 +157,7 @@ fn apply_rest(bundle: &Bundle, resources: &LinuxResources) -> Result<(), Runtime
     let mut rest = resources.clone();
     rest.set_devices(None);
     rest.set_pids(None);
+    rest.set_block_io(None);
     if rest == empty() {
         return Ok(());
     }

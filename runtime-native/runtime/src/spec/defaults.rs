@@ -149,7 +149,8 @@ pub(super) fn device_nodes(
     }
     if privileged {
         for path in host_devices(Path::new("/dev")) {
-            if !nodes.iter().any(|known: &LinuxDevice| *known.path() == path) {
+            let own = path.parent() == Some(Path::new("/dev")) && is_made_anyway(&path);
+            if !own && !nodes.iter().any(|known: &LinuxDevice| *known.path() == path) {
                 nodes.extend(node(&path, &path).ok());
             }
         }
@@ -200,14 +201,20 @@ pub fn devices_of(asked: Vec<DeviceInput>) -> Vec<DeviceInput> {
     asked.into_iter().flat_map(expand).collect()
 }
 
+/// Whether it is what each container has in its /dev.
+fn is_made_anyway(path: &Path) -> bool {
+    const MADE: [&str; 7] = ["null", "zero", "full", "random", "urandom", "tty", "ptmx"];
+    path.file_name()
+        .is_some_and(|name| MADE.iter().any(|made| name == *made))
+}
+
+/// The devices below a directory, but what belongs to a /dev itself.
 fn host_devices(directory: &Path) -> Vec<PathBuf> {
-    const OWN: [&str; 7] = ["pts", "shm", "fd", "mqueue", "console", "ptmx", "core"];
-    const USUAL: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
+    const OWN: [&str; 5] = ["pts", "shm", "fd", "mqueue", "console"];
     let mut found = Vec::new();
     for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
         let (path, name) = (entry.path(), entry.file_name());
-        let name = name.to_string_lossy().into_owned();
-        if OWN.contains(&name.as_str()) || USUAL.contains(&name.as_str()) {
+        if OWN.iter().any(|own| name == *own) {
             continue;
         }
         match entry.file_type() {

@@ -1,11 +1,13 @@
 //! The overlay2 driver: one directory a layer, stacked by the kernel's overlay file system.
 
 mod mount;
+mod shown;
 
 use std::fs;
 use std::io::Read;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::digest::Digest;
 use crate::driver::{ContainerInfo, Usage};
@@ -26,18 +28,26 @@ const MERGED: &str = "merged";
 pub(crate) struct Overlay {
     method: Method,
     backing: String,
+    /// Whether the kernel has refused layers of a mount that is attached nowhere.
+    attached_only: AtomicBool,
 }
 
 impl Overlay {
     /// Opens the driver's directory, after trying a mount there.
     pub(crate) fn open(root: &Path) -> Result<Store<Self>> {
         let layout = Layout::open(root)?;
+        let own = Self::in_layout(&layout)?;
+        Ok(Store::new(layout, own))
+    }
+
+    fn in_layout(layout: &Layout) -> Result<Self> {
         make_private_dir(&layout.root().join("empty"))?;
         let probe = layout.stage()?;
-        let method = mount::probe(probe.path())?;
-        drop(probe);
-        let backing = mount::filesystem_name(root);
-        Ok(Store::new(layout, Self { method, backing }))
+        Ok(Self {
+            method: mount::probe(probe.path())?,
+            backing: mount::filesystem_name(layout.root()),
+            attached_only: AtomicBool::new(false),
+        })
     }
 
     /// Mounts a container's layers, found below `root`.
@@ -132,9 +142,21 @@ impl Backend for Overlay {
         let root = layout.root();
         let copy =
             shown(root).map_err(|e| StorageError::path("show other owners of the files in", root, e))?;
-        mount::unmount(&layout.container_dir(&container.id).join(MERGED))?;
+        let merged = layout.container_dir(&container.id).join(MERGED);
+        mount::unmount(&merged)?;
         let root = PathBuf::from(format!("/proc/self/fd/{}", copy.as_raw_fd()));
-        self.stack(layout, container, &root).map(Some)
+        if !self.attached_only.load(Ordering::Relaxed) {
+            match self.stack(layout, container, &root) {
+                Err(error) if error.errno() == Some(libc::EINVAL) => {}
+                other => return other.map(Some),
+            }
+        }
+        let stack = || self.stack(layout, container, &root).map(drop);
+        let overlay = shown::with_attached(&copy, &merged, stack)?;
+        shown::attach(&overlay, &merged)
+            .map_err(|error| StorageError::path("mount overlay at", &merged, error))?;
+        self.attached_only.store(true, Ordering::Relaxed);
+        Ok(Some(merged))
     }
 
     fn mounted(&self, directory: &Path) -> Option<PathBuf> {
@@ -155,5 +177,65 @@ impl Backend for Overlay {
 
     fn below(&self, layout: &Layout, container: &ContainerInfo) -> Result<Vec<PathBuf>> {
         content_dirs(layout, container.top.as_ref())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::fs::CWD;
+    use rustix::mount::{OpenTreeFlags, open_tree};
+
+    use super::*;
+    use crate::driver::{PrepareOptions, StorageDriver};
+
+    #[test]
+    fn layers_are_shown_attached_or_not_and_nothing_of_them_is_left() {
+        for attached_only in [false, true] {
+            let directory = tempfile::tempdir().unwrap();
+            let base = Shared::mount(directory.path());
+            let layout = Layout::open(base.0).unwrap();
+            let own = Overlay::in_layout(&layout).unwrap();
+            own.attached_only.store(attached_only, Ordering::Relaxed);
+            let store = Store::new(layout, own);
+            store.create("one", None, &PrepareOptions::default()).unwrap();
+            let show = |path: &Path| {
+                let flags = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+                Ok(open_tree(CWD, path, flags)?)
+            };
+            let merged = store.mount_shown("one", &show).unwrap().unwrap();
+            let mounted = mounts_below(base.0);
+            let written = fs::write(merged.join("new"), b"1");
+            store.release("one").unwrap();
+            assert_eq!(mounted, [base.0, &merged], "{attached_only}");
+            written.unwrap();
+            assert_eq!(mounts_below(base.0), [base.0]);
+            assert!(base.0.join("containers/one/upper/new").exists());
+        }
+    }
+
+    /// A directory on a mount of its own that others share, as systemd has all of a machine's.
+    struct Shared<'a>(&'a Path);
+
+    impl<'a> Shared<'a> {
+        fn mount(path: &'a Path) -> Self {
+            rustix::mount::mount_bind(path, path).unwrap();
+            rustix::mount::mount_change(path, rustix::mount::MountPropagationFlags::SHARED).unwrap();
+            Self(path)
+        }
+    }
+
+    impl Drop for Shared<'_> {
+        fn drop(&mut self) {
+            let _ = rustix::mount::unmount(self.0, rustix::mount::UnmountFlags::DETACH);
+        }
+    }
+
+    fn mounts_below(directory: &Path) -> Vec<PathBuf> {
+        let all = fs::read_to_string("/proc/thread-self/mountinfo").unwrap();
+        let places = all.lines().filter_map(|line| line.split(' ').nth(4));
+        places
+            .map(PathBuf::from)
+            .filter(|place| place.starts_with(directory))
+            .collect()
     }
 }

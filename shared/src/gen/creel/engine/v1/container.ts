@@ -635,6 +635,11 @@ export interface UpdateRequest {
   restart: RestartPolicy | undefined;
 }
 
+export interface UpdateReply {
+  /** of limits that the kernel lacks */
+  warnings: string[];
+}
+
 /** Written by the engine; times in nanoseconds. */
 export interface ContainerStats {
   id: string;
@@ -9495,6 +9500,75 @@ export const UpdateRequest: MessageFns<UpdateRequest> = {
     message.restart = (object.restart !== undefined && object.restart !== null)
       ? RestartPolicy.fromPartial(object.restart)
       : undefined;
+    return message;
+  },
+};
+
+function createBaseUpdateReply(): UpdateReply {
+  return { warnings: [] };
+}
+
+export const UpdateReply: MessageFns<UpdateReply> = {
+  encode(message: UpdateReply, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.warnings) {
+      writer.uint32(10).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UpdateReply {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUpdateReply();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.warnings.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): UpdateReply {
+    return {
+      warnings: globalThis.Array.isArray(object?.warnings) ? object.warnings.map((e: any) => globalThis.String(e)) : [],
+    };
+  },
+
+  toJSON(message: UpdateReply): unknown {
+    const obj: any = {};
+    if (message.warnings?.length) {
+      obj.warnings = message.warnings;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<UpdateReply>): UpdateReply {
+    return UpdateReply.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<UpdateReply>): UpdateReply {
+    const message = createBaseUpdateReply();
+    message.warnings = object.warnings?.map((e) => e) || [];
     return message;
   },
 };

@@ -50,6 +50,7 @@ import {
   StreamReply,
   TopReply,
   TopRequest,
+  UpdateReply,
   UpdateRequest,
   WaitReply,
   WaitRequest,
@@ -5104,8 +5105,8 @@ export const ContainersService = {
     responseStream: false as const,
     requestSerialize: (value: UpdateRequest): Buffer => Buffer.from(UpdateRequest.encode(value).finish()),
     requestDeserialize: (value: Buffer): UpdateRequest => UpdateRequest.decode(value),
-    responseSerialize: (value: Empty): Buffer => Buffer.from(Empty.encode(value).finish()),
-    responseDeserialize: (value: Buffer): Empty => Empty.decode(value),
+    responseSerialize: (value: UpdateReply): Buffer => Buffer.from(UpdateReply.encode(value).finish()),
+    responseDeserialize: (value: Buffer): UpdateReply => UpdateReply.decode(value),
   },
   execCreate: {
     path: "/creel.engine.v1.Containers/ExecCreate" as const,
@@ -5178,7 +5179,7 @@ export interface ContainersServer extends UntypedServiceImplementation {
   stats: handleUnaryCall<ContainerRef, ContainerStats>;
   /** Where connections from outside are taken in the container's network; nowhere for one that does not run. */
   listening: handleUnaryCall<ContainerRef, ListeningReply>;
-  update: handleUnaryCall<UpdateRequest, Empty>;
+  update: handleUnaryCall<UpdateRequest, UpdateReply>;
   execCreate: handleUnaryCall<ExecCreateRequest, ExecRef>;
   execStart: handleUnaryCall<ExecStartRequest, StreamReply>;
   execResize: handleUnaryCall<ResizeRequest, Empty>;
@@ -5467,17 +5468,20 @@ export interface ContainersClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListeningReply) => void,
   ): ClientUnaryCall;
-  update(request: UpdateRequest, callback: (error: ServiceError | null, response: Empty) => void): ClientUnaryCall;
+  update(
+    request: UpdateRequest,
+    callback: (error: ServiceError | null, response: UpdateReply) => void,
+  ): ClientUnaryCall;
   update(
     request: UpdateRequest,
     metadata: Metadata,
-    callback: (error: ServiceError | null, response: Empty) => void,
+    callback: (error: ServiceError | null, response: UpdateReply) => void,
   ): ClientUnaryCall;
   update(
     request: UpdateRequest,
     metadata: Metadata,
     options: Partial<CallOptions>,
-    callback: (error: ServiceError | null, response: Empty) => void,
+    callback: (error: ServiceError | null, response: UpdateReply) => void,
   ): ClientUnaryCall;
   execCreate(
     request: ExecCreateRequest,
