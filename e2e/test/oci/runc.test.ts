@@ -1,18 +1,10 @@
 import assert from "node:assert/strict";
-import { type SpawnSyncReturns, spawn, spawnSync } from "node:child_process";
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmdirSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
+import { spawn, spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { busyboxBundle, ociRuntime } from "../../src/bundle.ts";
+import { ociRuntime } from "../../src/bundle.ts";
+import { Runtime } from "../../src/oci-runtime.ts";
 import { until } from "../../src/wait.ts";
 
 const dir = mkdtempSync(join(tmpdir(), "creel-runc-"));
@@ -28,41 +20,6 @@ interface Counters {
   cpuset: object;
   memory: { usage: { limit: number } };
   pids: { limit: number };
-}
-
-/** One of the two programs, with a root and a container of its own. */
-class Runtime {
-  readonly program: string;
-  readonly id: string;
-  readonly bundle: string;
-
-  constructor(program: string, id: string) {
-    this.program = program;
-    this.id = id;
-    this.bundle = busyboxBundle(["sleep", "600"], (spec) => {
-      const none = ["bounding", "effective", "permitted", "inheritable", "ambient"].map((set) => [set, []]);
-      spec.process.capabilities = Object.fromEntries(none);
-    });
-    symlinkSync("busybox", join(this.bundle, "rootfs/bin/dd"));
-    symlinkSync("busybox", join(this.bundle, "rootfs/bin/grep"));
-  }
-
-  args(args: string[]): string[] {
-    const own = (arg: string) => arg.replaceAll("ID", this.id).replaceAll("BUNDLE", this.bundle);
-    return ["--root", join(dir, this.id), ...args.map(own)];
-  }
-
-  call(args: string[], stdio: "pipe" | "ignore" = "pipe"): SpawnSyncReturns<string> {
-    return spawnSync(this.program, this.args(args), {
-      encoding: "utf8",
-      timeout: 20_000,
-      stdio: ["ignore", stdio, stdio],
-    });
-  }
-
-  status(): string {
-    return JSON.parse(this.call(["state", "ID"]).stdout).status;
-  }
 }
 
 /** The long and short names of the options in a help text. */
@@ -95,15 +52,12 @@ function keys(value: unknown): unknown {
 
 describe("creel-runtime beside runc", function () {
   this.timeout(60_000);
-  const runc = new Runtime("runc", `${ID}-runc`);
-  const creel = new Runtime(ociRuntime, `${ID}-creel`);
+  const runc = new Runtime("runc", `${ID}-runc`, dir);
+  const creel = new Runtime(ociRuntime, `${ID}-creel`, dir);
   const both = [runc, creel];
 
   after(() => {
-    for (const runtime of both) {
-      runtime.call(["delete", "-f", "ID"]);
-      rmSync(runtime.bundle, { recursive: true, force: true });
-    }
+    for (const runtime of both) runtime.end();
     rmSync(dir, { recursive: true, force: true });
   });
 
@@ -143,6 +97,9 @@ describe("creel-runtime beside runc", function () {
       [],
       ["list", "-f", "xml"],
       ["--log-format", "xml", "list"],
+      ["--log", "/nonexistent/log", "list"],
+      ["features", "more"],
+      ["kill", "ID", "TERM", "more"],
     ])
       same(args);
     same(["list"], true);
@@ -182,6 +139,21 @@ describe("creel-runtime beside runc", function () {
         env: ["PATH=/bin"],
       }),
     );
+    const few = join(dir, "few.json");
+    writeFileSync(
+      few,
+      JSON.stringify({
+        args: ["grep", "Cap", "/proc/self/status"],
+        cwd: "/",
+        user: { uid: 0, gid: 0 },
+        env: ["PATH=/bin"],
+      }),
+    );
+    const unknown = join(dir, "unknown.json");
+    writeFileSync(
+      unknown,
+      readFileSync(few, "utf8").replace('"cwd"', '"capabilities":{"bounding":["CAP_NO_SUCH"]},"cwd"'),
+    );
     const shell = ["sh", "-c", "echo $A; id; echo $PWD"];
     for (const args of [
       ["-e", "A=1", "-u", "5:6", "-g", "7", "-g", "8", "--cwd", "/bin", "ID", ...shell],
@@ -191,6 +163,20 @@ describe("creel-runtime beside runc", function () {
       ["--cap", "CAP_NO_SUCH", "ID", "true"],
       ["--no-new-privs", "ID", "grep", "NoNewPrivs", "/proc/self/status"],
       ["--process", process, "ID"],
+      ["--process", process, "-e", "PATH=/nowhere", "-u", "7", "--cwd", "/nowhere", "ID"],
+      ["--process", few, "ID"],
+      ["--process", unknown, "ID"],
+      ["--process", "/nonexistent", "ID"],
+      ["-e", "A", "ID", "true"],
+      ["-e", "=1", "ID", "true"],
+      ["-e", "A=1", "-e", "A=2", "ID", ...shell],
+      ["-e", "PATH=/nowhere", "ID", "/bin/busybox", "env"],
+      ["-u", "4294967295", "ID", "id"],
+      ["-g", "4294967295", "ID", "id"],
+      ["-u", "", "--cwd", "", "--cgroup", "", "ID", ...shell],
+      ["--process-label", "none", "ID", "true"],
+      ["--console-socket", "/nonexistent", "ID", "true"],
+      ["--console-socket", "/nonexistent", "-t", "-d", "ID", "true"],
       ["ID", "nothing"],
       ["ID", "/bin"],
       ["ID"],
@@ -254,11 +240,23 @@ describe("creel-runtime beside runc", function () {
       ["-r", file, "--pids-limit", "7", "ID"],
       ["-r", "/nonexistent", "ID"],
       ["--memory", "much", "ID"],
+      ["--memory", "", "--cpu-share", "", "-r", "", "ID"],
+      ["--cpu-share", "1", "ID"],
+      ["--cpu-share", "300000", "ID"],
+      ["--pids-limit", "0", "ID"],
       ["--cpuset-cpus", "1000", "ID"],
       ["--l3-cache-schema", "L3:0=f", "ID"],
       ["ID"],
+      ["--memory", "0.046875GiB", "ID"],
     ])
       same(["update", ...args]);
+    for (const [interval, status] of Object.entries({ "1m30s": 0, "1.5s": 0, "2h": 0, x: 1, "-1s": 1 }))
+      for (const runtime of both)
+        assert.equal(
+          runtime.call(["events", "--stats", "--interval", interval, "ID"]).status,
+          status,
+          interval,
+        );
     const [theirs, ours] = both.map(
       (runtime) => JSON.parse(runtime.call(["events", "--stats", "ID"]).stdout) as { data: Counters },
     );

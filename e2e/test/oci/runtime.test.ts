@@ -195,7 +195,8 @@ describe("the OCI runtime command", function () {
       await terminal.shows(/inside>/);
       terminal.type("tty; stty size");
       await terminal.shows(/\/dev\/(console|pts\/0)\n40 90/);
-      terminal.type("sleep 100");
+      terminal.type("sh -c 'echo sleeps; exec sleep 100'");
+      await terminal.shows(/^sleeps$/m);
       terminal.press("C-c");
       terminal.type("exit 5");
       await terminal.shows(/ready>/);

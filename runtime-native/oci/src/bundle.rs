@@ -1,18 +1,21 @@
 //! A bundle's `config.json`, read with care: what is wrong in it is said before anything is made.
 
-use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use creel_runtime::CAPABILITIES;
-use creel_runtime::oci::{LinuxNamespaceType, Process, Spec};
-use creel_runtime::spec::usual_devices;
+use creel_runtime::cgroup::unified_alone;
+use creel_runtime::check_hooks;
+use creel_runtime::oci::{LinuxNamespaceType, LinuxResources, Spec};
+use creel_runtime::spec::{OwnNamespaces, check_sysctl, usual_devices};
 
 use serde_json::Value;
 
 use crate::Outcome;
+use crate::spec_process as process;
 use crate::systemd::Unit;
 
+const MAX_SHARES: u64 = 262_144;
 const LIMIT: u64 = 16 << 20;
 
 /// Whether an id can be one: letters, digits and `_+-.`, as runc has it.
@@ -72,20 +75,26 @@ pub fn read(directory: &Path, id: &str, by_systemd: bool) -> Outcome<(Spec, Opti
 /// A spec out of bytes that may be anything.
 pub fn parse(bytes: &[u8]) -> Outcome<Spec> {
     let mut value: Value = serde_json::from_slice(bytes).map_err(|err| format!("invalid spec: {err}"))?;
-    if let Some(sets) = value.pointer_mut("/process/capabilities") {
-        drop_unknown_capabilities(sets);
+    if let Some(process) = value.get_mut("process") {
+        process::drop_unknown_capabilities(process);
+        if let Some(process) = process.as_object_mut() {
+            process
+                .entry("user")
+                .or_insert_with(|| serde_json::json!({ "uid": 0, "gid": 0 }));
+        }
     }
-    let spec: Spec = serde_json::from_value(value).map_err(|err| format!("invalid spec: {err}"))?;
+    if let Some(namespaces) = value
+        .pointer_mut("/linux/namespaces")
+        .and_then(Value::as_array_mut)
+    {
+        namespaces.iter_mut().for_each(drop_empty_path);
+    }
+    let mut spec: Spec = serde_json::from_value(value).map_err(|err| format!("invalid spec: {err}"))?;
     check_version(spec.version())?;
     if spec.root().is_none() {
         return Err("invalid spec: root is missing".into());
     }
     let linux = spec.linux().as_ref().ok_or("invalid spec: linux is missing")?;
-    let process = spec
-        .process()
-        .as_ref()
-        .ok_or("invalid spec: process is missing")?;
-    check_process(process)?;
     let mut kinds = Vec::new();
     for namespace in linux.namespaces().iter().flatten() {
         if kinds.contains(&namespace.typ()) {
@@ -119,38 +128,75 @@ pub fn parse(bytes: &[u8]) -> Outcome<Spec> {
     if (named(spec.hostname()) || named(spec.domainname())) && !kinds.contains(&LinuxNamespaceType::Uts) {
         return Err("invalid spec: a host or domain name without a uts namespace of its own".into());
     }
+    check_hooks(&spec).map_err(|err| format!("invalid spec: {err}"))?;
+    check_sysctls(&spec)?;
+    if let Some(resources) = linux.resources() {
+        check_resources(resources)?;
+    }
+    process::refuse_label(linux.mount_label().as_deref())?;
+    let process = spec
+        .process_mut()
+        .as_mut()
+        .ok_or("invalid spec: process is missing")?;
+    process::check(process)?;
+    if process.capabilities().is_none() {
+        process.set_capabilities(Some(process::no_capabilities()));
+    }
     Ok(spec)
 }
 
-/// A capability that this kernel does not have cannot be given; the specification wants no error for it.
-fn drop_unknown_capabilities(sets: &mut Value) {
-    for set in sets
-        .as_object_mut()
-        .into_iter()
-        .flat_map(|sets| sets.values_mut())
+/// As an empty path is written where none is meant.
+fn drop_empty_path(namespace: &mut Value) {
+    if let Some(namespace) = namespace.as_object_mut()
+        && namespace.get("path").is_some_and(|path| path == "")
     {
-        if let Some(names) = set.as_array_mut() {
-            names.retain(|name| name.as_str().is_none_or(|name| CAPABILITIES.contains(&name)));
-        }
+        namespace.remove("path");
     }
 }
 
-/// What a process must have, that of a container and that of an exec.
-pub fn check_process(process: &Process) -> Outcome<()> {
-    if process.args().as_ref().is_none_or(Vec::is_empty) {
-        return Err("invalid spec: process.args is empty: there is no command to run".into());
+/// A parameter of the kernel's that would be the host's is none of a container.
+fn check_sysctls(spec: &Spec) -> Outcome<()> {
+    let Some(linux) = spec.linux() else { return Ok(()) };
+    let own = |kind: LinuxNamespaceType, name: &str| {
+        let mut all = linux.namespaces().iter().flatten();
+        let host = fs::metadata(format!("/proc/self/ns/{name}")).ok();
+        all.any(|namespace| {
+            let joined = namespace.path().as_ref().and_then(|path| fs::metadata(path).ok());
+            let is_host = host
+                .as_ref()
+                .zip(joined)
+                .is_some_and(|(host, joined)| (host.dev(), host.ino()) == (joined.dev(), joined.ino()));
+            namespace.typ() == kind && !is_host
+        })
+    };
+    let own = OwnNamespaces {
+        ipc: own(LinuxNamespaceType::Ipc, "ipc"),
+        network: own(LinuxNamespaceType::Network, "net"),
+        uts: own(LinuxNamespaceType::Uts, "uts"),
+    };
+    for name in linux.sysctl().iter().flatten().map(|(name, _)| name) {
+        check_sysctl(&name.replace('/', "."), own).map_err(|err| err.to_string())?;
     }
-    if !process.cwd().is_absolute() {
-        return Err(format!(
-            "invalid spec: process.cwd {} is not absolute",
-            process.cwd().display()
-        ));
-    }
-    let mut limits = BTreeSet::new();
-    for limit in process.rlimits().iter().flatten() {
-        if !limits.insert(limit.typ().to_string()) {
-            return Err(format!("invalid spec: two limits of the kind {}", limit.typ()));
+    Ok(())
+}
+
+/// Limits that the kernel would take and not hold.
+pub fn check_resources(resources: &LinuxResources) -> Outcome<()> {
+    let shares = resources.cpu().as_ref().and_then(|cpu| cpu.shares());
+    match shares {
+        Some(1) => return Err("the minimum allowed cpu-shares is 2".into()),
+        Some(more) if more > MAX_SHARES => {
+            return Err(format!("the maximum allowed cpu-shares is {MAX_SHARES}"));
         }
+        _ => {}
+    }
+    if resources
+        .unified()
+        .as_ref()
+        .is_some_and(|limits| !limits.is_empty())
+        && !unified_alone()
+    {
+        return Err("linux.resources.unified needs a host with cgroup v2 alone".into());
     }
     Ok(())
 }
@@ -231,10 +277,49 @@ mod tests {
                 v["mounts"] = serde_json::json!([{ "destination": "tmp" }])
             }),
             ("uts namespace", |v| v["hostname"] = "box".into()),
+            ("separate kernel namespace", |v| {
+                v["linux"]["sysctl"] = serde_json::json!({ "vm.swappiness": "60" });
+            }),
+            ("host network namespace", |v| {
+                v["linux"]["namespaces"] = serde_json::json!([{ "type": "mount" }, { "type": "network", "path": "/proc/self/ns/net" }]);
+                v["linux"]["sysctl"] = serde_json::json!({ "net.ipv4.ip_forward": "1" });
+            }),
+            ("not absolute", |v| {
+                v["hooks"] = serde_json::json!({ "poststop": [{ "path": "true" }] });
+            }),
+            ("time-out", |v| {
+                v["hooks"] = serde_json::json!({ "prestart": [{ "path": "/bin/true", "timeout": 0 }] });
+            }),
+            ("minimum", |v| {
+                v["linux"]["resources"] = serde_json::json!({ "cpu": { "shares": 1 } });
+            }),
+            ("range 0-2147483647", |v| {
+                v["process"]["user"]["uid"] = u32::MAX.into()
+            }),
+            ("range 0-2147483647", |v| {
+                v["process"]["user"]["additionalGids"] = serde_json::json!([1u32 << 31]);
+            }),
+            ("environment", |v| v["process"]["env"] = serde_json::json!(["A"])),
+            ("environment", |v| v["process"]["env"] = serde_json::json!(["=a"])),
         ] {
             let error = spec(change).unwrap_err();
             assert!(error.contains(text), "{error}");
         }
+    }
+
+    #[test]
+    fn what_is_left_out_is_the_least() {
+        let spec = spec(|v| {
+            v["process"]["env"] = serde_json::json!(["A=1", "B=1", "A=2"]);
+            v["linux"]["namespaces"] =
+                serde_json::json!([{ "type": "mount" }, { "type": "network", "path": "" }]);
+        })
+        .unwrap();
+        let process = spec.process().as_ref().unwrap();
+        assert_eq!(process.env().as_deref().unwrap(), ["A=2", "B=1"]);
+        let sets = process.capabilities().as_ref().unwrap();
+        assert!(sets.bounding().as_ref().unwrap().is_empty());
+        assert!(sets.effective().as_ref().unwrap().is_empty());
     }
 
     #[test]

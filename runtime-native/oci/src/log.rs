@@ -2,7 +2,20 @@ use std::fs::OpenOptions;
 use std::io::Write;
 
 use crate::cli::Global;
-use crate::time;
+use crate::{Outcome, time};
+
+/// Refuses a log file that cannot be written to, before anything is done of which it should tell.
+pub fn open(global: &Global) -> Outcome<()> {
+    match &global.log {
+        Some(path) => OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(path)
+            .map(drop)
+            .map_err(|err| format!("open the log {}: {err}", path.display())),
+        None => Ok(()),
+    }
+}
 
 /// Writes an error to the log file that was asked for; engines read there why a call failed.
 pub fn error(global: &Global, text: &str) {

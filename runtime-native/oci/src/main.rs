@@ -13,6 +13,7 @@ mod log;
 mod process;
 mod seal;
 mod signal;
+mod spec_process;
 mod store;
 mod systemd;
 mod time;
@@ -42,7 +43,10 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match commands::run(&global, command) {
+    match log::open(&global)
+        .map_err(Failure::from)
+        .and_then(|()| commands::run(&global, command))
+    {
         Ok(code) => ExitCode::from(code),
         Err(Failure { code, text }) => {
             log::error(&global, &text);

@@ -27,7 +27,7 @@ pub fn mounted() -> &'static str {
 }
 
 /// Whether the v2 hierarchy is the only one of this machine.
-pub(crate) fn unified_alone() -> bool {
+pub fn unified_alone() -> bool {
     Path::new("/sys/fs/cgroup/cgroup.controllers").exists()
 }
 

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{Read, Seek, Write};
 use std::os::fd::FromRawFd;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -73,12 +73,17 @@ pub struct OciState {
     /// creating, created, running, paused or stopped.
     pub status: String,
     /// The container's first process, as the host counts; 0 where there is none.
+    #[serde(default, skip_serializing_if = "is_none")]
     pub pid: i32,
     /// The absolute path of its bundle.
     pub bundle: PathBuf,
     /// The spec's annotations.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "HashMap::is_empty")]
     pub annotations: HashMap<String, String>,
+}
+
+fn is_none(pid: &i32) -> bool {
+    *pid == 0
 }
 
 impl OciState {
@@ -95,19 +100,53 @@ impl OciState {
     }
 }
 
+/// Refuses hooks that no runtime could run: without an absolute path, or without time.
+pub fn check_hooks(spec: &Spec) -> Result<(), RuntimeError> {
+    use HookPoint::{CreateContainer, CreateRuntime, Poststart, Poststop, Prestart, StartContainer};
+    for point in [
+        Prestart,
+        CreateRuntime,
+        CreateContainer,
+        StartContainer,
+        Poststart,
+        Poststop,
+    ] {
+        for (number, hook) in point.of(spec).iter().enumerate() {
+            let reason = if !hook.path().is_absolute() {
+                format!("its path {:?} is not absolute", hook.path().display().to_string())
+            } else if hook.timeout().is_some_and(|seconds| seconds <= 0) {
+                "its time-out is not more than 0 s".into()
+            } else {
+                continue;
+            };
+            return Err(RuntimeError::Invalid(format!(
+                "{} hook #{number}: {reason}",
+                point.name()
+            )));
+        }
+    }
+    Ok(())
+}
+
 /// Runs the spec's hooks of one point, one after another; the first that fails or takes longer than its time-out ends
-/// it with an error that names it.
+/// it with an error that names it. Once the command runs, the others follow all the same.
 pub fn run_hooks(spec: &Spec, point: HookPoint, state: &OciState) -> Result<(), RuntimeError> {
+    let go_on = matches!(point, HookPoint::Poststart | HookPoint::Poststop);
+    let mut first = Ok(());
     for (number, hook) in point.of(spec).iter().enumerate() {
-        run(hook, state).map_err(|reason| {
+        let result = run(hook, state).map_err(|reason| {
             RuntimeError::Failed(format!(
                 "error running {} hook #{number} ({}): {reason}",
                 point.name(),
                 hook.path().display()
             ))
-        })?;
+        });
+        first = first.and(result);
+        if first.is_err() && !go_on {
+            break;
+        }
     }
-    Ok(())
+    first
 }
 
 fn run(hook: &Hook, state: &OciState) -> Result<(), String> {
@@ -124,6 +163,11 @@ fn run(hook: &Hook, state: &OciState) -> Result<(), String> {
         )
         .args(args.iter().skip(1))
         .env_clear()
+        .current_dir(if state.bundle.is_dir() {
+            &state.bundle
+        } else {
+            Path::new("/")
+        })
         .stdin(Stdio::piped())
         .stdout(stdout.try_clone().map_err(failed)?)
         .stderr(stderr.try_clone().map_err(failed)?);

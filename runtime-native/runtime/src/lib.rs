@@ -29,7 +29,7 @@ pub mod user_namespace;
 pub use error::RuntimeError;
 pub use external::ExternalFormat;
 pub use format::{Bundle, ContainerFormat, ContainerState, Stdio, format_of};
-pub use hooks::{HookPoint, OciState, run_hooks};
+pub use hooks::{HookPoint, OciState, check_hooks, run_hooks};
 pub use libcontainer_format::LibcontainerFormat;
 pub use native::{FORMAT_FILES, NativeFormat};
 pub use oci_spec::runtime as oci;

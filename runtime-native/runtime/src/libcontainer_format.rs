@@ -305,6 +305,15 @@ fn strip(spec: &mut Spec, bundle_dir: &Path) {
     }
     if let Some(linux) = spec.linux_mut() {
         linux.set_seccomp(None);
+        // It knows the names without the r alone, and means all that is below.
+        if let Some(kind) = linux
+            .rootfs_propagation()
+            .as_deref()
+            .and_then(|kind| kind.strip_prefix('r'))
+        {
+            let kind = kind.to_owned();
+            linux.set_rootfs_propagation(Some(kind));
+        }
     }
     // The caller runs these itself: it tells hooks the bundle's own path.
     if let Some(hooks) = spec.hooks_mut() {

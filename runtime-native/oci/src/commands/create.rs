@@ -44,8 +44,10 @@ impl Options {
         while let Some(argument) = parser.next().map_err(cli::said)? {
             match argument {
                 Arg::Long("bundle") | Arg::Short('b') => options.bundle = cli::path(&mut parser)?,
-                Arg::Long("console-socket") => options.console_socket = Some(cli::path(&mut parser)?),
-                Arg::Long("pid-file") => options.pid_file = Some(cli::path(&mut parser)?),
+                Arg::Long("console-socket") => {
+                    options.console_socket = Some(cli::absolute(cli::path(&mut parser)?)?)
+                }
+                Arg::Long("pid-file") => options.pid_file = Some(cli::absolute(cli::path(&mut parser)?)?),
                 Arg::Long("preserve-fds") => options.keep_fds = cli::number(&mut parser, "preserve-fds")?,
                 // The root is always changed by pivot_root, and the keyring is always a new one.
                 Arg::Long("no-pivot" | "no-new-keyring") => drop(cli::flag(&mut parser)?),
@@ -63,6 +65,9 @@ impl Options {
         }
         bundle::check_id(&options.id)?;
         options.bundle = fs::canonicalize(&options.bundle)
+            .map_err(|err| format!("bundle {}: {err}", options.bundle.display()))?;
+        // Paths in the spec may be relative to it.
+        std::env::set_current_dir(&options.bundle)
             .map_err(|err| format!("bundle {}: {err}", options.bundle.display()))?;
         // As systemd hands files over.
         if let (Ok(files), Ok(pid)) = (std::env::var("LISTEN_FDS"), std::env::var("LISTEN_PID"))

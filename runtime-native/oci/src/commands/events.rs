@@ -19,7 +19,12 @@ pub fn run(global: &Global, mut arguments: Parser) -> Outcome<()> {
     while let Some(argument) = arguments.next().map_err(cli::said)? {
         match argument {
             Arg::Long("stats") => once = cli::flag(&mut arguments)?,
-            Arg::Long("interval") => interval = duration(&cli::text(&mut arguments)?)?,
+            Arg::Long("interval") => {
+                let text = cli::text(&mut arguments)?;
+                interval = cli::duration(&text)
+                    .filter(|interval| !interval.is_zero())
+                    .ok_or_else(|| format!("invalid interval {text:?}: for example 500ms, 5s or 1m"))?;
+            }
             Arg::Value(value) if id.is_none() => id = value.into_string().ok(),
             other => return Err(cli::said(other.unexpected())),
         }
@@ -59,21 +64,6 @@ pub fn run(global: &Global, mut arguments: Parser) -> Outcome<()> {
 /// A reader that has gone ends the stream.
 fn tell(event: &Value) -> Outcome<()> {
     writeln!(std::io::stdout(), "{event}").map_err(|err| format!("write to standard output: {err}"))
-}
-
-fn duration(text: &str) -> Outcome<Duration> {
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let millis = match (number.parse::<u64>(), unit) {
-        (Ok(number), "ms") => Some(number),
-        (Ok(number), "s" | "") => number.checked_mul(1000),
-        (Ok(number), "m") => number.checked_mul(60_000),
-        _ => None,
-    };
-    millis
-        .filter(|millis| *millis > 0)
-        .map(Duration::from_millis)
-        .ok_or_else(|| format!("invalid interval {text:?}: for example 500ms, 5s or 1m"))
 }
 
 /// As runc's callers read it.

@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use creel_runtime::oci::{Capabilities, Process, UserBuilder};
 use creel_runtime::{ContainerFormat, NativeFormat, Stdio};
@@ -10,7 +10,7 @@ use crate::cli::{self, Global};
 use crate::console::Console;
 use crate::helper::{self, in_child};
 use crate::store::{self, Status, Store};
-use crate::{Failure, Outcome, bundle, log, seal};
+use crate::{Failure, Outcome, log, seal, spec_process};
 
 /// The exit status for a process that could not begin.
 const NOT_BEGUN: u8 = 255;
@@ -45,9 +45,9 @@ impl Options {
                 Arg::Long("process") | Arg::Short('p') => options.process = Some(cli::path(&mut parser)?),
                 Arg::Long("console-socket") => options.console_socket = Some(cli::path(&mut parser)?),
                 Arg::Long("pid-file") => options.pid_file = Some(cli::path(&mut parser)?),
-                Arg::Long("cwd") => options.cwd = Some(cli::path(&mut parser)?),
+                Arg::Long("cwd") => options.cwd = given(cli::text(&mut parser)?).map(PathBuf::from),
                 Arg::Long("env") | Arg::Short('e') => options.env.push(cli::text(&mut parser)?),
-                Arg::Long("user") | Arg::Short('u') => options.user = Some(cli::text(&mut parser)?),
+                Arg::Long("user") | Arg::Short('u') => options.user = given(cli::text(&mut parser)?),
                 Arg::Long("additional-gids") | Arg::Short('g') => {
                     options.groups.push(cli::number(&mut parser, "additional-gids")?);
                 }
@@ -59,7 +59,7 @@ impl Options {
                 Arg::Long("preserve-fds") => options.keep_fds = cli::number(&mut parser, "preserve-fds")?,
                 Arg::Long("process-label") => options.label = given(cli::text(&mut parser)?),
                 Arg::Long("apparmor") => options.apparmor = given(cli::text(&mut parser)?),
-                Arg::Long("cgroup") => options.cgroup = Some(below(&cli::text(&mut parser)?)?),
+                Arg::Long("cgroup") => options.cgroup = below(&cli::text(&mut parser)?)?,
                 Arg::Value(id) => {
                     options.id = id.into_string().map_err(|_| "the container id is not UTF-8")?;
                     // All that follows is the command's.
@@ -81,36 +81,31 @@ impl Options {
         Ok(options)
     }
 
-    /// The process: that of a file, or the container's own with what was given here.
+    /// The process: that of a file, whatever else was given, or the container's own with what was given here.
     fn process(&self, global: &Global, own: Process) -> Outcome<Process> {
-        let mut process = match &self.process {
-            None if self.command.is_empty() => {
-                return Err(
-                    "exec: a command is missing (creel-runtime exec CONTAINER-ID COMMAND, or --process FILE)"
-                        .into(),
-                );
+        if let Some(path) = &self.process {
+            let mut process = read(path).map_err(|reason| format!("{}: {reason}", path.display()))?;
+            if process.capabilities().is_none() {
+                process.set_capabilities(own.capabilities().clone());
             }
-            Some(path) => {
-                let failed = |reason: String| format!("{}: {reason}", path.display());
-                let bytes = std::fs::read(path).map_err(|err| failed(err.to_string()))?;
-                serde_json::from_slice(&bytes).map_err(|err| failed(err.to_string()))?
-            }
-            None => {
-                let mut process = own;
-                process.set_args(Some(self.command.clone()));
-                process.set_terminal(Some(self.terminal));
-                process
-            }
-        };
+            spec_process::check(&mut process)?;
+            return Ok(process);
+        }
+        if self.command.is_empty() {
+            return Err(
+                "exec: a command is missing (creel-runtime exec CONTAINER-ID COMMAND, or --process FILE)"
+                    .into(),
+            );
+        }
+        let mut process = own;
+        process.set_args(Some(self.command.clone()));
+        process.set_terminal(Some(self.terminal));
         if let Some(cwd) = &self.cwd {
             process.set_cwd(cwd.clone());
         }
         let mut env = process.env().clone().unwrap_or_default();
         env.extend(self.env.iter().cloned());
         process.set_env(Some(env));
-        if self.terminal {
-            process.set_terminal(Some(true));
-        }
         if self.no_new_privileges {
             process.set_no_new_privileges(Some(true));
         }
@@ -122,7 +117,7 @@ impl Options {
         }
         self.set_user(&mut process)?;
         self.add_capabilities(global, &mut process);
-        bundle::check_process(&process)?;
+        spec_process::check(&mut process)?;
         Ok(process)
     }
 
@@ -177,20 +172,30 @@ impl Options {
     }
 }
 
+fn read(path: &Path) -> Outcome<Process> {
+    let bytes = std::fs::read(path).map_err(|err| err.to_string())?;
+    let mut value = serde_json::from_slice(&bytes).map_err(|err| err.to_string())?;
+    spec_process::drop_unknown_capabilities(&mut value);
+    serde_json::from_value(value).map_err(|err| err.to_string())
+}
+
 fn given(text: String) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
 
-/// A cgroup below the container's.
-fn below(text: &str) -> Outcome<String> {
+/// A cgroup below the container's; none for the container's own.
+fn below(text: &str) -> Outcome<Option<String>> {
     let path = text.trim_matches('/');
+    if path.is_empty() {
+        return Ok(None);
+    }
     let plain = |part: &str| !part.is_empty() && part != "." && part != ".." && !part.contains(':');
     if !path.split('/').all(plain) {
         return Err(format!(
             "invalid value {text:?} for --cgroup: a path below the container's cgroup that is in every hierarchy"
         ));
     }
-    Ok(path.to_owned())
+    Ok(Some(path.to_owned()))
 }
 
 /// `exec`: one more process in a container that runs. Gives its exit status, unless it is detached.
@@ -216,8 +221,12 @@ fn execute(global: &Global, options: &Options) -> Outcome<u8> {
     let own = kept_spec(&store, &record)?.process().clone().unwrap_or_default();
     let process = options.process(global, own)?;
     let terminal = process.terminal().unwrap_or(false);
-    if options.detach && terminal && options.console_socket.is_none() {
-        return Err("a detached process with a terminal needs --console-socket".into());
+    match (options.detach, terminal, &options.console_socket) {
+        (true, true, None) => return Err("a detached process with a terminal needs --console-socket".into()),
+        (_, false, Some(_)) => {
+            return Err("--console-socket is given, but the process has no terminal (--tty)".into());
+        }
+        _ => {}
     }
     let file = store
         .directory(&record.id)

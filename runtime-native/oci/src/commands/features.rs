@@ -1,8 +1,10 @@
 use creel_runtime::oci::{LinuxNamespaceType, LinuxSeccompAction, LinuxSeccompOperator};
+use lexopt::Parser;
 use serde_json::json;
 
 use super::spec;
 use crate::Outcome;
+use crate::cli;
 
 const MOUNT_OPTIONS: [&str; 40] = [
     "async",
@@ -48,7 +50,10 @@ const MOUNT_OPTIONS: [&str; 40] = [
 ];
 
 /// `features`: what this runtime knows (OCI runtime specification, "Features Structure").
-pub fn run() -> Outcome<()> {
+pub fn run(mut arguments: Parser) -> Outcome<()> {
+    if let Some(argument) = arguments.next().map_err(cli::said)? {
+        return Err(cli::said(argument.unexpected()));
+    }
     let mut options = MOUNT_OPTIONS;
     options.sort_unstable();
     let features = json!({

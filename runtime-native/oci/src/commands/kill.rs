@@ -12,7 +12,12 @@ pub fn run(global: &Global, mut arguments: Parser) -> Outcome<()> {
         match argument {
             Arg::Long("all") | Arg::Short('a') => all = cli::flag(&mut arguments)?,
             Arg::Value(value) if id.is_none() => id = value.into_string().ok(),
-            Arg::Value(value) if number.is_none() => number = Some(signal::parse(&value.to_string_lossy())?),
+            Arg::Value(value) if number.is_none() => {
+                number = Some(match value.to_string_lossy().as_ref() {
+                    "" => libc::SIGTERM,
+                    text => signal::parse(text)?,
+                });
+            }
             other => return Err(cli::said(other.unexpected())),
         }
     }

@@ -49,13 +49,19 @@ pub fn run(global: &Global, command: Command) -> Result<u8, Failure> {
         "update" => update::run(global, arguments)?,
         "events" => events::run(global, arguments)?,
         "spec" => spec::run(arguments)?,
-        "features" => features::run()?,
+        "features" => features::run(arguments)?,
         "version" => println!(
             "creel-runtime version {}\nspec: {}",
             env!("CARGO_PKG_VERSION"),
             spec::VERSION
         ),
-        "help" => println!("{}", help::general()),
+        "help" | "h" => {
+            let asked = arguments
+                .value()
+                .ok()
+                .and_then(|name| help::of(&name.to_string_lossy()));
+            println!("{}", asked.unwrap_or_else(help::general));
+        }
         "checkpoint" | "restore" => {
             let text = format!(
                 "{name}: containers cannot be written to disk and revived: CRIU is not used by this runtime"

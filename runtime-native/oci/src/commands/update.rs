@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::cli::{self, Global};
 use crate::helper::in_child;
 use crate::store::{Status, Store};
-use crate::{Outcome, systemd};
+use crate::{Outcome, bundle, systemd};
 
 /// Options and the place of their value in the resources of a spec.
 const SIZES: [(&str, &str, &str); 5] = [
@@ -37,7 +37,9 @@ pub fn run(global: &Global, mut arguments: Parser) -> Outcome<()> {
     let (mut asked, mut file, mut id) = (Map::new(), None, None);
     while let Some(argument) = arguments.next().map_err(cli::said)? {
         match argument {
-            Arg::Long("resources") | Arg::Short('r') => file = Some(cli::path(&mut arguments)?),
+            Arg::Long("resources") | Arg::Short('r') => {
+                file = Some(cli::path(&mut arguments)?).filter(|path| !path.as_os_str().is_empty());
+            }
             Arg::Long("l3-cache-schema" | "mem-bw-schema") => {
                 if !cli::text(&mut arguments)?.is_empty() {
                     return Err(
@@ -52,15 +54,29 @@ pub fn run(global: &Global, mut arguments: Parser) -> Outcome<()> {
                     let found = all.iter().find(|(option, ..)| *option == name);
                     found.map(|(_, group, key)| (*group, *key))
                 };
-                let ((group, key), value) = if let Some(place) = of(&SIZES) {
-                    (place, Value::from(cli::size(&mut arguments, &name)?))
-                } else if let Some(place) = of(&NUMBERS) {
-                    (place, Value::from(cli::number::<i64>(&mut arguments, &name)?))
-                } else if let Some(place) = of(&LISTS) {
-                    (place, Value::from(cli::text(&mut arguments)?))
-                } else {
+                let (size, number, list) = (of(&SIZES), of(&NUMBERS), of(&LISTS));
+                let Some((group, key)) = size.or(number).or(list) else {
                     return Err(format!("invalid option '--{name}'"));
                 };
+                let text = cli::text(&mut arguments)?;
+                if text.is_empty() {
+                    continue;
+                }
+                let value =
+                    if size.is_some() {
+                        Value::from(cli::size(&text, &name)?)
+                    } else if number.is_some() {
+                        let number = text.parse::<i64>();
+                        Value::from(number.map_err(|_| {
+                            format!("invalid value {text:?} for --{name}: a number is needed")
+                        })?)
+                    } else {
+                        Value::from(text)
+                    };
+                // As with runc: it leaves this limit as it is.
+                if name == "pids-limit" && value == 0 {
+                    continue;
+                }
                 asked.entry(group).or_insert_with(|| json!({}))[key] = value;
             }
             Arg::Value(value) if id.is_none() => id = value.into_string().ok(),
@@ -73,6 +89,7 @@ pub fn run(global: &Global, mut arguments: Parser) -> Outcome<()> {
     let id = id.ok_or_else(|| cli::missing_id("update"))?;
     let resources: LinuxResources =
         serde_json::from_value(Value::Object(asked)).map_err(|err| format!("invalid resources: {err}"))?;
+    bundle::check_resources(&resources)?;
     let store = Store::new(&global.root);
     let record = store.load(&id)?;
     if store.status(&record) == Status::Stopped {

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use oci_spec::runtime::{LinuxDevice, LinuxDeviceType};
 
+use super::copy_up::copy_up;
 use super::plan::{MountPlan, Plan, What};
 use super::sys::{self, Outcome, when};
 use crate::user_namespace::IdMap;
@@ -49,7 +50,7 @@ pub(super) fn enter(
     unsafe { libc::umask(0) };
     let linux = plan.spec.linux().as_ref();
     let kind = match linux.and_then(|linux| linux.rootfs_propagation().as_deref()) {
-        Some("private") => libc::MS_PRIVATE,
+        Some("private" | "rprivate") => libc::MS_PRIVATE,
         _ => libc::MS_SLAVE,
     };
     when(sys::propagate(kind | libc::MS_REC, c"/"), || {
@@ -137,6 +138,7 @@ fn place(root: &OwnedFd, plan: &MountPlan, users: Option<&OwnedFd>) -> Outcome<O
             kind,
             source,
             options,
+            ..
         } => {
             let options: Vec<&str> = options.iter().map(String::as_str).collect();
             let made = sys::new_filesystem(kind, source, &options, plan.set);
@@ -150,6 +152,15 @@ fn place(root: &OwnedFd, plan: &MountPlan, users: Option<&OwnedFd>) -> Outcome<O
     // By its name, or by a link of the image's or of a volume's.
     if !over_proc && when(is_proc(&target), || format!("look at {name}"))? {
         return Err(proc_mounts::refusal(&plan.destination));
+    }
+    if matches!(plan.what, What::Filesystem { copied_up: true, .. }) {
+        let copy = || {
+            let flags = libc::O_RDONLY | libc::O_DIRECTORY;
+            let from = sys::open_at(&target, Path::new("."), flags, sys::RESOLVE_BENEATH)?;
+            let to = sys::open_at(&mount, Path::new("."), flags, sys::RESOLVE_BENEATH)?;
+            copy_up(&from, &to)
+        };
+        when(copy(), || format!("copy what the image has at {name}"))?;
     }
     when(sys::attach(&mount, &target), || format!("mount to {name}"))?;
     if plan.propagation != 0 {
@@ -258,7 +269,12 @@ fn node(
     numbers: (u32, u32),
     owner: Option<(u32, u32)>,
 ) -> io::Result<()> {
-    let parent = path.parent().unwrap_or(Path::new("/dev"));
+    let Some(parent) = path.parent().filter(|_| path.is_absolute()) else {
+        return Err(io::Error::new(
+            ErrorKind::InvalidInput,
+            "its path is not absolute",
+        ));
+    };
     if parent != Path::new("/dev") {
         rootfs::create_dir_all_at(&File::from(root.try_clone()?), parent, 0o755)?;
     }

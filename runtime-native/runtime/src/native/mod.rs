@@ -3,6 +3,7 @@
 
 mod cgroup;
 mod child;
+mod copy_up;
 mod exec;
 mod filesystem;
 mod plan;

@@ -40,6 +40,8 @@ pub(super) enum What {
         kind: String,
         source: PathBuf,
         options: Vec<String>,
+        /// It begins with what the image has there.
+        copied_up: bool,
     },
 }
 
@@ -78,7 +80,12 @@ impl<'a> Plan<'a> {
             || process.io_priority().is_some()
             || process.exec_cpu_affinity().is_some();
         let propagation = linux.rootfs_propagation().as_deref();
-        if foreign || !matches!(propagation, None | Some("slave" | "private")) {
+        if foreign
+            || !matches!(
+                propagation,
+                None | Some("slave" | "rslave" | "private" | "rprivate")
+            )
+        {
             return None;
         }
         let (mut new, mut joined, mut users) = (0, Vec::new(), None);
@@ -159,6 +166,7 @@ fn mount(mount: &Mount, own_cgroups: bool, ids: Option<&IdMap>) -> Option<MountP
             kind: kind.to_owned(),
             source: PathBuf::new(),
             options: Vec::new(),
+            copied_up: false,
         },
         set: 0,
         clear: 0,
@@ -167,7 +175,7 @@ fn mount(mount: &Mount, own_cgroups: bool, ids: Option<&IdMap>) -> Option<MountP
         propagation_below: false,
         shown_inside,
     };
-    let (mut bind, mut recursive, mut data) = (kind == "bind", false, Vec::new());
+    let (mut bind, mut recursive, mut copied_up, mut data) = (kind == "bind", false, false, Vec::new());
     for option in mount.options().iter().flatten() {
         let on = |plan: &mut MountPlan, flag: u64| {
             plan.set |= flag;
@@ -185,6 +193,7 @@ fn mount(mount: &Mount, own_cgroups: bool, ids: Option<&IdMap>) -> Option<MountP
             "bind" => bind = true,
             "rbind" => (bind, recursive) = (true, true),
             "defaults" => {}
+            "tmpcopyup" if kind == "tmpfs" => copied_up = true,
             "ro" => on(&mut plan, sys::ATTR_RDONLY),
             "rro" => plan.set_below |= sys::ATTR_RDONLY,
             "rw" => off(&mut plan, sys::ATTR_RDONLY),
@@ -229,6 +238,7 @@ fn mount(mount: &Mount, own_cgroups: bool, ids: Option<&IdMap>) -> Option<MountP
             kind: kind.to_owned(),
             source: mount.source().clone().unwrap_or_else(|| kind.into()),
             options: data,
+            copied_up,
         };
     }
     Some(plan)

@@ -65,7 +65,7 @@ pub(super) fn check(result: libc::c_long) -> io::Result<libc::c_long> {
     }
 }
 
-fn owned(result: libc::c_long) -> io::Result<OwnedFd> {
+pub(super) fn owned(result: libc::c_long) -> io::Result<OwnedFd> {
     // SAFETY: a descriptor that the kernel has just given to this process.
     check(result).map(|fd| unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
 }

@@ -22,6 +22,7 @@ pub use input::{
     SpecInput, Ulimit, User,
 };
 pub use resources::usual_devices;
+pub use sysctls::{OwnNamespaces, check_sysctl};
 pub use user::resolve_user;
 
 use crate::RuntimeError;

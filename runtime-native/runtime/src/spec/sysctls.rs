@@ -14,27 +14,44 @@ const IPC: [&str; 8] = [
     "kernel.shm_rmid_forced",
 ];
 
+/// Which namespaces a container has that are not the host's.
+#[derive(Clone, Copy, Debug)]
+pub struct OwnNamespaces {
+    /// Of interprocess communication.
+    pub ipc: bool,
+    /// Of the network.
+    pub network: bool,
+    /// Of the host's name.
+    pub uts: bool,
+}
+
 /// Refuses, in Docker's words, a parameter that would be the host's.
+pub fn check_sysctl(name: &str, own: OwnNamespaces) -> Result<(), RuntimeError> {
+    let ipc = IPC.contains(&name) || name.starts_with("fs.mqueue.");
+    let text = match name {
+        _ if ipc && own.ipc => return Ok(()),
+        _ if ipc => format!("sysctl {name:?} is not allowed in the hosts ipc namespace"),
+        net if net.starts_with("net.") && own.network => return Ok(()),
+        net if net.starts_with("net.") => {
+            format!("sysctl {name:?} not allowed in host network namespace")
+        }
+        "kernel.domainname" if own.uts => return Ok(()),
+        "kernel.hostname" => {
+            format!("sysctl {name:?} is not allowed: use the host name of the container")
+        }
+        _ => format!("sysctl {name:?} is not in a separate kernel namespace"),
+    };
+    Err(RuntimeError::Invalid(text))
+}
+
 pub(super) fn check(input: &SpecInput) -> Result<(), RuntimeError> {
-    for name in input.sysctls.keys() {
-        let ipc = IPC.contains(&name.as_str()) || name.starts_with("fs.mqueue.");
-        let own = |mode: &NamespaceMode| *mode != NamespaceMode::Host;
-        let text = match name.as_str() {
-            _ if ipc && own(&input.namespaces.ipc) => continue,
-            _ if ipc => format!("sysctl {name:?} is not allowed in the hosts ipc namespace"),
-            net if net.starts_with("net.") && own(&input.namespaces.network) => continue,
-            net if net.starts_with("net.") => {
-                format!("sysctl {name:?} not allowed in host network namespace")
-            }
-            "kernel.domainname" if own(&input.namespaces.uts) => continue,
-            "kernel.hostname" => {
-                format!("sysctl {name:?} is not allowed: use the host name of the container")
-            }
-            _ => format!("sysctl {name:?} is not in a separate kernel namespace"),
-        };
-        return Err(RuntimeError::Invalid(text));
-    }
-    Ok(())
+    let own = |mode: &NamespaceMode| *mode != NamespaceMode::Host;
+    let own = OwnNamespaces {
+        ipc: own(&input.namespaces.ipc),
+        network: own(&input.namespaces.network),
+        uts: own(&input.namespaces.uts),
+    };
+    input.sysctls.keys().try_for_each(|name| check_sysctl(name, own))
 }
 
 #[cfg(test)]
