@@ -1,4 +1,7 @@
 import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { ociRuntime } from "../../src/bundle.ts";
 import { type Cli, docker } from "../../src/cli.ts";
 import { killProgram } from "../../src/faults.ts";
@@ -6,16 +9,29 @@ import { useLab } from "../../src/fixture.ts";
 import { loadUsual } from "../../src/images.ts";
 import { until } from "../../src/wait.ts";
 
+const dir = mkdtempSync(join(tmpdir(), "creel-runtimes-"));
+/** While it is there, the runtime `moody` makes nothing. */
+const mood = join(dir, "mood");
+const moody = join(dir, "moody");
+writeFileSync(
+  moody,
+  `#!/bin/sh\ncase "$*" in *" create "*) [ -e ${mood} ] && exit 1;; esac\nexec runc "$@"\n`,
+  {
+    mode: 0o755,
+  },
+);
+
 describe("containers by other OCI runtimes", function () {
   this.timeout(60_000);
   const fixture = useLab({
     nodes: 1,
     managers: 1,
     join: false,
-    flags: ["--add-runtime", `own=${ociRuntime}`],
+    flags: ["--add-runtime", `own=${ociRuntime}`, "--add-runtime", `moody=${moody}`],
   });
   let cli: Cli;
 
+  after(() => rmSync(dir, { recursive: true, force: true }));
   before(async () => {
     cli = docker(fixture.lab);
     await loadUsual(fixture.lab);
@@ -27,13 +43,37 @@ describe("containers by other OCI runtimes", function () {
       Object.keys(info.Runtimes)
         .filter((name) => name !== "crun")
         .sort(),
-      ["creel", "own", "runc"],
+      ["creel", "moody", "own", "runc"],
     );
     assert.equal(info.DefaultRuntime, "creel");
     const { code, stderr } = await cli.fails("run", "--runtime", "nothing", "busybox", "true");
     assert.equal(code, 125);
     assert.match(stderr, /unknown or invalid runtime name: nothing/);
     assert.equal(await cli.ok("ps", "-aq"), "");
+  });
+
+  it("that fail are asked again for containers that are to run always", async () => {
+    const shell = ["sh", "-c", "sleep 0.3"];
+    await cli.ok(
+      "run",
+      "-d",
+      "--name",
+      "again",
+      "--restart",
+      "always",
+      "--runtime",
+      "moody",
+      "busybox",
+      ...shell,
+    );
+    const inspect = (format: string) => cli.ok("inspect", "-f", format, "again");
+    writeFileSync(mood, "");
+    await until("a start that failed", async () => (await inspect("{{.State.Error}}")).includes("moody"));
+    assert.equal(await inspect("{{.State.Status}}"), "restarting");
+    rmSync(mood);
+    await until("its next life", async () => (await inspect("{{.State.Status}}")) === "running");
+    assert.equal(await inspect("{{.State.Error}}"), "");
+    await cli.ok("rm", "-f", "again");
   });
 
   for (const runtime of ["runc", "own"]) {

@@ -44,7 +44,6 @@ describe("specs, by creel-runtime beside runc", function () {
       ["a name without value", ["env"], (spec) => (spec.process.env = ["PATH=/bin", "A"])],
       ["a name twice", ["env"], (spec) => (spec.process.env = ["A=1", "PATH=/bin", "A=2"])],
       ["a label", ["true"], (spec) => (spec.process.selinuxLabel = "none")],
-      ["a mount label", ["true"], (spec) => (spec.linux.mountLabel = "none")],
       ["the host's parameter", ["true"], (spec) => (spec.linux.sysctl = { "vm.laptop_mode": "0" })],
       [
         "a parameter of the host's network",

@@ -133,7 +133,6 @@ pub fn parse(bytes: &[u8]) -> Outcome<Spec> {
     if let Some(resources) = linux.resources() {
         check_resources(resources)?;
     }
-    process::refuse_label(linux.mount_label().as_deref())?;
     let process = spec
         .process_mut()
         .as_mut()

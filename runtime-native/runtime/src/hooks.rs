@@ -73,17 +73,12 @@ pub struct OciState {
     /// creating, created, running, paused or stopped.
     pub status: String,
     /// The container's first process, as the host counts; 0 where there is none.
-    #[serde(default, skip_serializing_if = "is_none")]
     pub pid: i32,
     /// The absolute path of its bundle.
     pub bundle: PathBuf,
     /// The spec's annotations.
     #[serde(default, skip_serializing_if = "HashMap::is_empty")]
     pub annotations: HashMap<String, String>,
-}
-
-fn is_none(pid: &i32) -> bool {
-    *pid == 0
 }
 
 impl OciState {

@@ -229,7 +229,7 @@ pub(super) fn wants_restart(policy: &RestartPolicy, state: &State, exit_code: i3
 }
 
 impl Container {
-    fn next_delay(&self, lasted_nanos: i64) -> Duration {
+    pub(super) fn next_delay(&self, lasted_nanos: i64) -> Duration {
         let mut delay = self.restart_delay.lock().expect("no panic while locked");
         *delay = delay_after(*delay, lasted_nanos);
         *delay

@@ -11,6 +11,7 @@ use creel_shim::client::ShimError;
 use creel_shim::protocol::{CreateRequest, FailureKind};
 
 use super::etc_files::{EtcFiles, Resolver};
+use super::exit::wants_restart;
 use super::namespaces::Users;
 use super::record::{Definition, Status};
 use super::runtime_spec::{self, Surroundings, runtime_error};
@@ -107,17 +108,29 @@ impl Engine {
             _ => 128,
         };
         let was_restarting = container.status() == Status::Restarting;
+        let definition = container.definition();
+        let policy = definition.spec.restart.clone().unwrap_or_default();
+        // What stood in the way may be gone by then: a shim that was killed, a runtime's failure.
+        let passing = was_restarting && error.code == ErrorCode::ContainerFailed && !self.is_stopping();
+        let mut retry = false;
         let _ = self.settle(container, |state| {
+            retry = passing && wants_restart(&policy, state, exit_code);
             state.exit_code = exit_code;
             state.error.clone_from(&error.text);
             state.finished_nanos = now_nanos();
-            if state.started_nanos != 0 || was_restarting {
+            if retry {
+                state.restart_count += 1;
+            } else if state.started_nanos != 0 || was_restarting {
                 state.status = Status::Exited;
             }
         });
+        if retry {
+            self.restart_after(container.clone(), container.next_delay(0));
+            return Err(error);
+        }
         container.announce_exit();
         self.emit_container(container, "die", [("exitCode".to_owned(), exit_code.to_string())]);
-        if container.definition().spec.auto_remove {
+        if definition.spec.auto_remove {
             self.remove_later(container.clone());
         }
         Err(error)
