@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { type Rest, RestError } from "../../../tools/src/rest.ts";
 import type { Random } from "../random.ts";
 import { until } from "../wait.ts";
+import { errands } from "./errands.ts";
 import type { Killer } from "./killer.ts";
 
 /** Where a user's container stands. */
@@ -61,7 +62,7 @@ export class User {
   async step(): Promise<void> {
     const stand = await this.look();
     const wishes = this.#wishes(stand);
-    const wish = wishes[this.#random(wishes.length)]!;
+    const wish = this.#oneOf(wishes);
     const { kills } = this.#killer;
     const before = { ...kills };
     const answer = await this.#ask(wish);
@@ -101,6 +102,10 @@ export class User {
       await this.look();
     }
     for (const image of [...this.#images.keys()]) await this.#checkImage(image);
+  }
+
+  #oneOf<T>(all: T[]): T {
+    return all[this.#random(all.length)]!;
   }
 
   #fail(what: string): never {
@@ -159,6 +164,11 @@ export class User {
       after: "running",
       otherwise: started,
     };
+    const errand: Wish = {
+      ...this.#oneOf(errands(this.#rest, this.#name, stand === "running")),
+      after: stand,
+      otherwise: otherwise(stand),
+    };
     const commit = { name: "commit", ask: () => this.#commit(), after: stand, otherwise: otherwise(stand) };
     switch (stand) {
       case "absent":
@@ -171,21 +181,21 @@ export class User {
           },
         ];
       case "created":
-        return [start, start, start, remove];
+        return [start, start, start, errand, remove];
       case "exited":
-        return [start, start, commit, remove];
+        return [start, start, commit, errand, remove];
       case "running": {
         const stop: Wish = {
           name: "stop",
           ask: () => {
             this.#stopAsked = true;
-            return this.#rest.post(`${path}/stop?t=0`);
+            return this.#rest.post(`${path}/stop?t=${this.#random(2)}`);
           },
           after: "exited",
           otherwise: otherwise("running", "exited"),
         };
         const exec = { name: "exec", ask: () => this.#write(), after: stand, otherwise: otherwise(stand) };
-        return [exec, exec, exec, commit, stop, remove];
+        return [exec, exec, exec, errand, errand, commit, stop, remove];
       }
     }
   }

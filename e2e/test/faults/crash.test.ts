@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { setTimeout as delay } from "node:timers/promises";
+import { SECOND } from "../../src/crash/errands.ts";
 import { inventory } from "../../src/crash/inventory.ts";
 import { Killer } from "../../src/crash/killer.ts";
 import type { Victim } from "../../src/crash/programs.ts";
@@ -36,6 +37,7 @@ describe(`crashes of creeld, engine and shims (seed ${SEED})`, function () {
     await rest.post("/images/load", await busyboxImage());
     const before = inventory(lab, "node1");
     await rest.post("/networks/create", { Name: "crash", IPAM: { Config: [{ Subnet: SUBNET }] } });
+    await rest.post("/networks/create", { Name: SECOND });
     const users = Array.from({ length: USERS }, (_, i) => {
       const restarts = i % 3 === 1;
       const ports = i % 2 === 0 ? { "80/tcp": [{ HostPort: String(20_000 + i) }] } : {};
@@ -87,6 +89,7 @@ describe(`crashes of creeld, engine and shims (seed ${SEED})`, function () {
     const { Containers } = await rest.get<{ Containers: object }>("/networks/crash");
     assert.deepEqual(Containers, {});
     await rest.delete("/networks/crash");
+    await rest.delete(`/networks/${SECOND}`);
     let now: string[] = [];
     await until("all is as it was before", async () => {
       now = inventory(lab, "node1");
