@@ -98,6 +98,13 @@ impl Engine {
             _lock: lock,
             config,
         });
+        let kept = engine.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                () = kept.zygote.keep() => {}
+                () = kept.stopped() => {}
+            }
+        });
         engine.restore().await?;
         Ok(engine)
     }

@@ -1,11 +1,13 @@
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 use tokio::time::timeout;
 
 use super::call::answer;
@@ -16,6 +18,8 @@ use crate::protocol::{CreateRequest, Failure, FailureKind, Reply};
 use crate::socket::{check, packet_pair, send, set_nonblocking};
 
 const CREATE_LIMIT: Duration = Duration::from_secs(60);
+/// After it could not be started.
+const AGAIN: Duration = Duration::from_secs(1);
 const STOP_LIMIT: Duration = Duration::from_secs(2);
 
 /// The process from which shims are forked. It is started again when it has died; the shims do not need it.
@@ -66,6 +70,32 @@ impl Zygote {
         }
     }
 
+    /// Starts the zygote again whenever it has died, for as long as this is waited for.
+    pub async fn keep(&self) {
+        loop {
+            let ended = self.pid().map(|pid| {
+                // SAFETY: a plain call; the descriptor is new and ours. The child has not been reaped.
+                let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, libc::PIDFD_NONBLOCK) };
+                check(fd as i32).map(|fd| unsafe { OwnedFd::from_raw_fd(fd) })
+            });
+            let seen = match ended {
+                Some(Ok(ended)) => match AsyncFd::with_interest(ended, Interest::READABLE) {
+                    Ok(ended) => ended.readable().await.is_ok(),
+                    Err(_) => false,
+                },
+                _ => false,
+            };
+            if self.restart().is_err() || !seen {
+                tokio::time::sleep(AGAIN).await;
+            }
+        }
+    }
+
+    fn restart(&self) -> Result<(), ShimError> {
+        let mut slot = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        Self::alive(&mut slot, &self.shim_exe)
+    }
+
     /// The zygote's process id, while it runs.
     pub fn pid(&self) -> Option<u32> {
         self.running
@@ -78,14 +108,7 @@ impl Zygote {
     fn send(&self, message: &[u8], with: &[RawFd]) -> Result<(), ShimError> {
         let mut slot = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         for attempt in 0..2 {
-            let alive = matches!(
-                slot.as_mut().map(|running| running.child.try_wait()),
-                Some(Ok(None))
-            );
-            if !alive {
-                *slot = None;
-                *slot = Some(Running::start(&self.shim_exe)?);
-            }
+            Self::alive(&mut slot, &self.shim_exe)?;
             let Some(requests) = slot.as_ref().and_then(|running| running.requests.as_ref()) else {
                 continue;
             };
@@ -98,6 +121,18 @@ impl Zygote {
         Err(ShimError::io("send to the zygote")(
             io::ErrorKind::BrokenPipe.into(),
         ))
+    }
+}
+
+impl Zygote {
+    /// Starts it where it does not run.
+    fn alive(slot: &mut Option<Running>, shim_exe: &Path) -> Result<(), ShimError> {
+        let ended = slot.as_mut().map(|running| running.child.try_wait());
+        if !matches!(ended, Some(Ok(None))) {
+            *slot = None;
+            *slot = Some(Running::start(shim_exe)?);
+        }
+        Ok(())
     }
 }
 
