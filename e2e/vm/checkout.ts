@@ -12,6 +12,8 @@ import { basename, dirname, join, relative } from "node:path";
 import { whoamiImage } from "../../tools/src/image.ts";
 import { native, root } from "../../tools/src/root.ts";
 import { busyboxImage } from "../src/images.ts";
+import { validationSuite } from "../src/validation.ts";
+import { TESTS } from "./guest/validation.ts";
 import { must } from "./must.ts";
 
 const PROGRAMS = ["creel-engine", "creel-shim", "creel-runtime"];
@@ -74,10 +76,19 @@ export async function checkoutDisk(disk: string): Promise<void> {
     cpSync(realpathSync(found("docker")), join(tree, "guest/docker"));
     writeFileSync(join(tree, "guest/whoami.tar"), await whoamiImage());
     writeFileSync(join(tree, "guest/busybox.tar"), await busyboxImage());
+    copySuite(join(tree, "guest/oci"));
     must("mke2fs", "-q", "-t", "ext4", "-O", "^has_journal", "-L", "creel-checkout", "-d", tree, disk, "1G");
   } finally {
     rmSync(tree, { recursive: true, force: true });
   }
+}
+
+/** As much of the OCI validation suite as the guest runs. */
+function copySuite(to: string): void {
+  const suite = validationSuite();
+  for (const name of ["runtimetest", ...TESTS.map((name) => `tests/${name}`)])
+    copyProgram(join(suite, name), join(to, name));
+  cpSync(join(suite, "rootfs-amd64.tar.gz"), join(to, "rootfs-amd64.tar.gz"));
 }
 
 function found(name: string): string {

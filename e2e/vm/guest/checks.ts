@@ -4,6 +4,8 @@ import { ociChecks } from "./oci.ts";
 import { serviceChecks } from "./service.ts";
 import { systemdChecks } from "./systemd.ts";
 import type { Check } from "./tools.ts";
+import { userChecks } from "./users.ts";
+import { validationChecks } from "./validation.ts";
 
 /** All of them, in the order they are made: each finds what those before it left. */
 export const checks: Check[] = [
@@ -11,6 +13,8 @@ export const checks: Check[] = [
   ...containerChecks,
   ...blockIoChecks,
   ...ociChecks,
+  ...validationChecks,
+  ...userChecks,
   ...serviceChecks,
   ...systemdChecks.restarts,
   ...systemdChecks.end,
