@@ -3,6 +3,8 @@ import { join } from "node:path";
 import { type Cli, docker } from "../../src/cli.ts";
 import { useLab } from "../../src/fixture.ts";
 import { loadUsual } from "../../src/images.ts";
+import { raw } from "../../src/raw.ts";
+import { until } from "../../src/wait.ts";
 import type { Json } from "../services/flags/row.ts";
 
 describe("what is told of containers", function () {
@@ -49,6 +51,33 @@ describe("what is told of containers", function () {
     const { code, stdout, stderr } = await cli.run(["exec", "-i", "web-1", "nothing"], { input });
     assert.deepEqual([code, stderr], [127, ""]);
     assert.match(stdout, /exec: "nothing": executable file not found in \$PATH/);
+  });
+
+  it("an exec's terminal takes a size that is asked for before it is there", async () => {
+    const call = (path: string, body: object) =>
+      raw(fixture.lab.socket("node1"), "POST", path, JSON.stringify(body));
+    const Cmd = ["sh", "-c", "until busybox stty size | grep '10 20'; do sleep 0.1; done; touch /tmp/sized"];
+    const { Id } = await fixture.lab.rest("node1").post<Json>("/containers/web-1/exec", { Cmd, Tty: true });
+    const sized = call(`/exec/${Id}/resize?h=10&w=20`, {});
+    assert.equal((await call(`/exec/${Id}/start`, { Detach: true, Tty: true })).status, 200);
+    assert.equal((await sized).status, 200);
+    await until(
+      "the size",
+      async () => (await cli.run(["exec", "web-1", "test", "-e", "/tmp/sized"])).code === 0,
+    );
+  });
+
+  it("events tell of volumes that a container brings, and of top", async () => {
+    const since = `${Date.now() / 1000 - 0.001}`;
+    await cli.ok("create", "--name", "brings", "-v", "brought:/b", "busybox", "true");
+    await cli.ok("rm", "brings");
+    await cli.ok("volume", "rm", "brought");
+    await cli.ok("top", "web-1");
+    const end = `${Date.now() / 1000 + 1}`;
+    const format = ["--format", "{{.Type}} {{.Action}} {{.Actor.ID}}"];
+    const said = (await cli.ok("events", "--since", since, "--until", end, ...format)).split("\n");
+    const { Id } = await inspect("web-1");
+    for (const line of ["volume create brought", `container top ${Id}`]) assert.ok(said.includes(line), line);
   });
 
   it("networks are told of also while they have no address", async () => {

@@ -103,6 +103,10 @@ impl Engine {
                 }
                 return Err(error);
             }
+            for volume in volumes {
+                let attributes = [("driver".to_owned(), "local".to_owned())];
+                engine.events.emit("volume", "create", &volume, attributes);
+            }
             Ok(container)
         })
         .await

@@ -7,7 +7,7 @@ use std::time::Duration;
 use creel_runtime::spec::{ProcessInput, SpecInput, resolve_user};
 use creel_shim::client::{ExecSpec, Shim, ShimError};
 use creel_shim::protocol::{AttachRequest, FailureKind};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use super::attach::detach_keys;
 use super::record::Status;
@@ -24,6 +24,8 @@ use crate::proto::{Exec, ExecCreateRequest, ExecStartRequest, StreamReply};
 /// How long a finished exec can still be inspected.
 const KEPT: Duration = Duration::from_secs(300);
 const MAX_EXECS: usize = 4096;
+/// How long what is asked of an exec waits for its start: a client may hear of that before it is done.
+const START_TIME: Duration = Duration::from_secs(10);
 /// The exit status of a command that cannot be executed.
 const CANNOT_RUN: i32 = 126;
 
@@ -31,6 +33,7 @@ const CANNOT_RUN: i32 = 126;
 #[derive(Default)]
 pub struct Execs {
     known: Mutex<HashMap<String, Exec>>,
+    changed: Notify,
 }
 
 impl Execs {
@@ -51,6 +54,23 @@ impl Execs {
         if let Some(exec) = self.known.lock().expect("no panic while locked").get_mut(id) {
             change(exec);
         }
+        self.changed.notify_waiters();
+    }
+
+    /// The exec once it was started, or tried to be.
+    async fn started(&self, id: &str) -> Result<Exec> {
+        let started = async {
+            loop {
+                let changed = self.changed.notified();
+                let exec = self.get(id)?;
+                if exec.pid != 0 || exec.exit_code != 0 {
+                    return Ok(exec);
+                }
+                changed.await;
+            }
+        };
+        let late = |_| EngineError::conflict(format!("exec {id} has not been started"));
+        tokio::time::timeout(START_TIME, started).await.map_err(late)?
     }
 
     fn remove(&self, id: &str) {
@@ -254,7 +274,7 @@ impl Engine {
 
     /// Sets the size of an exec's terminal.
     pub async fn exec_resize(&self, id: &str, width: u32, height: u32) -> Result<()> {
-        let exec = self.execs.get(id)?;
+        let exec = self.execs.started(id).await?;
         let shim = check_running(&*self.containers.find(&exec.container_id)?)?;
         shim.resize_exec(&exec.id, width as u16, height as u16)
             .await

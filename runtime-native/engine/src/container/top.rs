@@ -25,14 +25,16 @@ impl Engine {
         }
         let cgroup = self.places(&container).cgroup;
         let arguments = ps_args.to_owned();
-        blocking(move || {
+        let told = blocking(move || {
             let pids = Cgroup::new(&cgroup).pids();
             match arguments.trim() {
                 "" | "-ef" => Ok(from_proc(&pids)),
                 other => from_ps(&pids, other),
             }
         })
-        .await
+        .await?;
+        self.emit_container(&container, "top", []);
+        Ok(told)
     }
 }
 
