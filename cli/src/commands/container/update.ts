@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { type Context, each } from "../../context.ts";
 import { invalid } from "../../invalid.ts";
 import type { Bind } from "../../program.ts";
-import { cpus, size, whole } from "../options.ts";
+import { cpus, integer, size, sizeOrNone, whole } from "../options.ts";
 import { at, examples } from "../words.ts";
 import { restartPolicy } from "./create-body.ts";
 
@@ -27,7 +27,7 @@ export function update(command: Command, bind: Bind): void {
     .argument("<container...>")
     .option("--blkio-weight <n>", "its weight for block devices, 10 to 1000", whole)
     .option("--cpu-period <µs>", "the span that --cpu-quota is of", whole)
-    .option("--cpu-quota <µs>", "so much of it; -1 ends the limit", signed)
+    .option("--cpu-quota <µs>", "so much of it; -1 ends the limit", integer)
     .option("-c, --cpu-shares <n>", "its weight against others", whole)
     .option("--cpus <cores>", "at most so many cores", cpus)
     .option("--cpuset-cpus <cpus>", "only on these (0-3,5)")
@@ -39,7 +39,7 @@ export function update(command: Command, bind: Bind): void {
       "at most so much memory and swap together; -1 ends the limit",
       sizeOrNone,
     )
-    .option("--pids-limit <n>", "at most so many processes; -1 ends the limit", signed)
+    .option("--pids-limit <n>", "at most so many processes; -1 ends the limit", integer)
     .option("--restart <policy>", "no, on-failure[:N], always, unless-stopped")
     .action(
       bind(async (context: Context, names: string[], o: UpdateOptions) => {
@@ -79,12 +79,4 @@ function body(o: UpdateOptions): object {
     PidsLimit: o.pidsLimit,
     ...(o.restart !== undefined && { RestartPolicy: restartPolicy(o.restart) }),
   };
-}
-
-function signed(text: string): number {
-  return text === "-1" ? -1 : whole(text);
-}
-
-function sizeOrNone(text: string): number {
-  return text === "-1" ? -1 : size(text);
 }
