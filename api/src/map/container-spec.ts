@@ -7,13 +7,13 @@ import type {
 } from "@creel/shared/gen/engine/v1/container.ts";
 import { booleanOf } from "../http/filters.ts";
 import type { CreateContainer, HostConfig } from "../schema/container.ts";
+import { refuse } from "./container-checks.ts";
 import { fromBind, fromMount, fromTmpfs } from "./mounts.ts";
 import { parseBindings } from "./ports.ts";
 import { toHealthcheck, toResources } from "./resources.ts";
 
 /** Where the original body is kept, so that inspect can give back all that Docker would. */
 export const CONFIG_ANNOTATION = "creel.api.config";
-const DEVICE_RULE = /^[abc] (\d+|\*):(\d+|\*) [rwm]{1,3}$/;
 
 /** The engine's container for a body of POST /containers/create; `inherited` are mounts of `VolumesFrom`. */
 export function toContainerSpec(body: CreateContainer, inherited: Mount[]): ContainerSpec {
@@ -93,51 +93,7 @@ export function words(command: string | string[] | null | undefined): string[] |
 
 /** The engine's restart policy for Docker's. */
 export function toRestartPolicy(policy: NonNullable<HostConfig["RestartPolicy"]>): RestartPolicy {
-  const name = policy.Name ?? "";
-  if (!["", "no", "always", "on-failure", "unless-stopped"].includes(name)) {
-    throw new CreelError("invalid_parameter", {
-      message: `invalid restart policy: unknown policy '${name}'; use one of 'no', 'always', 'on-failure', or 'unless-stopped'`,
-    });
-  }
-  return { name, maxRetries: policy.MaximumRetryCount ?? 0 };
-}
-
-function refuse(body: CreateContainer, host: HostConfig): void {
-  const no = (message: string) => new CreelError("invalid_parameter", { message });
-  if (!body.Image) throw no("no image is given: Config.Image must be set");
-  const restart = host.RestartPolicy?.Name ?? "";
-  if (host.AutoRemove && restart !== "" && restart !== "no") {
-    throw no("can't create 'AutoRemove' container with restart policy");
-  }
-  if (host.NanoCpus && (host.CpuQuota || host.CpuPeriod)) {
-    throw no("Conflicting options: Nano CPUs and CPU Period/Quota cannot both be set");
-  }
-  for (const rule of host.DeviceCgroupRules ?? []) {
-    if (!DEVICE_RULE.test(rule))
-      throw no(`invalid device cgroup rule format: '${rule}': write it as 'c 10:229 rwm'`);
-  }
-  if (Object.keys(host.StorageOpt ?? {}).length > 0) {
-    throw no("--storage-opt is supported only for overlay over xfs with 'pquota' mount option");
-  }
-  const driver = host.VolumeDriver ?? "";
-  if (driver !== "" && driver !== "local") {
-    throw no(`error looking up volume plugin ${driver}: plugin "${driver}" not found`);
-  }
-  const isolation = host.Isolation ?? "";
-  if (isolation !== "" && isolation !== "default") throw no(`invalid isolation '${isolation}' on linux`);
-  for (const endpoint of Object.values(body.NetworkingConfig?.EndpointsConfig ?? {})) {
-    if (endpoint?.IPAMConfig?.IPv6Address || endpoint?.IPAMConfig?.LinkLocalIPs?.length) {
-      throw new CreelError("unsupported", {
-        message:
-          "containers have IPv4 addresses of their networks alone: leave out --ip6 and --link-local-ip",
-      });
-    }
-  }
-  if (host.Links?.length) {
-    throw new CreelError("unsupported", {
-      message: "links are not supported; put both containers on a network of their own, where names resolve",
-    });
-  }
+  return { name: policy.Name ?? "", maxRetries: policy.MaximumRetryCount ?? 0 };
 }
 
 function networkMode(mode: string, disabled: boolean): string {

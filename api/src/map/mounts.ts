@@ -68,7 +68,13 @@ export function fromMount(mount: DockerMount): Mount {
   const bad = (why: string) =>
     new CreelError("invalid_parameter", { message: `invalid mount config for type "${type}": ${why}` });
   if (!["bind", "volume", "tmpfs"].includes(type)) throw bad("mount type unknown");
+  refuseOthersOptions(mount, type);
   const source = mount.Source ?? "";
+  if (type === "tmpfs" && source !== "") throw bad("field Source must not be specified");
+  if (type === "volume" && source === "") {
+    if (mount.VolumeOptions?.Subpath) throw bad("must not set Subpath when using anonymous volumes");
+    if (mount.ReadOnly) throw bad("must not set ReadOnly mode when using anonymous volumes");
+  }
   if (type === "bind" && !source.startsWith("/")) {
     throw bad(
       source === ""
@@ -106,6 +112,19 @@ export function fromMount(mount: DockerMount): Mount {
     readOnlyNonRecursive: bind?.ReadOnlyNonRecursive ?? false,
     readOnlyForceRecursive: bind?.ReadOnlyForceRecursive ?? false,
   };
+}
+
+function refuseOthersOptions(mount: DockerMount, type: string): void {
+  for (const [name, owner] of [
+    ["VolumeOptions", "volume"],
+    ["BindOptions", "bind"],
+    ["TmpfsOptions", "tmpfs"],
+  ] as const) {
+    if (mount[name] && type !== owner)
+      throw new CreelError("invalid_parameter", {
+        message: `${name} must not be specified on mount type "${type}"`,
+      });
+  }
 }
 
 /** The engine's mount for an entry of `Tmpfs`: target and options such as `size=64m,mode=1777,ro`. */
@@ -182,7 +201,7 @@ function absolute(target: string, bad: (why: string) => CreelError): string {
   if (!target.startsWith("/"))
     throw bad(
       target === ""
-        ? "the target must not be empty"
+        ? "field Target must not be empty"
         : `invalid mount path: '${target}' mount path must be absolute`,
     );
   const clean = posix.normalize(`${target}/`).slice(0, -1) || "/";

@@ -3,13 +3,8 @@ import type { Healthcheck, Resources, Ulimit } from "@creel/shared/gen/engine/v1
 import type { HealthcheckSchema, ResourcesSchema, UlimitSchema } from "../schema/container.ts";
 import type { Static } from "../schema/type.ts";
 
-const MIN_MEMORY = 6 << 20;
-
 /** The engine's limits for Docker's `Resources`. */
 export function toResources(from: Static<typeof ResourcesSchema>): Resources {
-  if (from.Memory && from.Memory < MIN_MEMORY) {
-    throw new CreelError("invalid_parameter", { message: "Minimum memory limit allowed is 6MB" });
-  }
   const requests = from.DeviceRequests ?? [];
   if (requests.length > 0) {
     const [{ Driver, Capabilities }] = requests as [(typeof requests)[0]];

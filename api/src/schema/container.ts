@@ -7,13 +7,15 @@ const Flags = Type.Record(Type.String(), Type.Unknown());
 /** The kernel takes no longer one. */
 const MAX_HOSTNAME = 64;
 
+const Int32 = () => Type.Integer({ minimum: -(2 ** 31), maximum: 2 ** 31 - 1 });
+
 export const HealthcheckSchema = Type.Object({
   Test: maybe(Strings),
   Interval: maybe(Type.Integer()),
   Timeout: maybe(Type.Integer()),
   StartPeriod: maybe(Type.Integer()),
   StartInterval: maybe(Type.Integer()),
-  Retries: maybe(Type.Integer()),
+  Retries: maybe(Int32()),
 });
 
 export const MountSchema = Type.Object({
@@ -54,24 +56,24 @@ const Count = (minimum = 0) => maybe(Type.Integer({ minimum }));
 
 const RestartPolicySchema = Type.Object({
   Name: maybe(Type.String()),
-  MaximumRetryCount: maybe(Type.Integer({ minimum: 0 })),
+  MaximumRetryCount: maybe(Int32()),
 });
 
 const Rates = maybe(Type.Array(Type.Object({ Path: Type.String(), Rate: Type.Integer({ minimum: 0 }) })));
 const Weights = maybe(Type.Array(Type.Object({ Path: Type.String(), Weight: Type.Integer({ minimum: 0 }) })));
 
 export const ResourcesSchema = Type.Object({
-  CpuShares: Count(),
-  Memory: Count(),
-  NanoCpus: Count(),
-  CpuPeriod: Count(),
+  CpuShares: maybe(Type.Integer()),
+  Memory: maybe(Type.Integer()),
+  NanoCpus: maybe(Type.Integer()),
+  CpuPeriod: maybe(Type.Integer()),
   CpuQuota: maybe(Type.Integer()),
   CpusetCpus: maybe(Type.String()),
   CpusetMems: maybe(Type.String()),
   MemoryReservation: Count(),
   MemorySwap: Count(-1),
   PidsLimit: maybe(Type.Integer()),
-  BlkioWeight: Count(),
+  BlkioWeight: maybe(Type.Integer({ minimum: 0, maximum: 65_535 })),
   BlkioWeightDevice: Weights,
   BlkioDeviceReadBps: Rates,
   BlkioDeviceWriteBps: Rates,
@@ -79,7 +81,7 @@ export const ResourcesSchema = Type.Object({
   BlkioDeviceWriteIOps: Rates,
   CpuRealtimePeriod: Count(),
   CpuRealtimeRuntime: Count(),
-  MemorySwappiness: maybe(Type.Integer()),
+  MemorySwappiness: maybe(Int32()),
   OomKillDisable: maybe(Type.Boolean()),
   Ulimits: maybe(Type.Array(UlimitSchema)),
   Devices: maybe(
@@ -125,7 +127,7 @@ export const HostConfigSchema = Type.Object({
   GroupAdd: maybe(Strings),
   IpcMode: maybe(Type.String()),
   Links: maybe(Strings),
-  OomScoreAdj: maybe(Type.Integer({ minimum: -1000, maximum: 1000 })),
+  OomScoreAdj: maybe(Type.Integer()),
   PidMode: maybe(Type.String()),
   Privileged: maybe(Type.Boolean()),
   PublishAllPorts: maybe(Type.Boolean()),
@@ -134,7 +136,7 @@ export const HostConfigSchema = Type.Object({
   Tmpfs: maybe(StringMap),
   UTSMode: maybe(Type.String()),
   UsernsMode: maybe(Type.String()),
-  ShmSize: maybe(Type.Integer({ minimum: 0 })),
+  ShmSize: maybe(Type.Integer()),
   Sysctls: maybe(StringMap),
   Runtime: maybe(Type.String()),
   Init: maybe(Type.Boolean()),
@@ -142,6 +144,8 @@ export const HostConfigSchema = Type.Object({
   MaskedPaths: maybe(Strings),
   ReadonlyPaths: maybe(Strings),
   LogConfig: maybe(Type.Object({ Type: maybe(Type.String()), Config: maybe(StringMap) })),
+  IOMaximumBandwidth: maybe(Type.Integer()),
+  IOMaximumIOps: maybe(Type.Integer()),
 });
 export type HostConfig = Static<typeof HostConfigSchema>;
 

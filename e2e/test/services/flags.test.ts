@@ -174,6 +174,11 @@ describe("docker's flags of a service", function () {
         ["--mount", "type=tmpfs,target=/a", "--mount", "type=tmpfs,target=/a"],
         /duplicate mount point: \/a/,
       ],
+      [
+        "--health-interval too short",
+        ["--health-interval", "1us"],
+        /ContainerSpec: Interval in HealthConfig cannot be less than 1ms/,
+      ],
       ["--oom-score-adj out of range", ["--oom-score-adj", "2000"], /OomScoreAdj must be <= 1000/],
       ["--publish twice", ["--publish", "1:80", "--publish", "1:81"], /duplicate published ports provided/],
       [

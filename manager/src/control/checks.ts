@@ -7,7 +7,7 @@ import type {
   TaskSpec,
   UpdateConfig,
 } from "@creel/shared/gen/cluster/v1/objects.ts";
-import type { Resources } from "@creel/shared/gen/engine/v1/container.ts";
+import type { Healthcheck, Resources } from "@creel/shared/gen/engine/v1/container.ts";
 import { parseConstraint } from "../scheduler/mod.ts";
 import { checkName, invalid } from "./names.ts";
 import { checkReferences } from "./references.ts";
@@ -16,6 +16,8 @@ import { checkTemplate } from "./templates.ts";
 
 const MIN_MEMORY = 4 << 20;
 const MIN_NANO_CPUS = 1_000_000;
+/** In nanoseconds. */
+const SHORTEST_CHECK = 1_000_000;
 const MAX_REPLICAS = 1_000_000;
 /** registry/path:tag@digest, as strict as a look at the text can be. */
 const REFERENCE =
@@ -122,6 +124,21 @@ function checkContainer(container: ContainerSpec | undefined): void {
   for (const { source, target } of mounts) for (const text of [source, target]) checkTemplate("mount", text);
   checkReferences(container.secrets, container.configs);
   if (container.stopGracePeriod < 0) throw invalid("ContainerSpec: stop grace period cannot be negative");
+  checkHealth(container.healthcheck);
+}
+
+function checkHealth(check: Healthcheck | undefined): void {
+  if (!check) return;
+  for (const [name, nanos] of [
+    ["Interval", check.intervalNanos],
+    ["Timeout", check.timeoutNanos],
+    ["StartPeriod", check.startPeriodNanos],
+    ["StartInterval", check.startIntervalNanos],
+  ] as const) {
+    if (nanos !== 0 && nanos < SHORTEST_CHECK)
+      throw invalid(`ContainerSpec: ${name} in HealthConfig cannot be less than 1ms`);
+  }
+  if (check.retries < 0) throw invalid("ContainerSpec: Retries in HealthConfig cannot be negative");
 }
 
 function checkAmounts(what: string, amounts: { nanoCpus: number; memoryBytes: number } | undefined): void {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use creel_runtime::support::Support;
 
 use super::record::{ContainerDir, Definition, State};
-use super::{Container, files, kernel_limits, limits, log_options, merge, mounts};
+use super::{Container, checks, files, kernel_limits, log_options, merge, mounts};
 use crate::clock::now_nanos;
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};
@@ -23,7 +23,7 @@ impl Engine {
             .spec
             .ok_or_else(|| EngineError::invalid("a container needs a spec"))?;
         spec.log = Some(self.config.log.fill(spec.log));
-        check(&spec)?;
+        checks::check(&spec)?;
         let mut warnings = kernel_limits::settle(&mut spec, &Support::of_this_machine())?;
         if spec.network_mode == "host" && !spec.ports.is_empty() {
             warnings.push("Published ports are discarded when using host network mode".into());
@@ -190,58 +190,4 @@ impl Engine {
         self.networks.check(&networks)?;
         Ok(networks)
     }
-}
-
-/// Refuses what no container can have.
-fn check(spec: &ContainerSpec) -> Result<()> {
-    if spec.image.is_empty() {
-        return Err(EngineError::invalid("no image specified"));
-    }
-    let restart = spec.restart.clone().unwrap_or_default();
-    if !matches!(
-        restart.name.as_str(),
-        "" | "no" | "always" | "on-failure" | "unless-stopped"
-    ) {
-        return Err(EngineError::invalid(format!(
-            "invalid restart policy: unknown policy '{}'; use one of 'no', 'always', 'on-failure', or 'unless-stopped'",
-            restart.name
-        )));
-    }
-    if spec.auto_remove && !matches!(restart.name.as_str(), "" | "no") {
-        return Err(EngineError::invalid(
-            "can't create 'AutoRemove' container with restart policy",
-        ));
-    }
-    let resources = spec.resources.clone().unwrap_or_default();
-    if resources.memory != 0 && resources.memory < 6 << 20 {
-        return Err(EngineError::invalid("Minimum memory limit allowed is 6MB"));
-    }
-    if resources.memory_swap > 0 && resources.memory_swap < resources.memory {
-        return Err(EngineError::invalid(
-            "Minimum memoryswap limit should be larger than memory limit, see usage",
-        ));
-    }
-    limits::check(&resources)?;
-    for binding in &spec.ports {
-        let last = binding.host_port_end;
-        let backwards = last != 0 && (last < binding.host_port || last > 65535);
-        if binding.container_port == 0
-            || binding.container_port > 65535
-            || binding.host_port > 65535
-            || backwards
-        {
-            let text = format!(
-                "invalid port binding {}:{}",
-                binding.host_port, binding.container_port
-            );
-            return Err(EngineError::invalid(text));
-        }
-        if !matches!(binding.protocol.as_str(), "" | "tcp" | "udp") {
-            return Err(EngineError::invalid(format!(
-                "invalid protocol {:?}: tcp or udp",
-                binding.protocol
-            )));
-        }
-    }
-    Ok(())
 }

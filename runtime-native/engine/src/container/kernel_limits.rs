@@ -27,7 +27,7 @@ pub fn discard(resources: &mut Resources, support: &Support) -> Result<Vec<Strin
         .is_some_and(|value| !(0..=100).contains(&value))
     {
         return Err(EngineError::invalid(format!(
-            "invalid value: {}, valid memory swappiness range is 0-100",
+            "Invalid value: {}, valid memory swappiness range is 0-100",
             resources.memory_swappiness.unwrap_or_default()
         )));
     }

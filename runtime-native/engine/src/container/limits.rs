@@ -22,9 +22,16 @@ pub fn check(resources: &Resources) -> Result<()> {
         memory_reservation,
         cpu_period,
         cpu_quota,
+        cpu_shares,
         nano_cpus,
         ..
     } = *resources;
+    if memory != 0 && memory < MIN_MEMORY {
+        return invalid("Minimum memory limit allowed is 6MB".into());
+    }
+    if memory_swap > 0 && memory_swap < memory {
+        return invalid("Minimum memoryswap limit should be larger than memory limit, see usage".into());
+    }
     if memory_swap > 0 && memory == 0 {
         return invalid(
             "You should always set the Memory limit when using Memoryswap limit, see usage".into(),
@@ -37,6 +44,18 @@ pub fn check(resources: &Resources) -> Result<()> {
         return invalid(
             "Minimum memory limit can not be less than memory reservation limit, see usage".into(),
         );
+    }
+    if cpu_shares < 0 {
+        return invalid(format!(
+            "invalid CPU shares ({cpu_shares}): value must be a positive integer"
+        ));
+    }
+    for (value, name) in [(cpu_period, "Period"), (cpu_quota, "Quota")] {
+        if nano_cpus > 0 && value > 0 {
+            return invalid(format!(
+                "Conflicting options: Nano CPUs and CPU {name} cannot both be set"
+            ));
+        }
     }
     let there = available("/sys/devices/system/cpu/online");
     let count = there.len().max(1);
@@ -111,11 +130,11 @@ mod tests {
                 .unwrap_or_default()
         };
         assert_eq!(said(|_| ()), "");
-        assert_eq!(
-            said(|r| (r.cpu_period, r.cpu_quota, r.nano_cpus) = (1000, -1, 1)),
-            ""
-        );
+        assert_eq!(said(|r| (r.cpu_period, r.cpu_quota) = (1000, -1)), "");
         assert!(said(|r| r.memory_swap = 1 << 30).starts_with("You should always set the Memory limit"));
+        assert!(said(|r| r.memory = -1).starts_with("Minimum memory limit"));
+        assert!(said(|r| r.cpu_shares = -3).starts_with("invalid CPU shares (-3)"));
+        assert!(said(|r| (r.nano_cpus, r.cpu_quota) = (1, 1000)).contains("Nano CPUs and CPU Quota"));
         assert!(said(|r| r.memory_reservation = 1).starts_with("Minimum memory reservation"));
         assert!(said(|r| r.nano_cpus = i64::MAX).starts_with("range of CPUs is from 0.01 to "));
         assert!(said(|r| r.cpu_period = 10).starts_with("CPU cfs period"));

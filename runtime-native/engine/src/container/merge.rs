@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::checks::check_health;
 use super::record::{Definition, Merged};
 use super::signals;
 use crate::error::{EngineError, Result};
@@ -136,6 +137,7 @@ fn merge_health(own: Option<&Healthcheck>, image: Option<&Healthcheck>) -> Resul
             merged
         }
     };
+    check_health(&merged)?;
     match merged.test.first().map(String::as_str) {
         None | Some("NONE") => Ok(None),
         Some("CMD" | "CMD-SHELL") if merged.test.len() > 1 => {

@@ -2,6 +2,7 @@
 
 mod archive;
 pub mod attach;
+mod checks;
 pub mod create;
 pub mod etc_files;
 pub mod exec;
@@ -39,7 +40,7 @@ use std::sync::{Arc, Mutex, RwLock};
 use creel_shim::client::Shim;
 use tokio::sync::watch;
 
-use crate::error::Result;
+use crate::error::{EngineError, Result};
 use attach::PendingAttach;
 use health::Health;
 use record::{ContainerDir, Definition, State, Status};
@@ -122,6 +123,17 @@ impl Container {
     /// A copy of its state.
     pub fn state(&self) -> State {
         self.state.lock().expect("no panic while locked").clone()
+    }
+
+    /// Why nothing can be asked of its process, which it has not.
+    fn not_running(&self) -> EngineError {
+        EngineError::conflict(match self.status() {
+            Status::Restarting => format!(
+                "Container {} is restarting, wait until the container is running",
+                self.id
+            ),
+            _ => format!("container {} is not running", self.id),
+        })
     }
 
     /// Its status.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use creel_runtime::support::Support;
 use creel_runtime::{ContainerFormat, LibcontainerFormat};
 
+use super::checks;
 use super::kernel_limits;
 use super::record::Status;
 use super::runtime_spec::{limits, runtime_error};
@@ -22,17 +23,20 @@ impl Engine {
             let text = "container is marked for removal and cannot be \"update\"";
             return Err(EngineError::conflict(text));
         }
+        let failed = |e: EngineError| e.context(format_args!("Cannot update container {}", container.id));
         let mut definition = (*container.definition()).clone();
         if let Some(policy) = request.restart {
+            checks::check_restart(&policy)?;
             if definition.spec.auto_remove && !matches!(policy.name.as_str(), "" | "no") {
                 let text = "Restart policy cannot be updated because AutoRemove is enabled for the container";
-                return Err(EngineError::invalid(text));
+                return Err(failed(EngineError::invalid(text)));
             }
             definition.spec.restart = Some(policy);
         }
         let mut change = request.resources.unwrap_or_default();
         let warnings = kernel_limits::discard(&mut change, &Support::of_this_machine())?;
-        let resources = merged(definition.spec.resources.take().unwrap_or_default(), &change)?;
+        let resources =
+            merged(definition.spec.resources.take().unwrap_or_default(), &change).map_err(failed)?;
         super::limits::check(&resources)?;
         let mut kernel = limits(&resources).limits().map_err(runtime_error)?;
         kernel.set_devices(None);
