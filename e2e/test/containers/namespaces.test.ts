@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type Cli, docker } from "../../src/cli.ts";
 import { useLab } from "../../src/fixture.ts";
+import { strays } from "../../src/host-leaks.ts";
 import { loadUsual } from "../../src/images.ts";
 import { until } from "../../src/wait.ts";
 
@@ -75,8 +76,33 @@ describe("a container's namespaces", function () {
     assert.equal(await run("--ipc", "none", "busybox", "sh", "-c", "ls -d /dev/shm || true"), "");
     const held = "dd if=/dev/zero of=/dev/shm/f bs=1M count=2 2>&1; rm -f /dev/shm/f";
     assert.match(await run("--ipc", "container:giver", "busybox", "sh", "-c", held), /No space left/);
-    const none = await cli.fails("run", "--rm", "--ipc", "container:taker", "busybox", "true");
-    assert.match(none.stderr, /non-shareable IPC/);
+    // who joins what was joined has it from the one that gave it
+    const chain = ["--ipc", "container:taker", "busybox", "sh", "-c"];
+    await cli.ok("exec", "giver", "sh", "-c", "echo shared > /dev/shm/chain");
+    assert.equal(await run(...chain, "cat /dev/shm/chain; rm /dev/shm/chain"), "shared");
+    await cli.ok("run", "-d", "--name", "closed", "busybox", "sleep", "1000");
+    const own = ["--ipc", "shareable", "--tmpfs", "/dev/shm:size=2m"];
+    await cli.ok("run", "-d", "--name", "own", ...own, "busybox", "sleep", "1000");
+    await cli.ok("run", "-d", "--name", "without", "--ipc", "none", "busybox", "sleep", "1000");
+    for (const name of ["closed", "own", "without"]) {
+      const { code, stderr } = await cli.fails(
+        "run",
+        "--rm",
+        "--ipc",
+        `container:${name}`,
+        "busybox",
+        "true",
+      );
+      assert.equal(code, 125);
+      assert.ok(
+        stderr.includes(
+          `failed to join IPC namespace: container ${name}: non-shareable IPC (hint: use IpcMode:shareable for the donor container)`,
+        ),
+        stderr,
+      );
+    }
+    assert.match(await cli.ok("exec", "own", "busybox", "df", "-h", "/dev/shm"), /2\.0M/, "what it mounts itself stays");
+    await cli.ok("rm", "-f", "closed", "own", "without");
     await cli.ok("create", "--name", "late", "--pid", "container:giver", "busybox", "true");
     await cli.ok("stop", "-t", "0", "giver");
     assert.match(
@@ -85,6 +111,30 @@ describe("a container's namespaces", function () {
     );
     await cli.ok("start", "giver");
     await cli.ok("rm", "late");
+  });
+
+  it("are shared as they were when the taker began, whatever the giver does", async () => {
+    await cli.ok("run", "-d", "--name", "gives", "--ipc", "shareable", "busybox", "sleep", "1000");
+    const takes = ["--ipc", "container:gives", "busybox", "sleep", "1000"];
+    await cli.ok("run", "-d", "--name", "takes", ...takes);
+    const say = (name: string, word: string) => cli.ok("exec", name, "sh", "-c", `echo ${word} > /dev/shm/w`);
+    const said = (name: string) => cli.ok("exec", name, "sh", "-c", "cat /dev/shm/w || true");
+    await say("gives", "first");
+    await cli.ok("pause", "gives");
+    assert.equal(await run("--ipc", "container:gives", "busybox", "cat", "/dev/shm/w"), "first");
+    await cli.ok("unpause", "gives");
+    await cli.ok("restart", "-t", "0", "gives");
+    assert.deepEqual([await said("takes"), await said("gives")], ["first", ""]);
+    await say("takes", "kept");
+    await say("gives", "second");
+    assert.deepEqual([await said("takes"), await said("gives")], ["kept", "second"]);
+    await cli.ok("restart", "-t", "0", "takes");
+    assert.equal(await said("takes"), "second");
+    await cli.ok("rm", "-f", "gives");
+    await say("takes", "alone");
+    assert.equal(await said("takes"), "alone");
+    await cli.ok("rm", "-f", "takes");
+    await until("nothing is left", async () => (await strays(fixture.lab, "node1")).length === 0);
   });
 
   it("are joined again after the host was lost: the giver is started first", async () => {

@@ -17,6 +17,7 @@ use crate::proto::ContainerSpec;
 /// How long the start of a container that joins another waits for that one's own.
 const PATIENCE: Duration = Duration::from_secs(30);
 const CONTAINER: &str = "container:";
+const SHM: &str = "/dev/shm";
 
 /// The user namespace of one start.
 pub(super) struct Users {
@@ -49,58 +50,52 @@ pub(super) struct Shared {
 impl Engine {
     /// The process and IPC namespaces of a container, as they are now.
     pub(super) fn shared_namespaces(&self, container: &Container) -> Result<Shared> {
-        let spec = &container.definition().spec;
-        let (pid, _) = self.namespace_of(&spec.pid_mode, "pid", "PID")?;
-        let (ipc, of) = self.namespace_of(&spec.ipc_mode, "ipc", "IPC")?;
-        let shm = match spec.ipc_mode.as_str() {
-            "host" => Some(PathBuf::from("/dev/shm")),
-            "shareable" => {
-                let dir = self.places(container).shm_dir;
-                files::put_shm(&dir, spec.shm_size)?;
-                Some(dir)
-            }
-            // A donor with the host's has the host's.
-            _ => of.map(|other| match other.definition().spec.ipc_mode.as_str() {
-                "host" => PathBuf::from("/dev/shm"),
-                _ => self.places(&other).shm_dir,
-            }),
-        };
+        let definition = container.definition();
+        let spec = &definition.spec;
+        let pid = self.namespace_of(&spec.pid_mode, "pid", "PID")?;
+        let ipc = self.namespace_of(&spec.ipc_mode, "ipc", "IPC")?;
+        let shm = self.shm_of(container).filter(|_| !definition.has_mount(SHM));
+        if spec.ipc_mode == "shareable"
+            && let Some(own) = &shm
+        {
+            files::put_shm(own, spec.shm_size)?;
+        }
         Ok(Shared { pid, ipc, shm })
     }
 
-    fn namespace_of(
-        &self,
-        mode: &str,
-        file: &str,
-        name: &str,
-    ) -> Result<(NamespaceMode, Option<Arc<Container>>)> {
+    /// The /dev/shm of those who join a container's IPC namespace; none: it lets nobody join.
+    fn shm_of(&self, container: &Container) -> Option<PathBuf> {
+        let definition = container.definition();
+        match definition.spec.ipc_mode.as_str() {
+            "host" => Some(SHM.into()),
+            "shareable" if !definition.has_mount(SHM) => Some(self.places(container).shm_dir),
+            mode => {
+                let giver = self.containers.find(mode.strip_prefix(CONTAINER)?).ok()?;
+                self.shm_of(&giver)
+            }
+        }
+    }
+
+    fn namespace_of(&self, mode: &str, file: &str, name: &str) -> Result<NamespaceMode> {
         let Some(reference) = mode.strip_prefix(CONTAINER) else {
-            let own = if mode == "host" {
-                NamespaceMode::Host
-            } else {
-                NamespaceMode::New
-            };
-            return Ok((own, None));
+            return Ok(match mode {
+                "host" => NamespaceMode::Host,
+                _ => NamespaceMode::New,
+            });
         };
         let failed = |error: EngineError| error.context(format_args!("failed to join {name} namespace"));
         let other = self.running(reference).map_err(failed)?;
-        let path = format!("/proc/{}/ns/{file}", other.state().pid);
-        Ok((NamespaceMode::Path(path.into()), Some(other)))
+        Ok(NamespaceMode::Path(
+            format!("/proc/{}/ns/{file}", other.state().pid).into(),
+        ))
     }
 
     /// A container that must run for another to join it.
     pub(super) fn running(&self, reference: &str) -> Result<Arc<Container>> {
         let other = self.containers.find(reference)?;
         match other.status() {
-            Status::Running => Ok(other),
-            Status::Restarting => Err(EngineError::conflict(format!(
-                "container {} is restarting, wait until the container is running",
-                other.id
-            ))),
-            _ => Err(EngineError::conflict(format!(
-                "container {} is not running",
-                other.id
-            ))),
+            Status::Running | Status::Paused => Ok(other),
+            _ => Err(other.not_running()),
         }
     }
 
@@ -171,12 +166,10 @@ impl Engine {
             let other = self.containers.find(reference).map_err(|error| {
                 EngineError::invalid(format!("failed to join {name} namespace: {}", error.text))
             })?;
-            let donor = &other.definition().spec.ipc_mode;
-            if name == "IPC" && !matches!(donor.as_str(), "shareable" | "host") {
+            if name == "IPC" && self.shm_of(&other).is_none() {
                 let text = format!(
-                    "failed to join IPC namespace of container {}: non-shareable IPC (hint: use IpcMode:shareable for the \
-                     donor container)",
-                    other.id
+                    "failed to join IPC namespace: container {reference}: non-shareable IPC (hint: use IpcMode:shareable for \
+                     the donor container)"
                 );
                 return Err(EngineError::invalid(text));
             }

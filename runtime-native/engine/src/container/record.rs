@@ -46,6 +46,11 @@ impl Definition {
             _ => String::new(),
         }
     }
+
+    /// Whether something of the caller's is mounted there.
+    pub fn has_mount(&self, target: &str) -> bool {
+        self.mounts.iter().any(|mount| mount.target == target)
+    }
 }
 
 /// The spec with the image's defaults filled in.

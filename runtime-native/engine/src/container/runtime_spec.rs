@@ -200,9 +200,8 @@ fn etc_mounts(definition: &Definition, etc: &ContainerDir, own: &ContainerDir) -
         ("/etc/hostname", own.file("hostname")),
     ];
     let access = if definition.spec.read_only { "ro" } else { "rw" };
-    let free = |target: &str| !definition.mounts.iter().any(|m| m.target == target);
     let one = |(target, source): (&str, PathBuf)| {
-        free(target).then(|| MountInput {
+        (!definition.has_mount(target)).then(|| MountInput {
             shown_inside: true,
             ..bind(&source, target, &["rbind", "rprivate", access])
         })
