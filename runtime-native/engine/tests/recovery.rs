@@ -79,6 +79,48 @@ async fn containers_outlive_a_killed_engine() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn containers_go_on_while_the_programs_are_replaced() {
+    let mut engine = TestEngine::start().await;
+    let installed = tempfile::tempdir().unwrap();
+    let built = std::mem::replace(&mut engine.programs, installed.path().to_owned());
+    // Each time other files; from the second on their content differs, too.
+    let mut times = 0;
+    let mut install = || {
+        for name in ["creel-engine", "creel-shim"] {
+            let target = installed.path().join(name);
+            let _ = std::fs::remove_file(&target);
+            std::fs::copy(built.join(name), &target).unwrap();
+            let mut file = std::fs::File::options().append(true).open(target).unwrap();
+            std::io::Write::write_all(&mut file, &vec![b'x'; times]).unwrap();
+        }
+        times += 1;
+    };
+    engine.kill();
+    install();
+    engine.spawn().await;
+    engine.create("steady", spec(&["sleep", "600"])).await.unwrap();
+    engine.start_container("steady").await.unwrap();
+    engine.create("talker", spec(&["stubborn"])).await.unwrap();
+    engine.start_container("talker").await.unwrap();
+    for _ in 0..2 {
+        // The engine goes on for a while with its programs replaced.
+        install();
+        assert_eq!(
+            engine.exec("steady", &["echo", "still"]).await.unwrap(),
+            "still\n"
+        );
+        engine.kill();
+        engine.spawn().await;
+        assert_eq!(engine.exec("steady", &["echo", "here"]).await.unwrap(), "here\n");
+        engine.printed("talker", "ignoring").await;
+        assert_eq!(engine.run(spec(&["echo", "new"])).await, (0, "new\n".to_owned()));
+    }
+    engine.stop("talker", 0).await.unwrap();
+    engine.stop("steady", 10).await.unwrap();
+    assert_eq!(engine.status("steady").await, "exited");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_shutdown_leaves_containers_alone() {
     let mut engine = TestEngine::start().await;
     engine.create("steady", spec(&["sleep", "600"])).await.unwrap();

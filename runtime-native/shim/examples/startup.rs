@@ -9,7 +9,7 @@ use std::time::Instant;
 use creel_runtime::Bundle;
 use creel_runtime::spec::SpecInput;
 use creel_shim::client::{Shim, Zygote};
-use creel_shim::protocol::{CreateRequest, LogConfig, LogDriver};
+use creel_shim::protocol::{CreateRequest, LogConfig, LogDriver, PROTOCOL};
 
 #[tokio::main]
 async fn main() {
@@ -121,6 +121,7 @@ fn prepare(base: &Path, number: usize, probe: &Path) -> CreateRequest {
         .save(base.join("config.json"))
         .expect("config.json");
     CreateRequest {
+        protocol: PROTOCOL,
         bundle: Bundle {
             id,
             bundle_dir: base.to_owned(),

@@ -11,12 +11,18 @@ use serde::{Deserialize, Serialize};
 pub const SOCKET_NAME: &str = "shim.sock";
 /// The name of the file that records how the container ended.
 pub const EXIT_NAME: &str = "exit.json";
+/// The number of what both sides say. Within one number messages only gain fields that may be absent; what the other side
+/// would take for something else makes the next number. Whatever the number, [`Request::lasts`] stays as it is.
+pub const PROTOCOL: u32 = 1;
 /// The longest message.
 pub const MAX_MESSAGE: usize = 128 << 10;
 
 /// A container to create. The root filesystem is mounted, `bundle_dir` holds `config.json`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CreateRequest {
+    /// What the engine speaks.
+    #[serde(default = "first")]
+    pub protocol: u32,
     /// Where the container's files are.
     pub bundle: Bundle,
     /// Whether its first process has a terminal, as its spec says.
@@ -33,6 +39,22 @@ pub struct CreateRequest {
 }
 
 impl CreateRequest {
+    /// Reads the request of an engine, which may be of another version.
+    pub(crate) fn read(message: &[u8]) -> Result<Self, String> {
+        #[derive(Deserialize)]
+        struct Spoken {
+            #[serde(default = "first")]
+            protocol: u32,
+        }
+        match serde_json::from_slice(message) {
+            Ok(Spoken { protocol }) if protocol != PROTOCOL => Err(format!(
+                "creel-shim is of another version than the creel-engine that runs (protocol {PROTOCOL}, the engine's is \
+                 {protocol}): restart creel-engine"
+            )),
+            _ => serde_json::from_slice(message).map_err(|err| err.to_string()),
+        }
+    }
+
     /// What makes the container.
     pub(crate) fn format(&self) -> Box<dyn ContainerFormat> {
         creel_runtime::format_of(self.runtime.as_deref())
@@ -144,6 +166,16 @@ pub enum Request {
     Delete,
 }
 
+impl Request {
+    /// Whether shims of every version understand it: what it takes to look after a container and to end it.
+    pub(crate) fn lasts(&self) -> bool {
+        matches!(
+            self,
+            Self::Kill { .. } | Self::Wait { .. } | Self::State | Self::Delete
+        )
+    }
+}
+
 /// A shim's answer.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "reply", rename_all = "snake_case")]
@@ -166,6 +198,9 @@ pub enum Reply {
 /// What a container does.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct State {
+    /// What the shim speaks.
+    #[serde(default = "first")]
+    pub protocol: u32,
     /// The container's id.
     pub id: String,
     /// The process id of its first process, 0 when it has ended.
@@ -174,6 +209,11 @@ pub struct State {
     pub status: ContainerState,
     /// How many exec'd processes run.
     pub execs: usize,
+}
+
+/// What is spoken by who does not tell.
+fn first() -> u32 {
+    1
 }
 
 /// How a process ended.

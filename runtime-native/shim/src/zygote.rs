@@ -47,9 +47,9 @@ pub fn run() -> io::Result<()> {
                     0 => {}
                     _ => unsafe { libc::_exit(0) },
                 }
-                let request: Result<CreateRequest, _> = serde_json::from_slice(message);
+                let request = CreateRequest::read(message);
                 drop(buffer);
-                server::run(request.map_err(|err| err.to_string()), connection, lock);
+                server::run(request, connection, lock);
                 unsafe { libc::_exit(0) };
             }
             middle => {

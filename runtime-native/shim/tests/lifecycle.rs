@@ -109,6 +109,25 @@ async fn a_command_that_cannot_run_says_so_as_docker_does() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_engine_that_finds_a_shim_of_another_version_is_told_what_to_do() {
+    let fixture = Fixture::new();
+    let options = Options {
+        protocol: Some(99),
+        ..Options::default()
+    };
+    match fixture.create_with(&["probe", "cat"], options).await {
+        Err(ShimError::Failed(failure)) => {
+            assert!(
+                failure.message.ends_with("restart creel-engine"),
+                "{}",
+                failure.message
+            )
+        }
+        other => panic!("{:?}", other.map(|container| container.pid)),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn output_survives_the_zygote_and_a_killed_shim_is_cleaned_up() {
     let fixture = Fixture::new();
     let container = fixture

@@ -64,6 +64,7 @@ impl Engine {
             // Decided here, where nobody can ask for its stop in between.
             again = !stopping && wants_restart(&policy, state, exit.code);
             state.status = if again { Status::Restarting } else { Status::Exited };
+            state.restart_count += i32::from(again);
             state.pid = 0;
             state.exit_code = exit.code;
             state.oom_killed = exit.oom_killed;
@@ -233,6 +234,11 @@ impl Container {
         let mut delay = self.restart_delay.lock().expect("no panic while locked");
         *delay = delay_after(*delay, lasted_nanos);
         *delay
+    }
+
+    /// The next restart is the first one again.
+    pub(super) fn forget_delay(&self) {
+        *self.restart_delay.lock().expect("no panic while locked") = Duration::ZERO;
     }
 }
 

@@ -170,7 +170,12 @@ impl Engine {
                 }
                 let policy = container.definition().spec.restart.clone().unwrap_or_default();
                 if state.status == Status::Restarting || restarts_with_the_engine(&policy, &state) {
-                    let _ = container.update(|s| s.status = Status::Restarting);
+                    let _ = container.update(|s| {
+                        if s.status != Status::Restarting {
+                            s.restart_count = 0;
+                        }
+                        s.status = Status::Restarting;
+                    });
                     return Some(container);
                 } else if state.status == Status::Exited {
                     self.forget_files(&container);

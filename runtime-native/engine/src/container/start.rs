@@ -8,7 +8,7 @@ use creel_net::netns::Netns;
 use creel_runtime::Bundle;
 use creel_runtime::spec::{NamespaceMode, SpecInput};
 use creel_shim::client::ShimError;
-use creel_shim::protocol::{CreateRequest, FailureKind};
+use creel_shim::protocol::{CreateRequest, FailureKind, PROTOCOL};
 
 use super::etc_files::{EtcFiles, Resolver};
 use super::exit::wants_restart;
@@ -201,6 +201,7 @@ impl Engine {
     ) -> Result<()> {
         let definition = container.definition();
         let request = CreateRequest {
+            protocol: PROTOCOL,
             bundle: self.bundle(container, places),
             terminal: definition.spec.tty,
             open_stdin: definition.spec.open_stdin,
@@ -229,8 +230,13 @@ impl Engine {
             state.started_nanos = now_nanos();
             state.finished_nanos = 0;
             state.manually_stopped = false;
-            state.restart_count = if again { state.restart_count + 1 } else { 0 };
+            if !again {
+                state.restart_count = 0;
+            }
         })?;
+        if !again {
+            container.forget_delay();
+        }
         self.emit_attachments(container, true);
         self.emit_container(container, "start", []);
         self.start_health(container);

@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use creel_shim::client::{Shim, ShimError};
+use creel_shim::protocol::FailureKind;
 use tokio::sync::watch;
 
 use super::record::Status;
 use super::signals;
 use super::{Container, Life};
-use crate::clock::now_nanos;
 use crate::engine::Engine;
 use crate::error::{EngineError, ErrorCode, Result};
 use crate::proto::StopRequest;
@@ -93,8 +93,7 @@ impl Engine {
             // It ended just now: that is what was wanted.
             Ok(()) | Err(ShimError::Gone(_)) => {}
             Err(ShimError::Failed(_)) if !container.status().has_process() => {}
-            Err(ShimError::Failed(failure))
-                if failure.kind == creel_shim::protocol::FailureKind::Conflict => {}
+            Err(ShimError::Failed(failure)) if failure.kind == FailureKind::Conflict => {}
             Err(error) => return Err(shim_error(error)),
         }
         self.emit_container(container, "kill", [("signal".to_owned(), signal.to_string())]);
@@ -112,38 +111,48 @@ impl Engine {
 
     /// Sends a signal to a container's process.
     pub async fn kill(self: &Arc<Self>, reference: &str, signal: &str) -> Result<()> {
-        let container = self.containers.find(reference)?;
+        let failed = |error: EngineError| error.context(format_args!("cannot kill container: {reference}"));
         let signal = signals::parse(signal, libc::SIGKILL)?;
+        let container = self.containers.find(reference).map_err(failed)?;
         let deadly = signal == libc::SIGKILL || signal == container.definition().merged.stop_signal;
-        if deadly && self.cancel_restart(&container)? {
-            return Ok(());
+        if deadly && container.status() == Status::Restarting {
+            // Its restart may be under way: then it runs a moment later.
+            let _operation = container.operation.lock().await;
+            if self.cancel_restart(&container)? {
+                return Ok(());
+            }
         }
-        let not_running = || {
-            EngineError::conflict(format!(
-                "cannot kill container: {reference}: container {} is not running",
-                container.id
-            ))
-        };
+        let not_running = || failed(container.not_running());
         if !container.status().has_process() {
             return Err(not_running());
         }
-        let shim = container.shim().ok_or_else(not_running)?;
         if deadly {
             container.update(|state| state.manually_stopped = true)?;
         }
         let mut life = container.watch();
-        match shim.kill(signal).await {
+        let shim = container.shim();
+        let sent = match &shim {
+            Some(shim) => shim.kill(signal).await,
+            // It has ended, and its things are being put away.
+            None => Err(ShimError::Gone(None)),
+        };
+        let ended = match &sent {
+            Err(ShimError::Gone(_)) => true,
+            Err(ShimError::Failed(failure)) => failure.kind == FailureKind::Conflict,
+            _ => false,
+        };
+        match sent {
             Ok(()) => {}
-            Err(ShimError::Gone(_)) if deadly => {
+            Err(_) if ended && deadly => {
                 self.wait_for_end(&container, &mut life).await?;
                 self.cancel_restart(&container)?;
                 return Ok(());
             }
-            Err(ShimError::Gone(_)) => return Err(not_running()),
+            Err(_) if ended => return Err(not_running()),
             Err(error) => return Err(shim_error(error)),
         }
         self.emit_container(&container, "kill", [("signal".to_owned(), signal.to_string())]);
-        if deadly && container.status() == Status::Paused {
+        if let Some(shim) = shim.filter(|_| deadly && container.status() == Status::Paused) {
             let _ = shim.resume().await;
         }
         if signal == libc::SIGKILL {
@@ -160,7 +169,6 @@ impl Engine {
             if state.status == Status::Restarting {
                 state.status = Status::Exited;
                 state.manually_stopped = true;
-                state.finished_nanos = state.finished_nanos.max(now_nanos());
                 canceled = true;
             }
         })?;
@@ -226,24 +234,21 @@ impl Engine {
         match container.shim() {
             Some(shim) if status == wanted => Ok(shim),
             _ if status == Status::Paused => Err(EngineError::conflict(format!(
-                "container {} is already paused",
+                "Container {} is already paused",
                 container.id
             ))),
             _ if wanted == Status::Paused => Err(EngineError::conflict(format!(
                 "Container {} is not paused",
                 container.id
             ))),
-            _ => Err(EngineError::conflict(format!(
-                "container {} is not running",
-                container.id
-            ))),
+            _ => Err(container.not_running()),
         }
     }
 }
 
 /// Turns a failure of the shim into the engine's.
 pub fn shim_error(error: ShimError) -> EngineError {
-    use creel_shim::protocol::FailureKind as K;
+    use FailureKind as K;
     let code = match &error {
         ShimError::Failed(failure) => match failure.kind {
             K::Invalid => ErrorCode::InvalidParameter,
@@ -252,7 +257,7 @@ pub fn shim_error(error: ShimError) -> EngineError {
             K::Command => ErrorCode::CommandNotFound,
             K::Internal => ErrorCode::ContainerFailed,
         },
-        ShimError::Gone(_) => ErrorCode::Conflict,
+        ShimError::Gone(_) | ShimError::Protocol(_) => ErrorCode::Conflict,
         _ => ErrorCode::ContainerFailed,
     };
     EngineError::new(code, error.to_string())

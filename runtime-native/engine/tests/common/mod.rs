@@ -27,6 +27,8 @@ pub const LIMIT: Duration = Duration::from_secs(30);
 
 pub struct TestEngine {
     pub dir: tempfile::TempDir,
+    /// The folder of creel-engine and creel-shim.
+    pub programs: PathBuf,
     pub cgroup: String,
     child: Option<Child>,
     /// Holds the namespaces while an engine is killed and started again.
@@ -34,6 +36,8 @@ pub struct TestEngine {
     channel: Option<Channel>,
     /// What `--data-path-addr` says.
     pub data_path: Option<String>,
+    /// A capability that it is started without.
+    pub without: Option<libc::c_ulong>,
 }
 
 impl TestEngine {
@@ -46,11 +50,13 @@ impl TestEngine {
         let name = dir.path().file_name().unwrap().to_string_lossy().into_owned();
         let mut engine = Self {
             dir,
+            programs: programs().to_owned(),
             cgroup: format!("/{name}"),
             child: None,
             keeper: keeper(),
             channel: None,
             data_path: Some("127.0.0.1".into()),
+            without: None,
         };
         engine.spawn().await;
         engine.import(&[]).await;
@@ -60,7 +66,7 @@ impl TestEngine {
     /// Starts the engine, again after `kill`.
     pub async fn spawn(&mut self) {
         let keeper = self.keeper.id();
-        let mut command = Command::new(program());
+        let mut command = Command::new(self.programs.join("creel-engine"));
         command
             .arg("--data-root")
             .arg(self.dir.path().join("data"))
@@ -68,15 +74,19 @@ impl TestEngine {
             .arg(self.dir.path().join("exec"))
             .arg("--cgroup-parent")
             .arg(&self.cgroup)
-            .arg("--shim")
-            .arg(shim())
             .arg("--log-level")
             .arg(std::env::var("CREEL_TEST_LOG").unwrap_or("warn".into()));
         if let Some(address) = &self.data_path {
             command.args(["--data-path-addr", address]);
         }
+        let without = self.without;
         // SAFETY: only system calls, between fork and exec.
-        unsafe { command.pre_exec(move || join_namespaces(keeper)) };
+        unsafe {
+            command.pre_exec(move || {
+                join_namespaces(keeper)?;
+                without.map_or(Ok(()), drop_capability)
+            })
+        };
         self.child = Some(command.spawn().unwrap());
         let socket = self.dir.path().join("exec/engine.sock");
         let connect = async {
@@ -291,6 +301,28 @@ impl TestEngine {
         (code, output)
     }
 
+    /// Runs the helper with these words in a running container; gives what it printed.
+    pub async fn exec(&self, id: &str, words: &[&str]) -> Result<String, Status> {
+        let request = proto::ExecCreateRequest {
+            container_id: id.into(),
+            cmd: [&["/bin/helper"][..], words]
+                .concat()
+                .into_iter()
+                .map(str::to_owned)
+                .collect(),
+            stdout: true,
+            stderr: true,
+            ..Default::default()
+        };
+        let id = self.containers().exec_create(request).await?.into_inner().id;
+        let start = proto::ExecStartRequest {
+            id,
+            ..Default::default()
+        };
+        let reply = self.containers().exec_start(start).await?.into_inner();
+        Ok(text(&read_all(&reply.socket).await, reply.raw))
+    }
+
     /// What the container printed so far.
     pub async fn logs(&self, id: &str) -> String {
         let request = proto::LogsRequest {
@@ -465,6 +497,12 @@ fn join_namespaces(keeper: u32) -> std::io::Result<()> {
     Ok(())
 }
 
+/// Takes a capability from this process and all that it becomes.
+pub fn drop_capability(capability: libc::c_ulong) -> std::io::Result<()> {
+    // SAFETY: a plain call.
+    check(unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability, 0, 0, 0) })
+}
+
 /// The spec of a container that runs the helper with these words.
 pub fn spec(words: &[&str]) -> ContainerSpec {
     ContainerSpec {
@@ -551,30 +589,25 @@ fn helper() -> &'static Path {
     })
 }
 
-/// The engine under test; `CREEL_ENGINE` names another build of it, with its shim beside it.
-fn program() -> PathBuf {
-    std::env::var_os("CREEL_ENGINE").map_or_else(|| env!("CARGO_BIN_EXE_creel-engine").into(), PathBuf::from)
-}
-
-fn shim() -> &'static Path {
-    static SHIM: OnceLock<PathBuf> = OnceLock::new();
-    SHIM.get_or_init(|| {
-        let engine = program();
-        let shim = engine.with_file_name("creel-shim");
-        if std::env::var_os("CREEL_ENGINE").is_some() {
-            return shim;
+/// The folder of the programs under test; `CREEL_ENGINE` names another build of the engine, with its shim beside it.
+fn programs() -> &'static Path {
+    static PROGRAMS: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAMS.get_or_init(|| {
+        if let Some(engine) = std::env::var_os("CREEL_ENGINE") {
+            return Path::new(&engine).parent().unwrap().to_owned();
         }
-        let release = engine.parent().unwrap().ends_with("release");
+        let folder = Path::new(env!("CARGO_BIN_EXE_creel-engine")).parent().unwrap();
         let mut build = Command::new(env!("CARGO"));
+        // Of the whole workspace, as it is always built: a package alone would be compiled with other features.
         build
-            .args(["build", "--quiet", "-p", "creel-shim"])
-            .current_dir(env!("CARGO_MANIFEST_DIR"));
-        if release {
+            .args(["build", "--quiet", "--bin", "creel-shim"])
+            .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap());
+        if folder.ends_with("release") {
             build.arg("--release");
         }
-        build.env("CARGO_TARGET_DIR", engine.parent().unwrap().parent().unwrap());
+        build.env("CARGO_TARGET_DIR", folder.parent().unwrap());
         assert!(build.status().unwrap().success(), "cargo builds creel-shim");
-        shim
+        folder.to_owned()
     })
 }
 

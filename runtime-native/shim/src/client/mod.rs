@@ -7,7 +7,7 @@ mod zygote;
 
 use std::io;
 
-use crate::protocol::{ExitStatus, Failure};
+use crate::protocol::{ExitStatus, Failure, PROTOCOL};
 
 pub use shim::{ExecSpec, Shim};
 pub use zygote::Zygote;
@@ -25,6 +25,12 @@ pub enum ShimError {
     /// The shim refused or failed.
     #[error("{}", .0.message)]
     Failed(Failure),
+    /// The shim is of another version of Creel, and speaks this protocol.
+    #[error(
+        "the container was started by another version of Creel (its shim speaks protocol {0}, this engine {PROTOCOL}): it can \
+         be stopped and killed; once it is restarted, everything works again"
+    )]
+    Protocol(u32),
     /// No answer came in time.
     #[error("the container's shim did not answer within {0} s")]
     TimedOut(u64),

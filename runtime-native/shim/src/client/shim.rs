@@ -1,5 +1,5 @@
 use std::fs;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, RawFd};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,7 +10,9 @@ use super::ShimError;
 use super::call::call;
 use crate::exit::read_exit;
 use crate::lock;
-use crate::protocol::{AttachRequest, ExecRequest, ExitStatus, Failure, FailureKind, Reply, Request, State};
+use crate::protocol::{
+    AttachRequest, ExecRequest, ExitStatus, Failure, FailureKind, PROTOCOL, Reply, Request, State,
+};
 
 const LIMIT: Duration = Duration::from_secs(30);
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
@@ -20,6 +22,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(5);
 #[derive(Clone, Debug)]
 pub struct Shim {
     state_dir: PathBuf,
+    /// What it speaks.
+    protocol: u32,
 }
 
 /// A process to run in a container.
@@ -37,13 +41,16 @@ impl Shim {
     /// Finds the shim of a container again, after a restart of the engine, with what the container does. One that is on
     /// its way is waited for. `Gone` tells how the container ended.
     pub async fn connect(state_dir: &Path) -> Result<(Self, State), ShimError> {
-        let shim = Self::at(state_dir);
+        let mut shim = Self::at(state_dir);
         let end = tokio::time::Instant::now() + LIMIT;
         loop {
             // In this order: a shim that lets go of the lock has left its record before.
             let held = lock::is_held(state_dir);
             let busy = match shim.state().await {
-                Ok(state) => return Ok((shim, state)),
+                Ok(state) => {
+                    shim.protocol = state.protocol;
+                    return Ok((shim, state));
+                }
                 Err(ShimError::Failed(failure)) if failure.kind == FailureKind::Conflict => {
                     ShimError::Failed(failure)
                 }
@@ -57,9 +64,11 @@ impl Shim {
         }
     }
 
+    /// A shim of this engine's own.
     pub(super) fn at(state_dir: &Path) -> Self {
         Self {
             state_dir: state_dir.to_owned(),
+            protocol: PROTOCOL,
         }
     }
 
@@ -138,7 +147,7 @@ impl Shim {
 
     /// What the container does.
     pub async fn state(&self) -> Result<State, ShimError> {
-        match call(&self.state_dir, &Request::State, None, Some(LIMIT)).await? {
+        match self.ask(&Request::State, None, Some(LIMIT)).await? {
             Reply::State(state) => Ok(state),
             other => Err(unexpected(&other)),
         }
@@ -166,13 +175,9 @@ impl Shim {
     /// output comes in Docker's frames with a header of eight bytes. Shutting down the writing half ends the input.
     pub async fn attach(&self, request: AttachRequest) -> Result<UnixStream, ShimError> {
         let (ours, theirs) = UnixStream::pair().map_err(ShimError::io("make a socket"))?;
-        let reply = call(
-            &self.state_dir,
-            &Request::Attach(request),
-            Some(theirs.as_raw_fd()),
-            Some(LIMIT),
-        )
-        .await?;
+        let reply = self
+            .ask(&Request::Attach(request), Some(theirs.as_raw_fd()), Some(LIMIT))
+            .await?;
         done(&reply).map(|()| ours)
     }
 
@@ -205,7 +210,7 @@ impl Shim {
             None => None,
         };
         let with = sockets.as_ref().map(|(_, theirs)| theirs.as_raw_fd());
-        let result = call(&self.state_dir, &Request::Exec(request), with, Some(LIMIT)).await;
+        let result = self.ask(&Request::Exec(request), with, Some(LIMIT)).await;
         if result.is_err() {
             let _ = fs::remove_file(&process_file);
         }
@@ -225,11 +230,23 @@ impl Shim {
     }
 
     async fn done(&self, request: Request) -> Result<(), ShimError> {
-        done(&call(&self.state_dir, &request, None, Some(LIMIT)).await?)
+        done(&self.ask(&request, None, Some(LIMIT)).await?)
+    }
+
+    async fn ask(
+        &self,
+        request: &Request,
+        with: Option<RawFd>,
+        limit: Option<Duration>,
+    ) -> Result<Reply, ShimError> {
+        if self.protocol != PROTOCOL && !request.lasts() {
+            return Err(ShimError::Protocol(self.protocol));
+        }
+        call(&self.state_dir, request, with, limit).await
     }
 
     async fn wait_for(&self, exec: Option<String>) -> Result<ExitStatus, ShimError> {
-        match call(&self.state_dir, &Request::Wait { exec }, None, None).await? {
+        match self.ask(&Request::Wait { exec }, None, None).await? {
             Reply::Exited(exit) => Ok(exit),
             other => Err(unexpected(&other)),
         }
@@ -248,4 +265,64 @@ fn unexpected(reply: &Reply) -> ShimError {
         FailureKind::Internal,
         format!("unexpected answer from the shim: {reply:?}"),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::socket;
+
+    /// Answers one request as the shim of another version would.
+    fn answer_once(state_dir: &Path, reply: &'static str) -> std::thread::JoinHandle<Vec<u8>> {
+        let listener = socket::listen(state_dir, crate::protocol::SOCKET_NAME, libc::SOCK_SEQPACKET).unwrap();
+        std::thread::spawn(move || {
+            let connection = loop {
+                match socket::accept(&listener).unwrap() {
+                    Some(connection) => break connection,
+                    None => std::thread::sleep(Duration::from_millis(1)),
+                }
+            };
+            let mut buffer = vec![0; 1024];
+            let size = loop {
+                match socket::receive(connection.as_raw_fd(), &mut buffer) {
+                    Ok((size, _)) => break size,
+                    Err(_) => std::thread::sleep(Duration::from_millis(1)),
+                }
+            };
+            socket::send(connection.as_raw_fd(), reply.as_bytes(), &[]).unwrap();
+            buffer[..size].to_vec()
+        })
+    }
+
+    #[tokio::test]
+    async fn a_shim_of_another_version_can_be_ended_and_nothing_else() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = r#"{"reply":"state","id":"c","pid":7,"status":"running","execs":0}"#;
+        let told = answer_once(dir.path(), state);
+        let (former, _) = Shim::connect(dir.path()).await.unwrap();
+        told.join().unwrap();
+        assert_eq!(former.protocol, 1, "one that does not tell is of the first");
+
+        std::fs::remove_file(dir.path().join(crate::protocol::SOCKET_NAME)).unwrap();
+        let state =
+            r#"{"reply":"state","protocol":99,"more":[],"id":"c","pid":7,"status":"running","execs":0}"#;
+        let told = answer_once(dir.path(), state);
+        let (later, _) = Shim::connect(dir.path()).await.unwrap();
+        told.join().unwrap();
+        let refused = later.pause().await.unwrap_err();
+        assert!(matches!(refused, ShimError::Protocol(99)), "{refused}");
+        let refused = later.attach(AttachRequest::default()).await.unwrap_err();
+        assert!(
+            refused
+                .to_string()
+                .contains("started by another version of Creel"),
+            "{refused}"
+        );
+
+        std::fs::remove_file(dir.path().join(crate::protocol::SOCKET_NAME)).unwrap();
+        let told = answer_once(dir.path(), r#"{"reply":"done"}"#);
+        later.kill(9).await.unwrap();
+        let asked = String::from_utf8(told.join().unwrap()).unwrap();
+        assert_eq!(asked, r#"{"op":"kill","signal":9,"all":false,"exec":null}"#);
+    }
 }

@@ -6,7 +6,7 @@ use super::lifecycle::{console_name, spawn};
 use super::{MAX_EXECS, Server, Task};
 use crate::helper::Helper;
 use crate::process::{Process, Streams};
-use crate::protocol::{AttachRequest, ExecRequest, Failure, FailureKind, Reply, Request, State};
+use crate::protocol::{AttachRequest, ExecRequest, Failure, FailureKind, PROTOCOL, Reply, Request, State};
 
 impl Server {
     /// Does what a client asks, or begins it; the answer may come later.
@@ -229,6 +229,7 @@ impl Server {
 
     fn state(&self) -> State {
         State {
+            protocol: PROTOCOL,
             id: self.request.bundle.id.clone(),
             pid: if self.init.exit.is_some() {
                 0

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use creel_runtime::spec::{NamespaceMode, SpecInput};
 use creel_runtime::{Bundle, cgroup::Cgroup};
 use creel_shim::client::{Shim, ShimError, Zygote};
-use creel_shim::protocol::{AttachRequest, CreateRequest, LogConfig, LogDriver};
+use creel_shim::protocol::{AttachRequest, CreateRequest, LogConfig, LogDriver, PROTOCOL};
 use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
 
@@ -43,6 +43,8 @@ pub type Change = Box<dyn FnOnce(&mut SpecInput) + Send>;
 pub struct Options {
     pub open_stdin: bool,
     pub change: Option<Change>,
+    /// What the engine speaks, where that is not what the shim does.
+    pub protocol: Option<u32>,
 }
 
 impl Fixture {
@@ -100,6 +102,7 @@ impl Fixture {
         spec.build().unwrap().save(base.join("config.json")).unwrap();
         let log = base.join(format!("{id}-json.log"));
         let request = CreateRequest {
+            protocol: options.protocol.unwrap_or(PROTOCOL),
             bundle: Bundle {
                 id,
                 bundle_dir: base.clone(),
