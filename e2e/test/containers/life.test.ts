@@ -1,7 +1,11 @@
 import assert from "node:assert/strict";
+import { request } from "node:http";
+import { json } from "node:stream/consumers";
+import { setTimeout as delay } from "node:timers/promises";
 import { type Cli, docker } from "../../src/cli.ts";
 import { killProgram } from "../../src/faults.ts";
 import { useLab } from "../../src/fixture.ts";
+import { strays } from "../../src/host-leaks.ts";
 import { busyboxImage } from "../../src/images.ts";
 import { until } from "../../src/wait.ts";
 
@@ -12,7 +16,14 @@ interface Health {
 }
 interface Inspected {
   RestartCount: number;
-  State: { Status: string; ExitCode: number; Pid: number; Health?: Health };
+  State: {
+    Status: string;
+    Running: boolean;
+    ExitCode: number;
+    Pid: number;
+    FinishedAt: string;
+    Health?: Health;
+  };
 }
 
 /** Often, and with little patience. */
@@ -68,11 +79,11 @@ describe("what a container's life depends on", function () {
   });
 
   it("a check that takes too long has failed, and does not go on", async () => {
-    await run("slow", ...OFTEN, "--health-timeout", "200ms", "--health-cmd", "sleep 500");
+    await run("slow", ...OFTEN, "--health-timeout", "200ms", "--health-cmd", "echo tired; exec sleep 500");
     await becomes("slow", "unhealthy");
     const { Log } = await health("slow");
     assert.equal(Log[0]!.ExitCode, -1);
-    assert.match(Log[0]!.Output, /Health check exceeded timeout \(0\.2 ?s\)/);
+    assert.equal(Log[0]!.Output, "Health check exceeded timeout (200ms): tired\n");
     await until("no check is left of", async () => {
       const count = (await cli.ok("exec", "slow", "ps"))
         .split("\n")
@@ -132,5 +143,146 @@ describe("what a container's life depends on", function () {
     // from each end to the next start
     const waits = [2, 4, 6].map((start) => times[start]! - times[start - 1]!);
     for (const [i, least] of [100, 200, 400].entries()) assert.ok(waits[i]! >= least - 5, waits.join());
+  });
+
+  it("gives up its restarts with a stop, and begins them anew with a start", async () => {
+    const loop = ["--restart", "always", "busybox", "sh", "-c", "exit 3"];
+    await cli.ok("run", "-d", "--name", "loop", ...loop);
+    const waits = (count: number) =>
+      until(`restart ${count} is waited for`, async () => {
+        const now = await inspect("loop");
+        return now.RestartCount >= count && now.State.Status === "restarting" && now;
+      });
+    const before = await waits(5);
+    assert.deepEqual([before.State.ExitCode, before.State.Running], [3, true]);
+    const restarting = /Container \w+ is restarting, wait until the container is running/;
+    const asked = ["exec loop true", "pause loop", "top loop"].map((words) => cli.fails(...words.split(" ")));
+    for (const { stderr } of await Promise.all(asked)) assert.match(stderr, restarting);
+    assert.match(
+      (await cli.fails("rm", "loop")).stderr,
+      /container is restarting: stop the container before/,
+    );
+    await cli.ok("stop", "loop");
+    const { RestartCount, State } = await inspect("loop");
+    assert.deepEqual([State.Status, State.ExitCode], ["exited", 3]);
+    if (RestartCount === before.RestartCount) assert.equal(State.FinishedAt, before.State.FinishedAt);
+    await cli.ok("start", "loop");
+    // with the waits of before it would take twice as long
+    await until("it starts over", async () => (await inspect("loop")).RestartCount >= 3, 5_000);
+    await cli.ok("update", "--restart", "no", "loop");
+    await until("it is left alone", async () => (await inspect("loop")).State.Status === "exited");
+    await cli.ok("rm", "loop");
+  });
+
+  it("stays killed, whatever its restart was about to do", async () => {
+    const rest = fixture.lab.rest("node1");
+    const body = { Image: "busybox", Cmd: ["true"], HostConfig: { RestartPolicy: { Name: "always" } } };
+    const killed = await Promise.all(
+      Array.from({ length: 24 }, async (_, i) => {
+        const { Id } = await rest.post<{ Id: string }>("/containers/create", body);
+        await rest.post(`/containers/${Id}/start`);
+        await delay(60 + 5 * i);
+        await rest.post(`/containers/${Id}/kill`);
+        return Id;
+      }),
+    );
+    const first = await Promise.all(killed.map(inspect));
+    for (const { State } of first) assert.equal(State.Status, "exited");
+    // longer than any of them would wait
+    await delay(1000);
+    assert.deepEqual(
+      (await Promise.all(killed.map(inspect))).map(({ State }) => State),
+      first.map(({ State }) => State),
+    );
+    await cli.ok("rm", ...killed);
+  });
+
+  it("whose shim is killed while the engine is away has ended with 255, and nothing of it goes on", async () => {
+    await run("lost", "-p", "8099:80", "-v", "data:/data");
+    await run("again", "--restart", "always");
+    const pids = await Promise.all(["lost", "again"].map(async (name) => (await inspect(name)).State.Pid));
+    const shims = pids.map((pid) => {
+      const { stdout } = fixture.lab.exec("node1", ["grep", "PPid", `/proc/${pid}/status`]);
+      return Number(stdout.split("\t")[1]);
+    });
+    await killProgram(fixture.lab, "node1", "engine", ...shims);
+    const { State } = await inspect("lost");
+    assert.deepEqual([State.Status, State.ExitCode], ["exited", 255]);
+    assert.match(await cli.ok("ps", "-a", "-f", "name=lost", "--format", "{{.Status}}"), /^Exited \(255\)/);
+    await until("it runs again", async () => (await inspect("again")).State.Status === "running");
+    for (const pid of pids)
+      assert.notEqual(fixture.lab.exec("node1", ["test", "-e", `/proc/${pid}`]).code, 0, "it has ended");
+    await until("nothing is left", async () => (await strays(fixture.lab, "node1")).length === 0);
+    await cli.ok("start", "lost");
+    await cli.ok("rm", "-f", "lost", "again");
+  });
+
+  describe("is waited for", () => {
+    /** Resolves once the wait has begun: with its status, and its answer to come. */
+    const begin = (name: string, condition: string) =>
+      new Promise<{ status: number; answer: Promise<Record<string, unknown>> }>((resolve, reject) => {
+        const path = `/containers/${name}/wait?condition=${condition}`;
+        const socketPath = fixture.lab.socket("node1");
+        const asking = request({ socketPath, path, method: "POST", agent: false }, (response) =>
+          resolve({
+            status: response.statusCode!,
+            answer: json(response) as Promise<Record<string, unknown>>,
+          }),
+        );
+        asking.on("error", reject).end();
+      });
+    /** Whether an answer has come. */
+    const has = (answer: Promise<unknown>) =>
+      Promise.race([answer.then(() => true), cli.ok("version").then(() => false)]);
+    const create = (name: string, ...words: string[]) =>
+      cli.ok("create", "--name", name, ...words, "busybox", "sh", "-c", "exit 7");
+
+    it("until it does not run, which may be so already", async () => {
+      await create("idle");
+      assert.deepEqual(await (await begin("idle", "not-running")).answer, { StatusCode: 0 });
+      await run("busy");
+      const { status, answer } = await begin("busy", "");
+      assert.deepEqual([status, await has(answer)], [200, false]);
+      await cli.ok("kill", "busy");
+      assert.deepEqual(await answer, { StatusCode: 137 });
+      assert.deepEqual(await (await begin("busy", "not-running")).answer, { StatusCode: 137 });
+    });
+
+    it("until it ends the next time, also where it has not begun", async () => {
+      for (const _ of ["created", "exited"]) {
+        const { answer } = await begin("idle", "next-exit");
+        assert.equal(await has(answer), false);
+        await cli.ok("start", "idle");
+        assert.deepEqual(await answer, { StatusCode: 7 });
+      }
+      const { answer } = await begin("idle", "next-exit");
+      await cli.ok("rm", "idle");
+      assert.equal(typeof (await answer).StatusCode, "number", "nobody waits for what is gone");
+    });
+
+    it("until it is removed, by itself or by somebody", async () => {
+      await create("itself", "--rm");
+      const itself = await begin("itself", "removed");
+      await cli.ok("start", "itself");
+      assert.deepEqual(await itself.answer, { StatusCode: 7 });
+      assert.match((await cli.fails("inspect", "itself")).stderr, /No such object: itself/);
+      await create("kept");
+      const kept = await begin("kept", "removed");
+      const next = await begin("kept", "next-exit");
+      await cli.ok("start", "kept");
+      assert.deepEqual([await next.answer, await has(kept.answer)], [{ StatusCode: 7 }, false]);
+      await cli.ok("rm", "kept");
+      assert.deepEqual(await kept.answer, { StatusCode: 7 });
+    });
+
+    it("in vain, where there is none or the condition is none", async () => {
+      for (const condition of ["not-running", "next-exit", "removed"]) {
+        const { status, answer } = await begin("kept", condition);
+        assert.deepEqual([status, await answer], [404, { message: "No such container: kept" }]);
+      }
+      const { status, answer } = await begin("busy", "never");
+      assert.equal(status, 400);
+      assert.match(String((await answer).message), /^invalid condition: "never"/);
+    });
   });
 });

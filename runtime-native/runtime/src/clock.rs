@@ -2,6 +2,8 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
+const SECOND: u64 = 1_000_000_000;
+
 /// Nanoseconds since the epoch.
 pub fn now_nanos() -> i64 {
     SystemTime::now()
@@ -32,6 +34,25 @@ fn as_go_prints(nanos: i64) -> String {
         .trim_end_matches('0')
         .trim_end_matches('.');
     format!("{short}Z")
+}
+
+/// A span of at least a millisecond as Go prints it: 200ms, 1.5s, 1m30s.
+pub fn span(nanos: u64) -> String {
+    let decimal = |value: u64, digits: usize| {
+        let unit = 10u64.pow(digits as u32);
+        let text = format!("{}.{:0digits$}", value / unit, value % unit);
+        text.trim_end_matches('0').trim_end_matches('.').to_owned()
+    };
+    if nanos < SECOND {
+        return format!("{}ms", decimal(nanos, 6));
+    }
+    let minutes = nanos / SECOND / 60;
+    let seconds = decimal(nanos - minutes * 60 * SECOND, 9);
+    match (minutes / 60, minutes % 60) {
+        (0, 0) => format!("{seconds}s"),
+        (0, minutes) => format!("{minutes}m{seconds}s"),
+        (hours, minutes) => format!("{hours}h{minutes}m{seconds}s"),
+    }
 }
 
 /// Reads an RFC 3339 time; `None` if it is not one.
@@ -102,6 +123,22 @@ mod tests {
             as_go_prints(1_767_225_599_000_000_001),
             "2025-12-31T23:59:59.000000001Z"
         );
+    }
+
+    #[test]
+    fn spans_are_as_go_prints_them() {
+        for (nanos, text) in [
+            (1_000_000, "1ms"),
+            (1_500_000, "1.5ms"),
+            (200_000_000, "200ms"),
+            (1_500_000_000, "1.5s"),
+            (30 * SECOND, "30s"),
+            (90 * SECOND, "1m30s"),
+            (3600 * SECOND, "1h0m0s"),
+            (3661 * SECOND + 1, "1h1m1.000000001s"),
+        ] {
+            assert_eq!(span(nanos), text);
+        }
     }
 
     #[test]

@@ -116,13 +116,12 @@ impl VolumeStore {
 
     /// The volume of this name.
     pub fn inspect(&self, name: &str) -> Result<Volume> {
-        check_name(name)?;
+        let missing = || StorageError::new(ErrorKind::NotFound, format!("get {name}: no such volume"));
+        check_name(name).map_err(|_| missing())?;
         let directory = self.root.join(name);
         let path = directory.join(RECORD);
         let bytes = fs::read(&path).map_err(|e| match e.kind() {
-            std::io::ErrorKind::NotFound => {
-                StorageError::new(ErrorKind::NotFound, format!("get {name}: no such volume"))
-            }
+            std::io::ErrorKind::NotFound => missing(),
             _ => StorageError::path("read", &path, e),
         })?;
         let mut volume: Volume = serde_json::from_slice(&bytes)

@@ -39,7 +39,7 @@ impl Engine {
         let status = container.status();
         if status == Status::Paused {
             let text = format!(
-                "container {} is paused, unpause the container before attach",
+                "Container {} is paused, unpause the container before attach",
                 container.id
             );
             return Err(EngineError::conflict(text));

@@ -23,6 +23,8 @@ use crate::proto::{Exec, ExecCreateRequest, ExecStartRequest, StreamReply};
 
 /// How long a finished exec can still be inspected.
 const KEPT: Duration = Duration::from_secs(300);
+/// How long the output of a probe may take to end after its process.
+const LAST_OUTPUT: Duration = Duration::from_secs(5);
 const MAX_EXECS: usize = 4096;
 /// How long what is asked of an exec waits for its start: a client may hear of that before it is done.
 const START_TIME: Duration = Duration::from_secs(10);
@@ -287,14 +289,14 @@ impl Engine {
     }
 
     /// Runs a command in a container to its end, without input, and gives its exit status and the beginning of what it
-    /// printed. Killed when it takes longer than `limit`.
+    /// printed. Killed when it takes longer than `limit`: then it has no status.
     pub(super) async fn probe(
         &self,
         container: &Arc<Container>,
         cmd: Vec<String>,
         limit: Duration,
         most: usize,
-    ) -> Result<Option<(i32, Vec<u8>)>> {
+    ) -> Result<(Option<i32>, Vec<u8>)> {
         let shim = check_running(container)?;
         let spec = ExecCreateRequest {
             cmd,
@@ -314,17 +316,19 @@ impl Engine {
             attach: Some(attach),
         };
         let (_, stream) = shim.exec(exec).await.map_err(exec_error)?;
-        let output = async {
+        let printed = tokio::spawn(async move {
             let Some(stream) = stream else { return Vec::new() };
             read_frames(stream, most).await
-        };
-        let both = async { tokio::join!(shim.wait_exec(&id), output) };
-        match tokio::time::timeout(limit, both).await {
-            Ok((exit, output)) => Ok(Some((exit.map_err(shim_error)?.code, output))),
-            Err(_) => {
-                let _ = shim.kill_exec(&id, libc::SIGKILL).await;
-                Ok(None)
-            }
+        });
+        let ended = tokio::time::timeout(limit, shim.wait_exec(&id)).await;
+        if ended.is_err() {
+            let _ = shim.kill_exec(&id, libc::SIGKILL).await;
+        }
+        let printed = tokio::time::timeout(LAST_OUTPUT, printed).await;
+        let output = printed.ok().and_then(|read| read.ok()).unwrap_or_default();
+        match ended {
+            Ok(exit) => Ok((Some(exit.map_err(shim_error)?.code), output)),
+            Err(_) => Ok((None, output)),
         }
     }
 }
@@ -349,13 +353,10 @@ fn check_running(container: &Container) -> Result<Arc<Shim>> {
     match (container.status(), container.shim()) {
         (Status::Running, Some(shim)) => Ok(shim),
         (Status::Paused, _) => Err(EngineError::conflict(format!(
-            "container {} is paused, unpause the container before exec",
+            "Container {} is paused, unpause the container before exec",
             container.id
         ))),
-        _ => Err(EngineError::conflict(format!(
-            "container {} is not running",
-            container.id
-        ))),
+        _ => Err(container.not_running()),
     }
 }
 

@@ -9,7 +9,7 @@ use tokio::task::AbortHandle;
 
 use super::Container;
 use super::record::{Status, write_file};
-use crate::clock::now_nanos;
+use crate::clock::{now_nanos, span};
 use crate::engine::Engine;
 use crate::proto::{HealthResult, Healthcheck};
 
@@ -121,11 +121,13 @@ impl Engine {
             _ => check.test[1..].to_vec(),
         };
         let (exit_code, output) = match self.probe(container, cmd, limit, MOST_OUTPUT).await {
-            Ok(Some((code, output))) => (code, String::from_utf8_lossy(&output).into_owned()),
-            Ok(None) => (
-                -1,
-                format!("Health check exceeded timeout ({} s)", limit.as_secs_f64()),
-            ),
+            Ok((code, output)) => {
+                let output = String::from_utf8_lossy(&output).into_owned();
+                match code {
+                    Some(code) => (code, output),
+                    None => (-1, too_long(check.timeout_nanos, &output)),
+                }
+            }
             Err(error) => (-1, error.text),
         };
         HealthResult {
@@ -165,6 +167,15 @@ impl Engine {
         if before != after {
             self.emit_container(container, &format!("health_status: {after}"), []);
         }
+    }
+}
+
+fn too_long(nanos: i64, output: &str) -> String {
+    let text = format!("Health check exceeded timeout ({})", span(nanos as u64));
+    if output.is_empty() {
+        text
+    } else {
+        format!("{text}: {output}")
     }
 }
 

@@ -18,10 +18,7 @@ impl Engine {
     pub async fn top(&self, reference: &str, ps_args: &str) -> Result<TopReply> {
         let container = self.containers.find(reference)?;
         if !matches!(container.status(), Status::Running | Status::Paused) {
-            return Err(EngineError::conflict(format!(
-                "container {} is not running",
-                container.id
-            )));
+            return Err(container.not_running());
         }
         let cgroup = self.places(&container).cgroup;
         let arguments = ps_args.to_owned();
