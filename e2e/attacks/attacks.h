@@ -14,6 +14,7 @@ void told(const char *name, long result);
 
 int overwrite(int argc, char **argv);
 int swap(int argc, char **argv);
+int chase(int argc, char **argv);
 int masks(int argc, char **argv);
 int files(int argc, char **argv);
 int writes(int argc, char **argv);

@@ -2,6 +2,7 @@
 #include "attacks.h"
 #include <dirent.h>
 #include <linux/fs.h>
+#include <sys/inotify.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
@@ -14,6 +15,25 @@ int swap(int argc, char **argv) {
     for (;;)
         if (syscall(SYS_renameat2, AT_FDCWD, argv[0], AT_FDCWD, argv[1], RENAME_EXCHANGE) != 0 && errno != ENOENT)
             return told("swap", -1), 1;
+}
+
+// `chase DIRECTORY TARGET`: puts a link to the target in the place of each file that appears, until it is killed.
+int chase(int argc, char **argv) {
+    if (argc < 2) return 64;
+    static char buffer[1 << 16] __attribute__((aligned(8)));
+    int events = inotify_init1(IN_CLOEXEC);
+    if (chdir(argv[0]) != 0 || inotify_add_watch(events, ".", IN_CREATE) < 0) return told("chase", -1), 1;
+    puts("chasing");
+    for (;;) {
+        ssize_t size = read(events, buffer, sizeof buffer);
+        for (char *at = buffer; at < buffer + size;) {
+            struct inotify_event *event = (void *)at;
+            struct stat found;
+            at += sizeof *event + event->len;
+            if (lstat(event->name, &found) != 0 || !S_ISREG(found.st_mode)) continue;
+            if (unlink(event->name) != 0 || symlink(argv[1], event->name) != 0) told("chase", -1);
+        }
+    }
 }
 
 // `masks PATH…`: each hidden path is not there, the null device, or an empty directory; anything else is printed.

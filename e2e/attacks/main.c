@@ -11,7 +11,7 @@ static const struct {
 } ATTACKS[] = {
     {"overwrite", overwrite}, {"swap", swap},   {"masks", masks},   {"files", files},   {"writes", writes},
     {"calls", calls},   {"nested", nested},       {"spy", spy},     {"sockets", sockets}, {"keys", keys},   {"forks", forks},
-    {"memory", memory}, {"user", user},
+    {"memory", memory}, {"user", user},   {"chase", chase},
 };
 
 int main(int argc, char **argv) {

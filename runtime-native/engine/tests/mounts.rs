@@ -2,6 +2,9 @@
 
 mod common;
 
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
 use common::{TestEngine, spec};
 use creel_engine::proto::{self, ContainerSpec, Mount};
 
@@ -100,6 +103,15 @@ async fn secrets_live_in_memory_alone() {
         user: "web".into(),
         ..spec(&["cat", "/run/secrets/key"])
     };
+    let held = ContainerSpec {
+        cmd: vec!["sleep".into(), "600".into()],
+        ..with.clone()
+    };
+    engine.create("holder", held).await.unwrap();
+    engine.start_container("holder").await.unwrap();
+    let run = engine.shim_dir("holder").await;
+    assert_no_secret(&[run.join("config.json"), run.join("input.json")]);
+    engine.remove("holder").await.unwrap();
     let id = engine.create("keeper", with).await.unwrap();
     let told = engine.inspect(&id).await.unwrap();
     assert_eq!(told.spec.unwrap().files[0].data, b"");
@@ -110,15 +122,55 @@ async fn secrets_live_in_memory_alone() {
     engine.start_container(&id).await.unwrap();
     assert_eq!(engine.wait_for(&id).await, 0);
     assert_eq!(engine.logs(&id).await, "hunter2-in-memory");
-    for name in ["container.json", "state.json"] {
-        let text = std::fs::read(engine.dir.path().join("data/containers").join(&id).join(name)).unwrap();
-        assert!(!String::from_utf8_lossy(&text).contains("hunter2"), "{name}");
-    }
+    let kept = engine.dir.path().join("data/containers").join(&id);
+    assert_no_secret(&[kept.join("container.json"), kept.join("state.json")]);
     assert!(!engine.mounts().contains(&tmpfs), "it ends with the run");
     common::assert_code(&engine.start_container(&id).await.unwrap_err(), "conflict");
     engine.remove(&id).await.unwrap();
     engine.settled().await;
     assert_eq!(engine.leftovers(), Vec::<String>::new());
+}
+
+fn assert_no_secret(files: &[std::path::PathBuf]) {
+    for file in files {
+        let text = std::fs::read(file).unwrap();
+        assert!(
+            !String::from_utf8_lossy(&text).contains("hunter2"),
+            "{}",
+            file.display()
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_engine_knows_is_for_no_process_without_the_right_to_look() {
+    const SYS_PTRACE: libc::c_ulong = 19;
+    // The same user with the same capabilities: only what cannot be dumped is refused.
+    let with_as_little = |program: &str, words: &[&str]| {
+        let mut command = Command::new(program);
+        command.args(words);
+        // SAFETY: only system calls, between fork and exec.
+        unsafe { command.pre_exec(|| common::drop_capability(SYS_PTRACE)) };
+        command
+    };
+    let look = |pid: u32, file: &str| {
+        let path = format!("/proc/{pid}/{file}");
+        let shown = with_as_little("head", &["-c", "1", &path]).output().unwrap();
+        String::from_utf8_lossy(&shown.stderr).into_owned()
+    };
+    let mut engine = TestEngine::start().await;
+    engine.kill();
+    engine.without = Some(SYS_PTRACE);
+    engine.spawn().await;
+    let mut other = with_as_little("sleep", &["600"]).spawn().unwrap();
+    let others = look(other.id(), "environ");
+    other.kill().unwrap();
+    other.wait().unwrap();
+    assert_eq!(others, "", "another process can be looked at");
+    for file in ["environ", "mem", "maps", "auxv"] {
+        let said = look(engine.pid(), file);
+        assert!(said.contains("Permission denied"), "{file}: {said}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
