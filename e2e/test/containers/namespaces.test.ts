@@ -101,7 +101,11 @@ describe("a container's namespaces", function () {
         stderr,
       );
     }
-    assert.match(await cli.ok("exec", "own", "busybox", "df", "-h", "/dev/shm"), /2\.0M/, "what it mounts itself stays");
+    assert.match(
+      await cli.ok("exec", "own", "busybox", "df", "-h", "/dev/shm"),
+      /2\.0M/,
+      "what it mounts itself stays",
+    );
     await cli.ok("rm", "-f", "closed", "own", "without");
     await cli.ok("create", "--name", "late", "--pid", "container:giver", "busybox", "true");
     await cli.ok("stop", "-t", "0", "giver");
