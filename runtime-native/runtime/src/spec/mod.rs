@@ -59,7 +59,8 @@ impl SpecInput {
             linux = linux.seccomp(policy);
         }
         let mut spec = SpecBuilder::default()
-            .version("1.2.0")
+            // All that is used of later versions may stand in it, and crun before 1.9 knows no other.
+            .version("1.0.2")
             .process(self.process.build(self, &capabilities)?)
             .root(invalid(
                 RootBuilder::default()
