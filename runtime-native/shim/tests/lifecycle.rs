@@ -96,7 +96,7 @@ async fn a_command_that_cannot_run_says_so_as_docker_does() {
             "exec: \"/bin/nosuch\": stat /bin/nosuch: no such file or directory",
         ),
         ("/etc/plain", 126, "exec: \"/etc/plain\": permission denied"),
-        ("/etc", 126, "exec: \"/etc\": is a directory"),
+        ("/etc", 126, "exec: \"/etc\": is a directory: permission denied"),
     ] {
         match fixture.create(&[command]).await {
             Err(ShimError::Failed(failure)) => {
