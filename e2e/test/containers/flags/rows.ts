@@ -381,7 +381,7 @@ export const REFUSED: [string, string[], RegExp][] = [
   ["--cpu-percent", ["--cpu-percent", "1"], /only supported on a Docker daemon running on windows/],
   ["--io-maxbandwidth", ["--io-maxbandwidth", "1"], /only supported on a Docker daemon running on windows/],
   ["--io-maxiops", ["--io-maxiops", "1"], /only supported on a Docker daemon running on windows/],
-  ["--isolation", ["--isolation", "hyperv"], /invalid isolation 'hyperv' on linux/],
+  ["--isolation", ["--isolation", "hyperv"], /invalid isolation \(hyperv\): linux only supports 'default'/],
   ["--gpus", ["--gpus", "all"], /could not select device driver "" with capabilities: \[\[gpu\]\]/],
   ["--link", ["--link", "all"], /links are not supported/],
   ["--ip6", ["--network", "mine", "--ip6", "fd00::7"], /IPv4 addresses/],
@@ -417,7 +417,7 @@ export const REFUSED: [string, string[], RegExp][] = [
     /[Vv]alid memory swappiness range is 0-100/,
   ],
   ["--memory too small", ["--memory", "1m"], /Minimum memory limit allowed is 6MB/],
-  ["--cpus of none", ["--cpus", "-1"], /Range of CPUs|invalid/],
+  ["--cpus of none", ["--cpus", "-1"], /range of CPUs is from 0\.01/],
   [
     "--ipc of one that does not share",
     ["--ipc", "container:closed"],
