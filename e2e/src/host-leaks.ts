@@ -133,13 +133,19 @@ function rules(lab: Lab, node: string, { mesh }: Known): string[] {
   return found;
 }
 
+const DRIVERS = ["overlay2", "btrfs", "vfs"];
+
+type Folder = [path: string, belongs: (name: string) => boolean];
+
 function files(lab: Lab, node: string, { running, all, networks }: Known): string[] {
   const home = join(lab.dir, node);
-  const folders: [string, (name: string) => boolean][] = [
+  const folders: Folder[] = [
     ["run/containers", (name) => all.has(name)],
     ["data/containers", (name) => all.has(name)],
-    ["data/overlay2/containers", (name) => all.has(name)],
-    ["data/overlay2/staging", () => false],
+    ...DRIVERS.flatMap((driver): Folder[] => [
+      [`data/${driver}/containers`, (name) => all.has(name)],
+      [`data/${driver}/staging`, () => false],
+    ]),
     ["data/content/ingest", () => false],
     ["run/streams", () => false],
     ["run/net/sandboxes", (name) => belongs(name, running)],

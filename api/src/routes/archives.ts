@@ -76,10 +76,8 @@ async function receive(
     if (!reply.sent) openStream(reply, "application/json");
     reply.raw.end();
   } catch (error) {
-    if (!reply.sent) {
-      reply.header("connection", "close");
-      throw error;
-    }
+    // what the client still sends is read and thrown away: closing the connection could take the answer from it
+    if (!reply.sent) throw error;
     await say(errorLine(error));
     reply.raw.end();
   }

@@ -6,22 +6,9 @@ import { join } from "node:path";
 import { type Cli, docker } from "../../src/cli.ts";
 import { useLab } from "../../src/fixture.ts";
 import { loadUsual } from "../../src/images.ts";
+import { CAPABILITY, MAKE } from "../../src/made.ts";
 import { rootOf, treeOf } from "../../src/tree.ts";
 import { until } from "../../src/wait.ts";
-
-/** cap_net_raw+ep, as the kernel keeps it. */
-const CAPABILITY = "0x0100000200200000000000000000000000000000";
-const NAME_MAX = 255;
-const MAKE = [
-  "mkdir -p /made/dir/deep && cd /made",
-  "echo text > text && chown 1000:2000 text && chmod 4751 text && busybox ln text hard && busybox ln hard dir/harder",
-  "busybox ln -s ../nowhere/at/all link && busybox chown -h 5:6 link",
-  "busybox mknod null c 1 3 && busybox mknod disk b 8 300 && busybox mknod -m 640 fifo p",
-  "echo begin > sparse && echo end | dd of=sparse bs=1M seek=96 conv=notrunc 2>&-",
-  "chmod 1777 dir && chown 70000:3000000000 dir/deep && touch -d '2001-02-03 04:05:06' dir/deep",
-  `echo name > ${"n".repeat(NAME_MAX)} && echo name > 'new\nline' && echo name > 'ünïcode' && echo name > .wh`,
-  "echo x > capable && echo x > noted",
-].join("\n");
 
 describe("moving a container's files to a node with another storage driver", function () {
   this.timeout(60_000);
@@ -30,7 +17,7 @@ describe("moving a container's files to a node with another storage driver", fun
   writeFileSync(config, "{}");
   after(() => rmSync(configDir, { recursive: true, force: true }));
   const overlay = useLab({ nodes: 1, join: false, flags: ["--config-file", config] });
-  const btrfs = useLab({ nodes: 1, join: false, btrfs: true });
+  const btrfs = useLab({ nodes: 1, join: false, disk: { kind: "btrfs", megabytes: 1024 } });
   let from: Cli;
   let to: Cli;
   let dir: string;

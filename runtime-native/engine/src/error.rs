@@ -141,8 +141,9 @@ impl EngineError {
     /// A failed system call, with what was being done.
     pub fn io(what: impl std::fmt::Display, error: impl Into<std::io::Error>) -> Self {
         let error: std::io::Error = error.into();
-        let code = match error.raw_os_error() {
-            Some(libc::ENOSPC | libc::EDQUOT) => ErrorCode::DiskFull,
+        use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+        let code = match error.kind() {
+            StorageFull | QuotaExceeded => ErrorCode::DiskFull,
             _ => ErrorCode::Internal,
         };
         Self::new(code, format!("{what}: {error}"))

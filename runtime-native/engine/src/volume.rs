@@ -8,6 +8,9 @@ use creel_storage::volumes::{Volume, VolumeStore};
 use crate::error::{EngineError, ErrorCode, Result};
 use crate::proto;
 
+/// Docker's label of volumes that nobody named: a prune takes those.
+pub const ANONYMOUS: &str = "com.docker.volume.anonymous";
+
 /// The volumes of the node.
 pub struct Volumes {
     store: VolumeStore,
@@ -83,6 +86,11 @@ impl Volumes {
         if let Err(error) = self.store.sweep() {
             tracing::warn!(%error, "a volume stays mounted");
         }
+    }
+
+    /// Fills a volume, if it is empty, with what the image has at its place.
+    pub fn fill(&self, name: &str, source: &Path) -> Result<()> {
+        self.store.fill(name, source).map_err(storage_error)
     }
 
     /// Bytes that a volume's content takes on disk; -1 when it cannot be read.

@@ -510,3 +510,74 @@ async fn an_engine_killed_at_any_moment_leaves_no_mess() {
         assert_eq!(engine.leftovers(), Vec::<String>::new(), "round {round}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn torn_records_cost_the_last_change_or_are_told_and_leave_nothing() {
+    const SLOT: usize = 4096;
+    let mut engine = TestEngine::start().await;
+    let mut paths = Vec::new();
+    for name in ["plain", "torn", "garbage", "cut"] {
+        let id = engine.create(name, spec(&["sleep", "600"])).await.unwrap();
+        engine.start_container(name).await.unwrap();
+        paths.push(engine.dir.path().join("data/containers").join(id));
+    }
+    let ended = engine.create("ended", spec(&["exit", "3"])).await.unwrap();
+    engine.start_container("ended").await.unwrap();
+    assert_eq!(engine.wait_for("ended").await, 3);
+    paths.push(engine.dir.path().join("data/containers").join(&ended));
+    let [_, torn, garbage, cut, ended] = &paths[..] else {
+        unreachable!()
+    };
+    engine.kill();
+    for path in [torn, ended] {
+        let file = path.join("state.json");
+        let mut bytes = std::fs::read(&file).unwrap();
+        let number = |slot: &[u8]| -> u64 {
+            let text = String::from_utf8(slot.to_vec()).unwrap();
+            text.split(' ').nth(1).unwrap().parse().unwrap()
+        };
+        let second = number(&bytes[SLOT..]) > number(&bytes[..SLOT]);
+        let begin = if second { SLOT } else { 0 };
+        bytes[begin + 512..begin + SLOT].fill(b'x');
+        std::fs::write(&file, &bytes).unwrap();
+    }
+    std::fs::write(garbage.join("state.json"), [7; 3000]).unwrap();
+    let definition = std::fs::read(cut.join("container.json")).unwrap();
+    std::fs::write(cut.join("container.json"), &definition[..100]).unwrap();
+    engine.spawn().await;
+    let state = async |name: &str| engine.inspect(name).await.unwrap().state.unwrap();
+    assert_eq!(state("plain").await.status, "running");
+    assert_ne!(
+        state("torn").await.status,
+        "running",
+        "it ran since its last change"
+    );
+    let garbage = state("garbage").await;
+    assert_eq!((garbage.status.as_str(), garbage.exit_code), ("exited", 255));
+    assert!(
+        garbage.error.contains("state.json is damaged"),
+        "{}",
+        garbage.error
+    );
+    // Of the other only its id is known; that it runs is in its state.
+    let id = cut.file_name().unwrap().to_str().unwrap();
+    let cut = engine.inspect(id).await.unwrap();
+    let shown = cut.state.unwrap();
+    assert_eq!((cut.name.as_str(), shown.status.as_str()), (id, "running"));
+    assert!(
+        shown.error.contains("container.json is damaged"),
+        "{}",
+        shown.error
+    );
+    assert_ne!(state("ended").await.status, "running");
+    for name in ["torn", "garbage", "ended"] {
+        engine.start_container(name).await.unwrap();
+        let endpoints = engine.inspect(name).await.unwrap().endpoints;
+        assert_eq!(endpoints.len(), 1, "{name} has its network");
+    }
+    for name in ["plain", "torn", "garbage", id, "ended"] {
+        engine.remove(name).await.unwrap();
+    }
+    engine.settled().await;
+    assert_eq!(engine.leftovers(), Vec::<String>::new());
+}

@@ -23,6 +23,11 @@ impl Compression {
     }
 }
 
+/// The plain bytes of a stream that may be compressed by gzip or zstd.
+pub fn plain<'a>(stream: impl Read + 'a) -> Result<Box<dyn Read + 'a>> {
+    Ok(decompress(stream)?.0)
+}
+
 /// Tells the compression of a stream and gives its plain bytes.
 pub(crate) fn decompress<'a>(stream: impl Read + 'a) -> Result<(Box<dyn Read + 'a>, Compression)> {
     let mut stream = BufReader::with_capacity(BUFFER, Leading::new(stream));

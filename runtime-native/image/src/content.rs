@@ -4,7 +4,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use creel_storage::{Digest, Hasher, fsync_dir};
+use creel_storage::{Digest, Hasher, Room, fsync_dir};
 use rustix::fs::FlockOperation;
 
 use crate::error::{ErrorKind, ImageError, Result};
@@ -99,7 +99,7 @@ impl ContentStore {
             if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok()
                 && is_at(&file, &path)
             {
-                let mut writer = BlobWriter::new(self, file, path, Some(expected.clone()));
+                let mut writer = BlobWriter::new(self, file, path, Some(expected.clone()))?;
                 writer.take_up()?;
                 return Ok(writer);
             }
@@ -107,12 +107,8 @@ impl ContentStore {
         let number = self.sequence.fetch_add(1, Ordering::Relaxed);
         let path = self.ingest.join(format!("{}-{number}", std::process::id()));
         let _ = fs::remove_file(&path);
-        Ok(BlobWriter::new(
-            self,
-            open_partial(&path)?,
-            path,
-            expected.cloned(),
-        ))
+        let file = open_partial(&path)?;
+        BlobWriter::new(self, file, path, expected.cloned())
     }
 
     /// Stores a small blob at once and returns its digest.
@@ -162,11 +158,13 @@ pub struct BlobWriter<'a> {
     hasher: Hasher,
     offset: u64,
     keep: bool,
+    room: Room,
 }
 
 impl<'a> BlobWriter<'a> {
-    fn new(store: &'a ContentStore, file: File, path: PathBuf, expected: Option<Digest>) -> Self {
-        Self {
+    fn new(store: &'a ContentStore, file: File, path: PathBuf, expected: Option<Digest>) -> Result<Self> {
+        Ok(Self {
+            room: Room::at(&store.ingest)?,
             store,
             file,
             path,
@@ -174,7 +172,7 @@ impl<'a> BlobWriter<'a> {
             hasher: Hasher::new(),
             offset: 0,
             keep: false,
-        }
+        })
     }
 
     fn take_up(&mut self) -> Result<()> {
@@ -232,6 +230,7 @@ impl<'a> BlobWriter<'a> {
 
 impl Write for BlobWriter<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.room.take(bytes.len() as u64)?;
         let n = self.file.write(bytes)?;
         self.hasher.update(&bytes[..n]);
         self.offset += n as u64;

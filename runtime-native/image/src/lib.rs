@@ -18,6 +18,7 @@ mod store;
 mod time;
 
 pub use changes::apply as apply_changes;
+pub use compress::plain;
 pub use config::{ContainerConfig, Empty, Healthcheck, History, ImageConfig, RootFs};
 pub use content::{BlobWriter, ContentStore, FinishedBlob};
 pub use error::{ErrorKind, ImageError, Result};

@@ -12,6 +12,7 @@ use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Stat, Timespec, Timestamp
 use rustix::io::Errno;
 
 use crate::holes;
+use crate::room::Room;
 use crate::tree::{self, READ_DIR};
 
 /// All extended attributes at `path`, sorted by name; `follow` only for a path that ends in a descriptor.
@@ -98,13 +99,19 @@ fn set_metadata(
 }
 
 /// Copies one file that is no directory, opened with O_PATH, to `name` in `parent`.
-pub(crate) fn copy_file_from(source: &OwnedFd, parent: &OwnedFd, name: &OsStr) -> io::Result<()> {
+pub(crate) fn copy_file_from(
+    source: &OwnedFd,
+    parent: &OwnedFd,
+    name: &OsStr,
+    room: &mut Room,
+) -> io::Result<()> {
+    room.entry()?;
     let stat = rustix::fs::fstat(source)?;
     let path = magic_path(source.as_fd());
     match FileType::from_raw_mode(stat.st_mode) {
         FileType::RegularFile => {
             let from = rustix::fs::open(&path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
-            copy_content(&from, parent.as_fd(), name)?;
+            copy_content(&from, parent.as_fd(), name, room)?;
         }
         FileType::Symlink => {
             let target = rustix::fs::readlinkat(source, "", Vec::new())?;
@@ -124,7 +131,7 @@ pub(crate) fn copy_file_from(source: &OwnedFd, parent: &OwnedFd, name: &OsStr) -
 }
 
 /// Copies the content of a file: shared blocks where the file system can, holes kept where it cannot.
-fn copy_content(from: &OwnedFd, parent: BorrowedFd<'_>, name: &OsStr) -> io::Result<()> {
+fn copy_content(from: &OwnedFd, parent: BorrowedFd<'_>, name: &OsStr, room: &mut Room) -> io::Result<()> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let to = rustix::fs::openat(parent, name, flags, Mode::from_raw_mode(0o600))?;
     if rustix::fs::ioctl_ficlone(&to, from).is_ok() {
@@ -133,33 +140,31 @@ fn copy_content(from: &OwnedFd, parent: BorrowedFd<'_>, name: &OsStr) -> io::Res
     let size = rustix::fs::fstat(from)?.st_size as u64;
     for piece in holes::pieces(from, size) {
         let (start, end) = piece?;
-        copy_range(from, &to, start, end)?;
+        copy_range(from, &to, start, end, room)?;
     }
     File::from(to).set_len(size)
 }
 
-fn copy_range(from: &OwnedFd, to: &OwnedFd, start: u64, end: u64) -> io::Result<()> {
+/// What is copied at once.
+const PIECE: usize = 1 << 20;
+
+fn copy_range(from: &OwnedFd, to: &OwnedFd, start: u64, end: u64, room: &mut Room) -> io::Result<()> {
     let (mut read, mut write) = (start, start);
     while read < end {
-        let want = (end - read) as usize;
+        let want = PIECE.min((end - read) as usize);
+        room.take(want as u64)?;
         match rustix::fs::copy_file_range(from, Some(&mut read), to, Some(&mut write), want) {
             Ok(0) => break,
             Ok(_) => {}
             Err(Errno::XDEV | Errno::OPNOTSUPP | Errno::NOSYS | Errno::INVAL) => {
-                let mut buffer = vec![0u8; 64 * 1024];
-                while read < end {
-                    let want = buffer.len().min((end - read) as usize);
-                    let n = rustix::io::pread(from, &mut buffer[..want], read)?;
-                    if n == 0 {
-                        return Ok(());
-                    }
-                    std::os::unix::fs::FileExt::write_all_at(
-                        &File::from(to.try_clone()?),
-                        &buffer[..n],
-                        read,
-                    )?;
-                    read += n as u64;
+                let mut buffer = vec![0u8; want];
+                let n = rustix::io::pread(from, &mut buffer, read)?;
+                if n == 0 {
+                    break;
                 }
+                std::os::unix::fs::FileExt::write_all_at(&File::from(to.try_clone()?), &buffer[..n], read)?;
+                read += n as u64;
+                write = read;
             }
             Err(error) => return Err(error.into()),
         }
@@ -167,49 +172,63 @@ fn copy_range(from: &OwnedFd, to: &OwnedFd, start: u64, end: u64) -> io::Result<
     Ok(())
 }
 
-/// Copies the tree below `source` into the existing directory `target`, names of one file kept as such.
-pub fn copy_tree(source: &Path, target: &Path) -> io::Result<()> {
+/// Gives the directory `target` the looks of `source`, whatever is in them.
+pub(crate) fn copy_own_metadata(source: &Path, target: &Path) -> io::Result<()> {
     let from = rustix::fs::open(source, READ_DIR, Mode::empty())?;
     let to = rustix::fs::open(target, READ_DIR, Mode::empty())?;
-    let mut links = HashMap::new();
-    copy_children(&from, &to, &to, Path::new(""), &mut links)?;
     Ok(copy_metadata(&from, &to, OsStr::new("."))?)
 }
 
-fn copy_children(
-    from: &OwnedFd,
-    to: &OwnedFd,
-    root: &OwnedFd,
-    path: &Path,
-    links: &mut HashMap<(u64, u64), PathBuf>,
-) -> io::Result<()> {
-    for (name, kind) in tree::entries(from)? {
-        let name = OsStr::from_bytes(name.as_bytes());
-        if kind == FileType::Directory {
-            let flags = READ_DIR;
-            let child = rustix::fs::openat(from, name, flags, Mode::empty())?;
-            rustix::fs::mkdirat(to, name, Mode::from_raw_mode(0o700))?;
-            let made = rustix::fs::openat(to, name, flags, Mode::empty())?;
-            copy_children(&child, &made, root, &path.join(name), links)?;
-            copy_metadata(&child, to, name)?;
-            continue;
-        }
-        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let child = rustix::fs::openat(from, name, flags, Mode::empty())?;
-        let stat = rustix::fs::fstat(&child)?;
-        if stat.st_nlink > 1 {
-            if let Some(first) = links.get(&(stat.st_dev, stat.st_ino)) {
-                rustix::fs::linkat(root, first, to, name, AtFlags::empty())?;
+/// Copies the tree below `source` into the existing directory `target`, names of one file kept as such.
+pub(crate) fn copy_tree(source: &Path, target: &Path) -> io::Result<()> {
+    let from = rustix::fs::open(source, READ_DIR, Mode::empty())?;
+    let to = rustix::fs::open(target, READ_DIR, Mode::empty())?;
+    let mut copy = Copy {
+        links: HashMap::new(),
+        room: Room::of(&to).map_err(io::Error::other)?,
+        root: &to,
+    };
+    copy.children(&from, &to, Path::new(""))?;
+    Ok(copy_metadata(&from, &to, OsStr::new("."))?)
+}
+
+struct Copy<'a> {
+    root: &'a OwnedFd,
+    links: HashMap<(u64, u64), PathBuf>,
+    room: Room,
+}
+
+impl Copy<'_> {
+    fn children(&mut self, from: &OwnedFd, to: &OwnedFd, path: &Path) -> io::Result<()> {
+        for (name, kind) in tree::entries(from)? {
+            let name = OsStr::from_bytes(name.as_bytes());
+            if kind == FileType::Directory {
+                let flags = READ_DIR;
+                let child = rustix::fs::openat(from, name, flags, Mode::empty())?;
+                self.room.entry()?;
+                rustix::fs::mkdirat(to, name, Mode::from_raw_mode(0o700))?;
+                let made = rustix::fs::openat(to, name, flags, Mode::empty())?;
+                self.children(&child, &made, &path.join(name))?;
+                copy_metadata(&child, to, name)?;
                 continue;
             }
-            links.insert((stat.st_dev, stat.st_ino), path.join(name));
+            let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            let child = rustix::fs::openat(from, name, flags, Mode::empty())?;
+            let stat = rustix::fs::fstat(&child)?;
+            if stat.st_nlink > 1 {
+                if let Some(first) = self.links.get(&(stat.st_dev, stat.st_ino)) {
+                    rustix::fs::linkat(self.root, first, to, name, AtFlags::empty())?;
+                    continue;
+                }
+                self.links.insert((stat.st_dev, stat.st_ino), path.join(name));
+            }
+            copy_file_from(&child, to, name, &mut self.room)?;
+            if kind == FileType::Symlink {
+                copy_symlink_xattrs(from, to, name)?;
+            }
         }
-        copy_file_from(&child, to, name)?;
-        if kind == FileType::Symlink {
-            copy_symlink_xattrs(from, to, name)?;
-        }
+        Ok(())
     }
-    Ok(())
 }
 
 fn copy_symlink_xattrs(from: &OwnedFd, to: &OwnedFd, name: &OsStr) -> io::Result<()> {

@@ -43,8 +43,8 @@ impl StorageError {
     /// A failed system call: `what` says what was being done.
     pub fn io(what: impl Display, error: impl Into<io::Error>) -> Self {
         let error: io::Error = error.into();
-        let kind = match error.raw_os_error() {
-            Some(libc::ENOSPC | libc::EDQUOT) => ErrorKind::NoSpace,
+        let kind = match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ErrorKind::NoSpace,
             _ => ErrorKind::Io,
         };
         Self {
@@ -61,7 +61,7 @@ impl StorageError {
 
     /// A failure while reading an archive: the archive's own fault unless the system refused the read.
     pub fn archive(what: impl Display, error: io::Error) -> Self {
-        if error.raw_os_error().is_some() {
+        if error.raw_os_error().is_some() || error.kind() == io::ErrorKind::StorageFull {
             return Self::io(what, error);
         }
         Self {

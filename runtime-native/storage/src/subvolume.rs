@@ -28,6 +28,11 @@ pub(crate) fn on_btrfs(path: &Path) -> bool {
     rustix::fs::statfs(path).is_ok_and(|stat| stat.f_type == MAGIC)
 }
 
+/// The same of an open file.
+pub(crate) fn is_btrfs(file: &OwnedFd) -> bool {
+    rustix::fs::fstatfs(file).is_ok_and(|stat| stat.f_type == MAGIC)
+}
+
 /// Refuses a directory that does not lie on btrfs.
 pub(crate) fn require_btrfs(path: &Path) -> Result<()> {
     let existing = path.ancestors().find(|above| above.exists());
@@ -57,9 +62,7 @@ pub(crate) fn snapshot(source: &Path, path: &Path) -> Result<()> {
 /// False when it has to be emptied first.
 pub(crate) fn delete(parent: &OwnedFd, name: &CStr, dir: &OwnedFd) -> bool {
     let is_root = rustix::fs::fstat(dir).is_ok_and(|stat| stat.st_ino == ROOT_INODE);
-    is_root
-        && rustix::fs::fstatfs(dir).is_ok_and(|stat| stat.f_type == MAGIC)
-        && call(parent, SNAP_DESTROY, 0, OsStr::from_bytes(name.to_bytes())).is_ok()
+    is_root && is_btrfs(dir) && call(parent, SNAP_DESTROY, 0, OsStr::from_bytes(name.to_bytes())).is_ok()
 }
 
 fn in_parent(path: &Path, request: libc::Ioctl, fd: i64) -> std::io::Result<()> {

@@ -10,6 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
+use crate::copy;
 use crate::driver::Usage;
 use crate::error::{ErrorKind, Result, StorageError};
 use crate::layout::make_private_dir;
@@ -200,6 +201,31 @@ impl VolumeStore {
             while idle && tree::is_mount_point(&volume.mountpoint) && tree::unmount(&volume.mountpoint)? {}
         }
         Ok(())
+    }
+
+    /// Fills a volume, if it is empty, with a copy of what is in `source`: whole or not at all.
+    pub fn fill(&self, name: &str, source: &Path) -> Result<()> {
+        let data = self.inspect(name)?.mountpoint;
+        let failed = |e| StorageError::path("copy", source, e);
+        if fs::read_dir(&data).map_err(failed)?.next().is_some() {
+            return Ok(());
+        }
+        // It is moved to its place, so it has to be made on the same file system.
+        let beside = match tree::is_mount_point(&data) {
+            true => &data,
+            false => &self.root,
+        };
+        let staged = beside.join(tree::unique(".stage"));
+        let filled = make_private_dir(&staged).and_then(|()| {
+            copy::copy_tree(source, &staged).map_err(failed)?;
+            for entry in fs::read_dir(&staged).map_err(failed)? {
+                let name = entry.map_err(failed)?.file_name();
+                fs::rename(staged.join(&name), data.join(&name)).map_err(failed)?;
+            }
+            copy::copy_own_metadata(&staged, &data).map_err(failed)
+        });
+        let _ = tree::remove_tree(&staged);
+        filled
     }
 
     /// What the volume's content takes on disk.

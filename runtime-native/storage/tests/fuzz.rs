@@ -286,8 +286,8 @@ fn a_bomb_ends_with_the_disk_and_leaves_nothing() {
     header.set_uid(0);
     header.set_gid(0);
     header.set_mtime(0);
-    // A tebibyte, of which none is a hole.
-    header.set_size(0o77777777777);
+    // As much as the disk has, of which none is a hole.
+    header.set_size(16 << 20);
     header.set_cksum();
     let bomb = Endless {
         block: vec![7; 4096],
@@ -296,7 +296,10 @@ fn a_bomb_ends_with_the_disk_and_leaves_nothing() {
     let chain = Digest::of(b"bomb");
     let mut stream = header.as_bytes().as_slice().chain(bomb);
     let error = driver.apply_layer(&chain, None, &mut stream).unwrap_err();
-    assert!(error.to_string().contains("No space left"), "{error}");
+    assert!(
+        error.to_string().contains("no space left on device: the last"),
+        "{error}"
+    );
     assert!(driver.layers().is_empty());
     let free = rustix::fs::statvfs(root.path()).unwrap();
     assert!(

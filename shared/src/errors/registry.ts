@@ -87,7 +87,7 @@ export const registry = {
   container_failed: { status: 500, grpc: INTERNAL, text: "{message}" },
   unsupported: { status: 501, grpc: UNIMPLEMENTED, text: "{message}" },
   disk_full: {
-    status: 507,
+    status: 500,
     grpc: EXHAUSTED,
     text: "no space left on device: {path}",
     hint: "free space on that file system, then try again",

@@ -10,6 +10,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use creel_image::plain;
 use creel_runtime::rootfs::open_in_root;
 use creel_runtime::spec::resolve_user;
 use creel_runtime::user_namespace::{IdMap, as_root_of};
@@ -20,6 +21,7 @@ use super::Container;
 use super::runtime_spec::runtime_error;
 use crate::engine::Engine;
 use crate::error::{EngineError, ErrorCode, Result};
+use crate::images::image_error;
 use crate::network::blocking;
 use crate::progress::ProgressStream;
 use crate::proto::{PathRef, PathStat, ProgressDone, WriteArchiveRequest};
@@ -69,16 +71,19 @@ impl Engine {
     /// Puts the files of an archive, which the caller writes to the socket named in the first message, into a directory.
     pub fn write_archive(self: &Arc<Self>, request: WriteArchiveRequest) -> Result<ProgressStream> {
         let container = self.containers.find(&request.id)?;
-        self.over_socket(move |engine, mut stream, _| {
+        self.over_socket(move |engine, stream, _| {
             bound(&stream)?;
             engine.with_view(&container, |root, ids| {
                 let mut placement = placement(root, &container, &request)?;
                 placement.owners = ids
                     .cloned()
                     .map(|ids| Owners::new(move |owner| ids.outside(owner)));
-                as_root_of(ids, || Ok(place(root, &placement, &mut stream)))
+                let place_all = || {
+                    let mut archive = plain(stream).map_err(image_error)?;
+                    place(root, &placement, &mut archive).map_err(storage_error)
+                };
+                as_root_of(ids, || Ok(place_all()))
                     .map_err(|e| EngineError::io("act as the container's root", e))?
-                    .map_err(storage_error)
             })?;
             engine.emit_container(&container, "extract-to-dir", []);
             Ok((Vec::new(), ProgressDone::default()))

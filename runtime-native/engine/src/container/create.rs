@@ -161,33 +161,36 @@ impl Engine {
 
     /// The networks a container gets, checked.
     fn attachments(&self, spec: &ContainerSpec) -> Result<Vec<NetworkAttachment>> {
-        let on = |network: &str| NetworkAttachment {
-            network: network.into(),
-            ..NetworkAttachment::default()
-        };
-        let networks = match spec.network_mode.as_str() {
-            "host" => vec![on("host")],
-            "none" => vec![on("none")],
-            mode if mode.starts_with("container:") => {
-                self.containers.find(&mode["container:".len()..])?;
-                if !spec.networks.is_empty() {
-                    return Err(EngineError::conflict(
-                        "conflicting options: container type network can't be used with other networks",
-                    ));
-                }
-                if !spec.ports.is_empty() {
-                    return Err(EngineError::conflict(
-                        "conflicting options: port publishing and the container type network mode",
-                    ));
-                }
-                Vec::new()
+        if let Some(other) = spec.network_mode.strip_prefix("container:") {
+            self.containers.find(other)?;
+            if !spec.networks.is_empty() {
+                return Err(EngineError::conflict(
+                    "conflicting options: container type network can't be used with other networks",
+                ));
             }
-            "" | "default" | "bridge" if spec.networks.is_empty() => vec![on(DEFAULT_BRIDGE)],
-            "" | "default" | "bridge" => spec.networks.clone(),
-            other if spec.networks.is_empty() => vec![on(other)],
-            _ => spec.networks.clone(),
-        };
+            if !spec.ports.is_empty() {
+                return Err(EngineError::conflict(
+                    "conflicting options: port publishing and the container type network mode",
+                ));
+            }
+        }
+        let networks = wanted_networks(spec);
         self.networks.check(&networks)?;
         Ok(networks)
+    }
+}
+
+/// The networks that a container is made with.
+pub(super) fn wanted_networks(spec: &ContainerSpec) -> Vec<NetworkAttachment> {
+    let on = |network: &str| NetworkAttachment {
+        network: network.into(),
+        ..NetworkAttachment::default()
+    };
+    match spec.network_mode.as_str() {
+        mode @ ("host" | "none") => vec![on(mode)],
+        mode if mode.starts_with("container:") => Vec::new(),
+        "" | "default" | "bridge" if spec.networks.is_empty() => vec![on(DEFAULT_BRIDGE)],
+        other if spec.networks.is_empty() => vec![on(other)],
+        _ => spec.networks.clone(),
     }
 }

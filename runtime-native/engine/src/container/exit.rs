@@ -73,6 +73,7 @@ impl Engine {
         if let Err(error) = saved {
             tracing::error!(container = container.id, %error, "its end could not be recorded");
         }
+        container.remember().await;
         if !again {
             self.forget_files(&container);
         }

@@ -28,6 +28,7 @@ pub mod restore;
 pub mod runtime_spec;
 pub mod signals;
 pub mod start;
+mod state_file;
 mod stats;
 pub mod stop;
 mod subpaths;
@@ -41,6 +42,7 @@ use creel_shim::client::Shim;
 use tokio::sync::watch;
 
 use crate::error::{EngineError, Result};
+use crate::network::blocking;
 use attach::PendingAttach;
 use health::Health;
 use record::{ContainerDir, Definition, State, Status};
@@ -145,6 +147,7 @@ impl Container {
     pub fn update(&self, change: impl FnOnce(&mut State)) -> Result<()> {
         let mut state = self.state.lock().expect("no panic while locked");
         change(&mut state);
+        state.version += 1;
         let saved = self.dir.save_state(&state);
         self.life.send_modify(|life| {
             life.has_process = state.status.has_process();
@@ -153,6 +156,18 @@ impl Container {
             life.error.clone_from(&state.error);
         });
         saved
+    }
+
+    /// Waits until its state would outlive a power cut, if its restart policy is going to ask for it then.
+    pub async fn remember(&self) {
+        let restart = self.definition().spec.restart.clone().unwrap_or_default();
+        if matches!(restart.name.as_str(), "" | "no") {
+            return;
+        }
+        let dir = self.dir.clone();
+        if let Err(error) = blocking(move || dir.sync_state()).await {
+            tracing::warn!(container = self.id, %error, "a power cut would take its last change");
+        }
     }
 
     /// Tells those who wait that it ended.

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
 use creel_runtime::spec::MountInput;
@@ -12,7 +11,7 @@ use super::subpaths::{self, Subpaths};
 use crate::error::{EngineError, ErrorCode, Result};
 use crate::ids;
 use crate::proto::{ContainerSpec, ImageConfig, Mount};
-use crate::volume::Volumes;
+use crate::volume::{ANONYMOUS, Volumes};
 
 /// The mounts of a container with sources on the host, and the volumes that were made for it alone.
 #[derive(Default)]
@@ -122,6 +121,7 @@ fn resolve_volume(mount: &mut Mount, resolved: &mut Resolved) -> Result<()> {
     }
     if mount.source.is_empty() {
         mount.source = ids::new_id();
+        mount.volume_labels.insert(ANONYMOUS.into(), String::new());
         resolved.anonymous.push(mount.source.clone());
     }
     Ok(())
@@ -208,11 +208,6 @@ pub fn inputs(mounts: &[Mount], volumes: &Volumes, held: &Subpaths) -> Result<Ve
 /// Fills empty volumes with what the image has at their places, as Docker does.
 pub fn copy_up(mounts: &[Mount], rootfs: &Path, volumes: &Volumes) -> Result<()> {
     for mount in mounts.iter().filter(|m| wants_copy(m)) {
-        let target = volumes.inspect(&mount.source)?.mountpoint;
-        let empty = fs::read_dir(&target).is_ok_and(|mut entries| entries.next().is_none());
-        if !empty {
-            continue;
-        }
         let failed = |e| {
             EngineError::io(
                 format_args!("copy the image's {} into its volume", mount.target),
@@ -231,10 +226,12 @@ pub fn copy_up(mounts: &[Mount], rootfs: &Path, volumes: &Volumes) -> Result<()>
         };
         let fd = std::os::fd::AsRawFd::as_raw_fd(&inside);
         let source = fs::read_link(format!("/proc/self/fd/{fd}")).map_err(failed)?;
-        creel_storage::copy_tree(&source, &target).map_err(failed)?;
-        let like = fs::metadata(&source).map_err(failed)?;
-        std::os::unix::fs::chown(&target, Some(like.uid()), Some(like.gid())).map_err(failed)?;
-        fs::set_permissions(&target, like.permissions()).map_err(failed)?;
+        volumes.fill(&mount.source, &source).map_err(|e| {
+            e.context(format_args!(
+                "failed to copy the image's {} into its volume",
+                mount.target
+            ))
+        })?;
     }
     Ok(())
 }

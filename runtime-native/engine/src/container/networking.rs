@@ -4,6 +4,7 @@ use super::Container;
 use super::record::Status;
 use crate::engine::Engine;
 use crate::error::{EngineError, ErrorCode, Result};
+use crate::network::blocking;
 use crate::proto::{ConnectRequest, DisconnectRequest, Endpoint, Network, NetworkAttachment};
 
 impl Engine {
@@ -101,6 +102,8 @@ impl Engine {
                 state.endpoints.push(endpoint.clone());
             }
         })?;
+        let dir = container.dir.clone();
+        blocking(move || dir.sync_state()).await?;
         if !endpoint.address.is_empty() {
             self.write_etc(&container, false)?;
         }
@@ -141,6 +144,8 @@ impl Engine {
             state.networks.retain(|n| !same(n));
             state.endpoints.retain(|e| e.network_id != record.id);
         })?;
+        let dir = container.dir.clone();
+        blocking(move || dir.sync_state()).await?;
         if container.status() == Status::Running {
             self.write_etc(&container, false)?;
         }

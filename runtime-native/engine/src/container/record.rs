@@ -1,7 +1,6 @@
 //! What is kept of a container on disk: its definition, written once, and its state, written at each change.
 
 use std::fs;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use creel_runtime::user_namespace::IdMap;
@@ -9,19 +8,20 @@ use creel_shim::protocol::LogDriver;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::state_file::{self, Found};
 use crate::error::{EngineError, Result};
 use crate::logs::driver;
 use crate::proto::{BoundPort, ContainerSpec, Endpoint, Healthcheck, Mount, NetworkAttachment};
 
 const FORMAT: u32 = 1;
+/// What a process that the engine lost with the machine ended with.
+pub const UNKNOWN_EXIT: i32 = 255;
 const DEFINITION: &str = "container.json";
 const STATE: &str = "state.json";
-/// A write of one page at the beginning of a file is done whole or not at all, whatever kills the writer.
-const ATOMIC: usize = 4096;
 const BEGUN: &str = "volumes.json";
 
 /// What a container is. After its creation only its name, limits and restart policy change.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Definition {
     pub format: u32,
     pub id: String,
@@ -113,6 +113,8 @@ impl Status {
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct State {
+    /// How often it was written.
+    pub version: u64,
     pub status: Status,
     pub pid: i32,
     pub exit_code: i32,
@@ -139,6 +141,28 @@ pub struct State {
     pub sandbox: String,
     /// Tells this run from the one before, whose shim may still be putting its things away.
     pub run: String,
+}
+
+impl State {
+    /// Where a container stands of which nobody knows: it ran, and its restart policy is asked.
+    pub fn lost(error: String, created_nanos: i64) -> Self {
+        Self {
+            status: Status::Exited,
+            exit_code: UNKNOWN_EXIT,
+            error,
+            started_nanos: created_nanos,
+            finished_nanos: created_nanos,
+            ..Self::default()
+        }
+    }
+}
+
+/// What is found of a record.
+pub enum Loaded<T> {
+    Whole(T),
+    /// With the words for it.
+    Damaged(String),
+    Nothing,
 }
 
 /// The folder of one container below the data root.
@@ -169,12 +193,15 @@ impl ContainerDir {
         if anonymous_volumes.is_empty() {
             return Ok(());
         }
-        self.save(BEGUN, &anonymous_volumes, false)
+        self.save(BEGUN, &anonymous_volumes)
     }
 
     /// The volumes of a creation that was not finished.
     pub fn begun(&self) -> Vec<String> {
-        read(&self.file(BEGUN)).ok().flatten().unwrap_or_default()
+        match read(&self.file(BEGUN)) {
+            Ok(Loaded::Whole(volumes)) => volumes,
+            _ => Vec::new(),
+        }
     }
 
     /// Removes the folder. While its record is there, a restart of the engine goes on with what was begun.
@@ -202,39 +229,29 @@ impl ContainerDir {
 
     /// Replaces the definition so that it outlives a power cut.
     pub fn save_definition(&self, definition: &Definition) -> Result<()> {
-        self.save(DEFINITION, definition, true)
+        self.save(DEFINITION, definition)
     }
 
-    /// Writes the state, to outlive the engine. After a power cut nothing runs anyway.
+    /// Writes the state, to outlive the engine.
     pub fn save_state(&self, state: &State) -> Result<()> {
-        let mut text = encode(STATE, state)?;
-        let path = self.file(STATE);
-        let failed = |e| EngineError::io(format_args!("write {}", path.display()), e);
-        let file = fs::OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&path)
-            .map_err(failed)?;
-        let old = file.metadata().map_err(failed)?.len() as usize;
-        // Over the old one, where a file in its place would cost a new inode and a wait for its blocks at each change.
-        text.resize(text.len().max(old), b' ');
-        if text.len() > ATOMIC {
-            return write_file(&path, text.trim_ascii_end(), false);
-        }
-        file.write_all_at(&text, 0).map_err(failed)
+        state_file::write(&self.file(STATE), state.version, &encode(STATE, state)?)
     }
 
-    fn save(&self, name: &str, value: &impl Serialize, durable: bool) -> Result<()> {
-        write_file(&self.0.join(name), &encode(name, value)?, durable)
+    /// Waits until the state that was written would outlive a power cut.
+    pub fn sync_state(&self) -> Result<()> {
+        state_file::sync(&self.file(STATE))
     }
 
-    /// Reads both records; `None` for a container whose creation was never finished.
-    pub fn load(&self) -> Result<Option<(Definition, State)>> {
-        let Some(definition) = read::<Definition>(&self.file(DEFINITION))? else {
-            return Ok(None);
-        };
-        if definition.format > FORMAT {
+    fn save(&self, name: &str, value: &impl Serialize) -> Result<()> {
+        write_file(&self.0.join(name), &encode(name, value)?, true)
+    }
+
+    /// Reads the definition.
+    pub fn load_definition(&self) -> Result<Loaded<Definition>> {
+        let loaded = read::<Definition>(&self.file(DEFINITION))?;
+        if let Loaded::Whole(definition) = &loaded
+            && definition.format > FORMAT
+        {
             let found = definition.format;
             let text = format!(
                 "{} was written by a newer Creel (format {found}; this one knows {FORMAT})",
@@ -242,29 +259,59 @@ impl ContainerDir {
             );
             return Err(EngineError::internal(text));
         }
-        let state = read::<State>(&self.file(STATE))?.unwrap_or_default();
-        Ok(Some((definition, state)))
+        Ok(loaded)
+    }
+
+    /// Reads the last state that was written whole.
+    pub fn load_state(&self) -> Result<Loaded<State>> {
+        let path = self.file(STATE);
+        Ok(match state_file::read(&path)? {
+            Found::Nothing => Loaded::Nothing,
+            Found::Damaged => Loaded::Damaged(format!("{} is damaged", path.display())),
+            Found::Version { text, torn } => {
+                if torn {
+                    tracing::warn!(file = %path.display(), "its last write is damaged: the one before counts");
+                }
+                parse(&path, &text)
+            }
+        })
     }
 }
 
 impl Definition {
     /// The format that this engine writes.
     pub const FORMAT: u32 = FORMAT;
+
+    /// What is left of one whose record is lost: enough to be seen and removed.
+    pub fn lost(id: &str, storage_driver: &str) -> Self {
+        Self {
+            format: FORMAT,
+            id: id.into(),
+            name: id.into(),
+            storage_driver: storage_driver.into(),
+            ..Self::default()
+        }
+    }
 }
 
 fn encode(name: &str, value: &impl Serialize) -> Result<Vec<u8>> {
     serde_json::to_vec(value).map_err(|e| EngineError::internal(format!("encode {name}: {e}")))
 }
 
-fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
+fn read<T: DeserializeOwned>(path: &Path) -> Result<Loaded<T>> {
     match fs::read(path) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Loaded::Nothing),
         Err(e) => Err(EngineError::io(format_args!("read {}", path.display()), e)),
         // It was begun and never written.
-        Ok(bytes) if bytes.is_empty() => Ok(None),
-        Ok(bytes) => serde_json::from_slice(&bytes)
-            .map(Some)
-            .map_err(|e| EngineError::internal(format!("{} is damaged: {e}", path.display()))),
+        Ok(bytes) if bytes.is_empty() => Ok(Loaded::Nothing),
+        Ok(bytes) => Ok(parse(path, &bytes)),
+    }
+}
+
+fn parse<T: DeserializeOwned>(path: &Path, bytes: &[u8]) -> Loaded<T> {
+    match serde_json::from_slice(bytes) {
+        Ok(value) => Loaded::Whole(value),
+        Err(error) => Loaded::Damaged(format!("{} is damaged: {error}", path.display())),
     }
 }
 
@@ -284,26 +331,4 @@ pub fn write_file(path: &Path, bytes: &[u8], durable: bool) -> Result<()> {
             .map_err(failed)?;
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_state_replaces_the_one_before_whatever_their_sizes() {
-        let root = tempfile::tempdir().unwrap();
-        let dir = ContainerDir::new(root.path(), "id");
-        fs::create_dir_all(dir.path()).unwrap();
-        for length in [10, 2000, 20, 9000, 30] {
-            let state = State {
-                error: "e".repeat(length),
-                ..State::default()
-            };
-            dir.save_state(&state).unwrap();
-            let kept = read::<State>(&dir.file(STATE)).unwrap().unwrap();
-            assert_eq!(kept.error, state.error);
-        }
-        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
-    }
 }

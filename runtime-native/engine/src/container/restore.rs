@@ -10,9 +10,10 @@ use std::time::Duration;
 use creel_runtime::ContainerState;
 use creel_shim::client::{Shim, ShimError};
 
+use super::create::wanted_networks;
 use super::exit::{lost, wants_restart};
 use super::lost::Run;
-use super::record::{ContainerDir, State, Status};
+use super::record::{ContainerDir, Definition, Loaded, State, Status, UNKNOWN_EXIT};
 use super::stop::shim_error;
 use super::{Container, files};
 use crate::engine::Engine;
@@ -20,9 +21,6 @@ use crate::error::{EngineError, Result};
 use crate::network::blocking;
 use crate::proto::RestartPolicy;
 use crate::volume::storage_error;
-
-/// What a process that the engine lost with the machine ended with.
-const UNKNOWN_EXIT: i32 = 255;
 
 impl Engine {
     /// Reads all records and brings each container to where it stands now.
@@ -70,15 +68,15 @@ impl Engine {
         for entry in fs::read_dir(&root).map_err(failed)? {
             let id = entry.map_err(failed)?.file_name().to_string_lossy().into_owned();
             let dir = ContainerDir::new(&self.config.data_root, &id);
-            match dir.load() {
-                Ok(Some((definition, state))) if definition.id == id => {
+            match self.load_record(&dir, &id) {
+                Ok(Some((definition, state))) => {
                     match self.containers.reserve(&definition.name, &id) {
                         Ok(_) => {}
                         Err(error) => tracing::error!(container = id, %error, "its name is taken"),
                     }
                     containers.push(Arc::new(Container::new(dir, definition, state)));
                 }
-                Ok(_) => {
+                Ok(None) => {
                     tracing::info!(
                         container = id,
                         "sweeping what is left of an unfinished creation or removal"
@@ -94,6 +92,51 @@ impl Engine {
             }
         }
         Ok(containers)
+    }
+
+    /// What a container's records say; none: its creation was never finished.
+    fn load_record(&self, dir: &ContainerDir, id: &str) -> Result<Option<(Definition, State)>> {
+        let state = dir.load_state()?;
+        let lived =
+            |state: &State| state.version > 0 && !matches!(state.status, Status::Removing | Status::Dead);
+        let unfinished = !matches!(&state, Loaded::Whole(state) if lived(state));
+        let (definition, lost) = match dir.load_definition()? {
+            Loaded::Whole(definition) if definition.id == id => (definition, None),
+            Loaded::Damaged(error) => (Definition::lost(id, self.storage.name()), Some(error)),
+            _ if unfinished => return Ok(None),
+            _ => {
+                let error = format!("{} has no record", dir.path().display());
+                (Definition::lost(id, self.storage.name()), Some(error))
+            }
+        };
+        if let Some(error) = &lost {
+            tracing::error!(
+                container = id,
+                error,
+                "it is known by its id alone, and can only be removed"
+            );
+        }
+        let mut state = match state {
+            Loaded::Whole(state) => state,
+            unknown => {
+                // Its networks are those that it was made with.
+                let networks = wanted_networks(&definition.spec);
+                let mut state = State::default();
+                if let Loaded::Damaged(error) = unknown {
+                    tracing::error!(
+                        container = id,
+                        error,
+                        "where it stood is not known; it counts as ended"
+                    );
+                    state = State::lost(error, definition.created_nanos);
+                }
+                State { networks, ..state }
+            }
+        };
+        if let Some(error) = lost {
+            state.error = error;
+        }
+        Ok(Some((definition, state)))
     }
 
     /// Removes root file systems, sandboxes and folders that belong to no container.

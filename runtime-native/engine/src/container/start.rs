@@ -237,6 +237,7 @@ impl Engine {
         if !again {
             container.forget_delay();
         }
+        container.remember().await;
         self.emit_attachments(container, true);
         self.emit_container(container, "start", []);
         self.start_health(container);

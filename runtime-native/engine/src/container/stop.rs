@@ -46,6 +46,7 @@ impl Engine {
         self.end(&container, signal, patience).await?;
         // It may have ended by itself a moment before, and wait for its restart.
         self.cancel_restart(&container)?;
+        container.remember().await;
         self.emit_container(&container, "stop", []);
         Ok(())
     }
@@ -119,6 +120,7 @@ impl Engine {
             // Its restart may be under way: then it runs a moment later.
             let _operation = container.operation.lock().await;
             if self.cancel_restart(&container)? {
+                container.remember().await;
                 return Ok(());
             }
         }
@@ -154,6 +156,9 @@ impl Engine {
         self.emit_container(&container, "kill", [("signal".to_owned(), signal.to_string())]);
         if let Some(shim) = shim.filter(|_| deadly && container.status() == Status::Paused) {
             let _ = shim.resume().await;
+        }
+        if deadly {
+            container.remember().await;
         }
         if signal == libc::SIGKILL {
             // As with Docker, the caller finds it ended.

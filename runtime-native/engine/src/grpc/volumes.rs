@@ -1,5 +1,7 @@
 //! Volumes.
 
+use std::collections::BTreeMap;
+
 use tonic::{Request, Response};
 
 use super::{Door, Reply, empty};
@@ -7,7 +9,7 @@ use crate::error::{EngineError, ErrorCode};
 use crate::ids;
 use crate::network::blocking;
 use crate::proto::{self, volumes_server};
-use crate::volume::describe;
+use crate::volume::{ANONYMOUS, describe};
 
 #[tonic::async_trait]
 impl volumes_server::Volumes for Door {
@@ -22,17 +24,16 @@ impl volumes_server::Volumes for Door {
         }
         let engine = self.0.clone();
         let volume = blocking(move || {
+            let mut labels: BTreeMap<_, _> = wanted.labels.into_iter().collect();
             let name = if wanted.name.is_empty() {
+                labels.insert(ANONYMOUS.into(), String::new());
                 ids::new_id()
             } else {
                 wanted.name
             };
             let known = engine.volumes.exists(&name);
-            let volume = engine.volumes.create(
-                &name,
-                wanted.labels.into_iter().collect(),
-                wanted.options.into_iter().collect(),
-            )?;
+            let options = wanted.options.into_iter().collect();
+            let volume = engine.volumes.create(&name, labels, options)?;
             if !known {
                 engine.events.emit(
                     "volume",

@@ -2,6 +2,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 
 use super::bad;
+use crate::room::Room;
 
 /// Where the pieces of a file with holes belong, as GNU tar describes it.
 #[derive(Debug)]
@@ -10,6 +11,9 @@ pub(crate) struct SparseMap {
     pieces: Vec<(u64, u64)>,
     in_data: bool,
 }
+
+/// What ext4 can hold, so that an image is the same everywhere.
+const MAX_SIZE: u64 = (16 << 40) - 4096;
 
 const MAX_PIECES: usize = 1 << 20;
 
@@ -38,7 +42,15 @@ impl SparseMap {
     }
 
     /// Writes the file's pieces to their places and gives it its size. Returns that size.
-    pub(crate) fn write(&mut self, data: &mut dyn Read, file: &std::fs::File) -> io::Result<u64> {
+    pub(crate) fn write(
+        &mut self,
+        data: &mut dyn Read,
+        file: &std::fs::File,
+        room: &mut Room,
+    ) -> io::Result<u64> {
+        if self.size > MAX_SIZE {
+            return Err(bad("sparse file: larger than 16 TiB"));
+        }
         if self.in_data {
             self.read_map(data)?;
         }
@@ -48,6 +60,7 @@ impl SparseMap {
             while offset < end {
                 let want = buffer.len().min((end - offset) as usize);
                 data.read_exact(&mut buffer[..want])?;
+                room.take(want as u64)?;
                 file.write_all_at(&buffer[..want], offset)?;
                 offset += want as u64;
             }

@@ -75,7 +75,7 @@ pub fn place(root: &OwnedFd, placement: &Placement, stream: &mut dyn Read) -> Re
     let root = Root::at(
         root.try_clone()
             .map_err(|e| StorageError::io("open the root", e))?,
-    );
+    )?;
     let placement = Placement {
         directory: clean(placement.directory.as_os_str().as_bytes())?,
         ..placement.clone()
@@ -161,6 +161,11 @@ impl Unpacker {
         if self.placement.keep_kind {
             self.root.check_kind(&parent, &name, kind.is_dir())?;
         }
+        self.root.take_room(&meta)?;
+        if !layer && is_file(kind) {
+            self.root.replace_file(&parent, &name, &mut meta, data)?;
+            return Ok(());
+        }
         let hid_lower = self.root.clear(&parent, &name, kind.is_dir(), self.whiteouts)?;
         match kind {
             EntryType::Directory => {
@@ -174,7 +179,7 @@ impl Unpacker {
                     self.remember(&path)?;
                 }
             }
-            EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => {
+            kind if is_file(kind) => {
                 self.done.bytes += self.root.make_file(&parent, &name, &mut meta, data)?;
             }
             EntryType::Link => {
@@ -245,6 +250,13 @@ impl Unpacker {
             }
         }
     }
+}
+
+fn is_file(kind: EntryType) -> bool {
+    matches!(
+        kind,
+        EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse
+    )
 }
 
 /// The path of an entry below the root: no leading slash, no `.`; a `..` may go up only as far as the root.

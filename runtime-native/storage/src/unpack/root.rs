@@ -16,6 +16,7 @@ use super::Whiteouts;
 use super::whiteout::{self, is_whiteout, tree_path};
 use crate::copy;
 use crate::error::{ErrorKind, Result, StorageError};
+use crate::room::Room;
 use crate::tarstream::{EntryType, TarEntry};
 use crate::tree;
 
@@ -31,6 +32,7 @@ pub(super) struct Root {
     /// Archives are mostly in order: the directory of the last entry is the directory of the next.
     last: Option<(PathBuf, Rc<OwnedFd>)>,
     buffer: Vec<u8>,
+    room: Room,
 }
 
 impl Root {
@@ -45,18 +47,29 @@ impl Root {
             parents,
             last: None,
             buffer: vec![0; BUFFER],
+            room: Room::at(path)?,
         })
     }
 
     /// An open directory with nothing below it.
-    pub(super) fn at(fd: OwnedFd) -> Self {
-        Self {
+    pub(super) fn at(fd: OwnedFd) -> Result<Self> {
+        Ok(Self {
             path: tree_path(&fd),
+            room: Room::of(&fd)?,
             fd,
             parents: Vec::new(),
             last: None,
             buffer: vec![0; BUFFER],
-        }
+        })
+    }
+
+    /// Takes room for an entry's name and attributes.
+    pub(super) fn take_room(&mut self, meta: &TarEntry) -> Result<()> {
+        let attributes = meta.xattrs.iter().map(|(key, value)| key.len() + value.len());
+        self.room
+            .entry()
+            .and_then(|()| self.room.take(attributes.sum::<usize>() as u64))
+            .map_err(|e| StorageError::path("unpack", Path::new(OsStr::from_bytes(&meta.path)), e))
     }
 
     fn resolve(&self, path: &Path) -> rustix::io::Result<OwnedFd> {
@@ -119,6 +132,9 @@ impl Root {
             }
             Err(_) => false,
         };
+        self.room
+            .entry()
+            .map_err(|e| StorageError::path("create directory", path, e))?;
         self.make_directory(&parent, name, hid_lower)?;
         if !hid_lower && let Some(lower) = self.lower(path, OFlags::DIRECTORY) {
             copy::copy_metadata(&lower, &*parent, name).map_err(|e| StorageError::path("create", path, e))?;
@@ -218,7 +234,7 @@ impl Root {
         let file = File::from(fd);
         let size = match &mut meta.sparse {
             Some(sparse) => sparse
-                .write(data, &file)
+                .write(data, &file, &mut self.room)
                 .map_err(|e| StorageError::archive(format_args!("unpack {}", path.display()), e))?,
             None => self.copy_content(path, meta.size, data, &file)?,
         };
@@ -233,7 +249,36 @@ impl Root {
         Ok(size)
     }
 
+    /// The same in the place of what stands there, in one step once it is whole.
+    pub(super) fn replace_file(
+        &mut self,
+        parent: &OwnedFd,
+        name: &OsStr,
+        meta: &mut TarEntry,
+        data: &mut dyn Read,
+    ) -> Result<u64> {
+        let new = tree::unique(".new");
+        let made = self
+            .make_file(parent, OsStr::new(&new), meta, data)
+            .and_then(|size| {
+                let stands = rustix::fs::statat(parent, name, AtFlags::SYMLINK_NOFOLLOW);
+                if stands.is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Directory) {
+                    self.clear(parent, name, false, Whiteouts::Names)?;
+                }
+                rustix::fs::renameat(parent, &new, parent, name)
+                    .map_err(|e| StorageError::path("create", Path::new(name), e))?;
+                Ok(size)
+            });
+        if made.is_err() {
+            let _ = rustix::fs::unlinkat(parent, &new, AtFlags::empty());
+        }
+        made
+    }
+
     fn copy_content(&mut self, path: &Path, size: u64, data: &mut dyn Read, file: &File) -> Result<u64> {
+        self.room
+            .fits(size)
+            .map_err(|e| StorageError::path("write", path, e))?;
         let mut offset = 0;
         let mut hole = false;
         while offset < size {
@@ -243,7 +288,9 @@ impl Root {
                 .map_err(|e| StorageError::archive(format_args!("unpack {}", path.display()), e))?;
             hole = want == BUFFER && piece.iter().all(|b| *b == 0);
             if !hole {
-                file.write_all_at(piece, offset)
+                self.room
+                    .take(want as u64)
+                    .and_then(|()| file.write_all_at(piece, offset))
                     .map_err(|e| StorageError::path("write", path, e))?;
             }
             offset += want as u64;
@@ -274,7 +321,7 @@ impl Root {
         };
         // The target lies in a layer below: it becomes this layer's own, under both names.
         let directory = self.directory(above, Whiteouts::Overlay)?;
-        copy::copy_file_from(&lower, &directory, target_name)
+        copy::copy_file_from(&lower, &directory, target_name, &mut self.room)
             .and_then(|()| {
                 Ok(rustix::fs::linkat(
                     &*directory,

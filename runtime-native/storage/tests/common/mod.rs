@@ -9,6 +9,9 @@ use std::process::Command;
 use creel_storage::{DRIVER_NAMES, StorageDriver, open};
 use tar::{Builder, EntryType, Header};
 
+/// Bytes of the tests' btrfs file systems.
+pub const BTRFS_SIZE: u64 = 256 << 20;
+
 /// A layer archive in the making.
 pub struct Layer(Builder<Vec<u8>>);
 
@@ -129,11 +132,20 @@ impl Root {
         ))
     }
 
+    /// One in memory, of so many bytes and files.
+    pub fn in_memory(bytes: u64, files: u64) -> Self {
+        let root = Self::new();
+        let options = format!("size={bytes},nr_inodes={files}");
+        let arguments = ["-t", "tmpfs", "-o", &options, "tmpfs"].map(OsStr::new);
+        run("mount", &[&arguments[..], &[root.path().as_ref()]].concat());
+        root
+    }
+
     /// One on a btrfs file system of its own, in a file on a loop device.
     pub fn on_btrfs() -> Self {
         let root = Self::new();
         let image = root.path().join(".image");
-        File::create(&image).unwrap().set_len(256 << 20).unwrap();
+        File::create(&image).unwrap().set_len(BTRFS_SIZE).unwrap();
         run("mkfs.btrfs", &["-q".as_ref(), image.as_ref()]);
         // Linux lets go of the loop device with the mount.
         run(

@@ -3,6 +3,7 @@ import { basename, join, resolve } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { type Header, type Pack, pack } from "tar-stream";
 import { invalid } from "../../../invalid.ts";
+import { nodeOf } from "./nodes.ts";
 
 type Entry = Partial<Header> & { name: string };
 
@@ -85,10 +86,10 @@ class Walk {
       await this.#entry({ ...header, type: "symlink", linkname: readlinkSync(path) });
     } else if (stat.isFile()) {
       await this.#file(path, header, stat);
-    } else if (stat.isFIFO()) {
-      await this.#entry({ ...header, type: "fifo" });
     } else {
-      this.#o.warn(`${path} is neither file, folder nor link: it is left out`);
+      // a socket means nothing without who listens on it
+      const node = nodeOf(stat);
+      if (node !== undefined) await this.#entry({ ...header, ...node });
     }
   }
 

@@ -16,6 +16,8 @@ import type { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { extract, type Header } from "tar-stream";
 import { invalid } from "../../../invalid.ts";
+import { makeNode } from "./nodes.ts";
+import { type Sparse, sparseOf, writeSparse } from "./sparse.ts";
 
 interface UnpackOptions {
   /** Keep owners; else all is the caller's. */
@@ -53,7 +55,8 @@ class Target {
   }
 
   async take(header: Header, content: Readable): Promise<void> {
-    const inside = this.#inside(header.name);
+    const sparse = sparseOf(header);
+    const inside = this.#inside(sparse?.name ?? header.name);
     const path = join(this.#root, inside);
     if (inside !== "" && !this.#folders.has(dirname(path)))
       throw invalid(`the archive is damaged: ${header.name} comes before its folder`);
@@ -62,12 +65,11 @@ class Target {
       this.#folder(path, inside === "");
       this.#folders.set(path, header);
     } else {
-      if (!["file", "contiguous-file", "symlink", "link"].includes(type)) {
-        this.#o.warn(`${header.name} is neither file, folder nor link: it is left out`);
-      } else {
-        rmSync(path, { force: true, recursive: inside !== "" });
-        await this.#make(path, header, content);
-      }
+      rmSync(path, { force: true, recursive: inside !== "" });
+      if (["symlink", "link"].includes(type)) this.#link(path, header);
+      else if (["file", "contiguous-file"].includes(type)) await this.#file(path, header, content, sparse);
+      else if (makeNode(path, header)) this.#made(path, header);
+      else this.#o.warn(`${header.name} (${type}) cannot be made here: it is left out`);
     }
     content.resume();
   }
@@ -78,22 +80,28 @@ class Target {
     return this.#bytes;
   }
 
-  async #make(path: string, header: Header, content: Readable): Promise<void> {
+  #link(path: string, header: Header): void {
     if (header.type === "symlink") {
       symlinkSync(header.linkname!, path);
       if (this.#o.owners) lchownSync(path, header.uid!, header.gid!);
       if (header.mtime) lutimesSync(path, header.mtime, header.mtime);
       return;
     }
-    if (header.type === "link") {
-      const first = join(this.#root, this.#inside(header.linkname!));
-      if (!this.#files.has(first))
-        throw invalid(`the archive is damaged: ${header.name} links to what is not in it`);
-      return linkSync(first, path);
-    }
-    await pipeline(content, createWriteStream(path, { flags: "wx", mode: 0o600 }));
+    const first = join(this.#root, this.#inside(header.linkname!));
+    if (!this.#files.has(first))
+      throw invalid(`the archive is damaged: ${header.name} links to what is not in it`);
+    linkSync(first, path);
+  }
+
+  async #file(path: string, header: Header, content: Readable, sparse: Sparse | undefined): Promise<void> {
+    if (sparse !== undefined) await writeSparse(content, path, sparse.size);
+    else await pipeline(content, createWriteStream(path, { flags: "wx", mode: 0o600 }));
+    this.#bytes += sparse?.size ?? header.size ?? 0;
+    this.#made(path, header);
+  }
+
+  #made(path: string, header: Header): void {
     this.#files.add(path);
-    this.#bytes += header.size ?? 0;
     this.#attributes(path, header);
   }
 
