@@ -7,6 +7,9 @@ import { nodeOf } from "./nodes.ts";
 
 type Entry = Partial<Header> & { name: string };
 
+/** The largest id of an archive's plain header. */
+const MOST_ID = 0o777777;
+
 interface PackOptions {
   /** Keep owners; else all is root's. */
   owners: boolean;
@@ -69,13 +72,10 @@ class Walk {
   }
 
   async add(path: string, name: string, stat: Stats): Promise<void> {
-    const header: Entry = {
-      name,
-      mode: stat.mode & 0o7777,
-      mtime: stat.mtime,
-      uid: this.#o.owners ? stat.uid : 0,
-      gid: this.#o.owners ? stat.gid : 0,
-    };
+    const [uid, gid] = this.#o.owners ? [stat.uid, stat.gid] : [0, 0];
+    const header: Entry = { name, mode: stat.mode & 0o7777, mtime: stat.mtime, uid, gid };
+    // the plain header has no more digits
+    if (Math.max(uid, gid) > MOST_ID) header.pax = { uid: String(uid), gid: String(gid) };
     if (stat.isDirectory()) {
       await this.#entry({ ...header, name: `${name}/`, type: "directory" });
       for (const child of readdirSync(path)) {
