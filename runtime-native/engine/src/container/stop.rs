@@ -192,10 +192,15 @@ impl Engine {
         let _operation = container.operation.lock().await;
         let shim = self.shim_in(&container, Status::Running)?;
         shim.pause().await.map_err(shim_error)?;
-        container.update(|state| {
+        let noted = container.update(|state| {
             state.status = Status::Paused;
             state.paused_to_commit = to_commit;
-        })?;
+        });
+        if let Err(error) = noted {
+            let _ = shim.resume().await;
+            let _ = container.update(|state| state.status = Status::Running);
+            return Err(error);
+        }
         self.emit_container(&container, "pause", []);
         Ok(())
     }
