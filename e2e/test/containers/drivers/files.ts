@@ -138,7 +138,11 @@ export function filesCases(own: Own, first = 0): void {
       assert.deepEqual(await tree("one", "in/made"), made, compress);
       await own.cli.ok("exec", "one", "rm", "-r", "/in");
     }
-    if (first === 0) await new Promise((closed) => server.close(closed));
+    if (first === 0) {
+      const { atime, mtime } = statSync(root);
+      await new Promise((closed) => server.close(closed));
+      utimesSync(root, atime, mtime);
+    }
     rmSync(join(dir, "made"), { recursive: true });
   });
 

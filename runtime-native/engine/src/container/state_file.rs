@@ -41,6 +41,11 @@ pub fn write(path: &Path, number: u64, text: &[u8]) -> Result<()> {
     if file.metadata().map_err(failed)?.len() as usize > 2 * SLOT {
         return write_file(path, &line, true);
     }
+    if number == 0 {
+        // The other's place, too: on a full disk there is room for what comes.
+        let both = [line, vec![0; SLOT]].concat();
+        return file.write_all_at(&both, 0).map_err(failed);
+    }
     file.write_all_at(&line, (number % 2) * SLOT as u64)
         .map_err(failed)
 }
