@@ -111,6 +111,7 @@ async fn terminal_with_size_and_detach_keys() {
     let options = Options {
         open_stdin: true,
         change: Some(Box::new(|spec| spec.process.terminal = true)),
+        ..Options::default()
     };
     let container = fixture
         .create_with(&["probe", "sleep", "0.2", "size", "cat"], options)
