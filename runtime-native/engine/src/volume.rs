@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use creel_storage::volumes::{Volume, VolumeStore};
 
@@ -14,6 +15,25 @@ pub const ANONYMOUS: &str = "com.docker.volume.anonymous";
 /// The volumes of the node.
 pub struct Volumes {
     store: VolumeStore,
+    /// Those of containers that are being created: nobody finds them among the containers yet.
+    claimed: Mutex<Vec<String>>,
+}
+
+/// Volumes that are not to be removed, as long as it lives.
+pub struct Claim<'a> {
+    volumes: &'a Volumes,
+    names: Vec<String>,
+}
+
+impl Drop for Claim<'_> {
+    fn drop(&mut self) {
+        let mut claimed = self.volumes.claimed();
+        for name in &self.names {
+            if let Some(at) = claimed.iter().position(|other| other == name) {
+                claimed.swap_remove(at);
+            }
+        }
+    }
 }
 
 /// Turns a failure of the storage layer into the engine's.
@@ -42,6 +62,7 @@ impl Volumes {
     pub fn open(data_root: &Path) -> Result<Self> {
         Ok(Self {
             store: VolumeStore::open(data_root).map_err(volume_error)?,
+            claimed: Mutex::default(),
         })
     }
 
@@ -101,6 +122,30 @@ impl Volumes {
     /// All volumes by name.
     pub fn list(&self) -> Result<Vec<Volume>> {
         self.store.list().map_err(volume_error)
+    }
+
+    /// Keeps the volumes among the mounts from [`Volumes::remove_unused`] until their container is listed.
+    pub fn claim(&self, mounts: &[proto::Mount]) -> Claim<'_> {
+        let volumes = mounts.iter().filter(|mount| mount.r#type == "volume");
+        let names: Vec<_> = volumes.map(|mount| mount.source.clone()).collect();
+        self.claimed().extend_from_slice(&names);
+        Claim { volumes: self, names }
+    }
+
+    fn claimed(&self) -> MutexGuard<'_, Vec<String>> {
+        self.claimed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Deletes a volume that no container has; `users`: the ids of those that are listed and have it.
+    pub fn remove_unused(&self, name: &str, users: impl FnOnce() -> Vec<String>) -> Result<()> {
+        // held to the end: a container that comes meanwhile finds no volume and makes one
+        let claimed = self.claimed();
+        let users = users();
+        if !users.is_empty() || claimed.iter().any(|other| other == name) {
+            let text = format!("remove {name}: volume is in use - [{}]", users.join(", "));
+            return Err(EngineError::new(ErrorCode::VolumeInUse, text));
+        }
+        self.remove(name)
     }
 
     /// Deletes a volume with its content.

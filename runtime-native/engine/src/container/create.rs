@@ -39,7 +39,6 @@ impl Engine {
         let created = self.create_named(id.clone(), name.clone(), spec, networks).await;
         match created {
             Ok(container) => {
-                self.containers.insert(container.clone());
                 self.emit_container(&container, "create", []);
                 Ok((id, warnings))
             }
@@ -50,6 +49,7 @@ impl Engine {
         }
     }
 
+    /// Makes a container and lists it.
     async fn create_named(
         self: &Arc<Self>,
         id: String,
@@ -90,6 +90,7 @@ impl Engine {
                 ..State::default()
             };
             let container = Arc::new(Container::new(dir, definition, state));
+            let _claim = engine.volumes.claim(&container.definition().mounts);
             let mut volumes = Vec::new();
             let made = engine.make_parts(&container, &image, &contents, &mut volumes);
             if let Err(error) = made {
@@ -103,6 +104,7 @@ impl Engine {
                 }
                 return Err(error);
             }
+            engine.containers.insert(container.clone());
             for volume in volumes {
                 let attributes = [("driver".to_owned(), "local".to_owned())];
                 engine.events.emit("volume", "create", &volume, attributes);

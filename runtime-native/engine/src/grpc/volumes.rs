@@ -53,22 +53,13 @@ impl volumes_server::Volumes for Door {
         let engine = self.0.clone();
         blocking(move || {
             let used = |m: &proto::Mount| m.r#type == "volume" && m.source == request.name;
-            let users: Vec<_> = engine
-                .containers
-                .all()
-                .into_iter()
-                .filter(|c| c.definition().mounts.iter().any(used))
-                .map(|c| c.id.clone())
-                .collect();
-            if !users.is_empty() {
-                let text = format!(
-                    "remove {}: volume is in use - [{}]",
-                    request.name,
-                    users.join(", ")
-                );
-                return Err(EngineError::new(ErrorCode::VolumeInUse, text));
-            }
-            match engine.volumes.remove(&request.name) {
+            let users = || {
+                let all = engine.containers.all().into_iter();
+                all.filter(|c| c.definition().mounts.iter().any(used))
+                    .map(|c| c.id.clone())
+                    .collect()
+            };
+            match engine.volumes.remove_unused(&request.name, users) {
                 Err(error) if error.code == ErrorCode::NoSuchVolume && request.force => return Ok(()),
                 other => other?,
             }
