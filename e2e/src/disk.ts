@@ -15,7 +15,9 @@ export function mountDisk(dir: string, { kind, megabytes }: Disk): () => void {
   closeSync(file);
   try {
     execFileSync(`mkfs.${kind}`, ["-q", image]);
-    execFileSync("mount", ["-o", "loop", image, dir]);
+    // btrfs frees a deleted subvolume after a commit of its own time: each second, not each half minute
+    const options = kind === "btrfs" ? "loop,commit=1" : "loop";
+    execFileSync("mount", ["-o", options, image, dir]);
   } catch (error) {
     rmSync(image);
     throw error;

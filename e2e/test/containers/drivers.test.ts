@@ -12,19 +12,19 @@ import { fullCases } from "./drivers/full.ts";
 import { Own } from "./drivers/own.ts";
 
 const FIRST = 100_000;
-const DRIVERS: [driver: string, kind: Disk["kind"]][] = [
-  ["overlay2", "ext4"],
-  ["btrfs", "btrfs"],
-  ["vfs", "ext4"],
+const DRIVERS: [driver: string, kind: Disk["kind"], megabytes: number][] = [
+  ["overlay2", "ext4", 400],
+  ["btrfs", "btrfs", 800],
+  ["vfs", "ext4", 400],
 ];
 
-for (const [driver, kind] of DRIVERS) {
+for (const [driver, kind, megabytes] of DRIVERS) {
   describe(`with the storage driver ${driver},`, function () {
     this.timeout(90_000);
     const configFile = join(tmpdir(), `creel-drivers-${process.pid}-${driver}.json`);
     writeFileSync(configFile, JSON.stringify({ "storage-driver": driver }));
     const flags = ["--config-file", configFile];
-    const fixture = useLab({ nodes: 1, join: false, disk: { kind, megabytes: 400 }, flags });
+    const fixture = useLab({ nodes: 1, join: false, disk: { kind, megabytes }, flags });
     const own = new Own(driver, fixture);
     after(() => rmSync(configFile, { force: true }));
 

@@ -119,7 +119,7 @@ describe("files of the host, whatever a container makes of its own,", function (
   it("are not filled from an image while links come into the place of what is copied", async () => {
     // Large enough to be met while they are copied, with a mode that would open the host's file to all.
     const make =
-      "mkdir /full; for i in $(seq 20); do busybox dd if=/dev/zero of=/full/$i bs=1M count=1; done";
+      "mkdir /full; for i in $(seq 10); do busybox dd if=/dev/urandom of=/full/$i bs=1M count=8; done";
     await cli.ok("run", "--name", "maker", "attack", "sh", "-c", `${make}; busybox chmod 4777 /full/*`);
     await cli.ok("commit", "maker", "full:1");
     await cli.ok("rm", "maker");

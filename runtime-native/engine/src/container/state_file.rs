@@ -39,7 +39,10 @@ pub fn write(path: &Path, number: u64, text: &[u8]) -> Result<()> {
     let file = file.map_err(failed)?;
     // One that was too long for its place has the whole file.
     if file.metadata().map_err(failed)?.len() as usize > 2 * SLOT {
-        return write_file(path, &line, true);
+        let mut both = vec![0; 2 * SLOT];
+        let begin = (number % 2) as usize * SLOT;
+        both[begin..begin + SLOT].copy_from_slice(&line);
+        return write_file(path, &both, true);
     }
     if number == 0 {
         // The other's place, too: on a full disk there is room for what comes.
@@ -87,7 +90,12 @@ fn line(number: u64, text: &[u8]) -> Vec<u8> {
     counted.extend_from_slice(text);
     let mut line = format!("{} ", Digest::of(&counted).hex()).into_bytes();
     line.extend_from_slice(&counted);
-    line.resize((line.len() + 1).max(SLOT), b' ');
+    let size = match line.len() + 1 {
+        short if short <= SLOT => SLOT,
+        // a file that is longer than both places is one version
+        long => long.max(2 * SLOT + 1),
+    };
+    line.resize(size, b' ');
     if let Some(end) = line.last_mut() {
         *end = b'\n';
     }
