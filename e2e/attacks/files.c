@@ -22,7 +22,7 @@ int chase(int argc, char **argv) {
     if (argc < 2) return 64;
     static char buffer[1 << 16] __attribute__((aligned(8)));
     int events = inotify_init1(IN_CLOEXEC);
-    if (chdir(argv[0]) != 0 || inotify_add_watch(events, ".", IN_CREATE) < 0) return told("chase", -1), 1;
+    if (chdir(argv[0]) != 0 || inotify_add_watch(events, ".", IN_CREATE | IN_MOVED_TO) < 0) return told("chase", -1), 1;
     puts("chasing");
     for (;;) {
         ssize_t size = read(events, buffer, sizeof buffer);
