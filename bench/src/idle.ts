@@ -7,7 +7,7 @@ import { startDockerd } from "./dockerd.ts";
 import { buildLoad, loadImage } from "./load.ts";
 import { type Measure, measure, median } from "./measure.ts";
 import { find } from "./peers.ts";
-import { cpuOf, memoryOf, type Process, processesOf } from "./processes.ts";
+import { CREELD, cpuOf, memoryOf, type Process, processesOf } from "./processes.ts";
 
 const CONTAINERS = 20;
 /** After a start, before memory is looked at. */
@@ -75,7 +75,7 @@ export const idle: Bench = {
       {
         rest: lab.rest("node1"),
         init: lab.node("node1").pid,
-        daemon: /bin\/creeld|creeld\/main|daemon\/src\//,
+        daemon: CREELD,
         engine: /creel-engine/,
         shim: /creel-shim/,
       },

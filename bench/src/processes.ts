@@ -1,6 +1,9 @@
 import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 
+/** The command line of creeld: its launcher, its bundle, its sources. */
+export const CREELD = /bin\/creeld|creeld\/main|daemon\/src\//;
+
 /** One process of a host. */
 export interface Process {
   pid: number;

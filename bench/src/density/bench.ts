@@ -7,7 +7,7 @@ import { startDockerd } from "../dockerd.ts";
 import { buildLoad, loadImage } from "../load.ts";
 import { type Measure, measure } from "../measure.ts";
 import { find } from "../peers.ts";
-import { memoryOf, type Process, processesOf } from "../processes.ts";
+import { CREELD, memoryOf, type Process, processesOf } from "../processes.ts";
 import { startPodman } from "./podman.ts";
 
 const CONTAINERS = 200;
@@ -89,7 +89,7 @@ export const density: Bench = {
     const own = await weigh(
       {
         init: lab.node("node1").pid,
-        manager: /bin\/creeld|creeld\/main|daemon\/src\/|creel-engine|creel-shim/,
+        manager: new RegExp(`${CREELD.source}|creel-engine|creel-shim`),
         engine: /creel-engine/,
         start: (count) => startAll(rest, tag, count),
       },

@@ -129,26 +129,14 @@ describe("creel-runtime beside runc", function () {
   });
 
   it("runs further processes alike", () => {
-    const process = join(dir, "process.json");
-    writeFileSync(
-      process,
-      JSON.stringify({
-        args: ["echo", "from a file"],
-        cwd: "/",
-        user: { uid: 0, gid: 0 },
-        env: ["PATH=/bin"],
-      }),
-    );
-    const few = join(dir, "few.json");
-    writeFileSync(
-      few,
-      JSON.stringify({
-        args: ["grep", "Cap", "/proc/self/status"],
-        cwd: "/",
-        user: { uid: 0, gid: 0 },
-        env: ["PATH=/bin"],
-      }),
-    );
+    const file = (name: string, ...args: string[]) => {
+      const path = join(dir, name);
+      const user = { uid: 0, gid: 0 };
+      writeFileSync(path, JSON.stringify({ args, cwd: "/", user, env: ["PATH=/bin"] }));
+      return path;
+    };
+    const process = file("process.json", "echo", "from a file");
+    const few = file("few.json", "grep", "Cap", "/proc/self/status");
     const unknown = join(dir, "unknown.json");
     writeFileSync(
       unknown,
