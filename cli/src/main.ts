@@ -1,8 +1,10 @@
-import { CommanderError } from "commander";
+import { CommanderError, InvalidArgumentError } from "commander";
 import { DaemonError, Exit } from "./error.ts";
 import { makeProgram } from "./program.ts";
 
-const USAGE_STATUS = 125;
+/** An option that is not known, or has no value it can have. */
+const OPTION_STATUS = 125;
+const OPTION_CODES = ["unknownOption", "optionMissingArgument", "invalidArgument"];
 const INTERRUPTED = 130;
 
 /** The reader of a pipe has gone (`creel ps | head -1`): there is nobody to tell more. */
@@ -16,9 +18,15 @@ try {
 
 function statusOf(error: unknown): number {
   if (error instanceof Exit) return error.status;
-  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : USAGE_STATUS;
+  if (error instanceof CommanderError && !(error instanceof InvalidArgumentError)) return usageStatus(error);
   if ((error as Error).name === "AbortError") return INTERRUPTED;
   const daemon = error instanceof DaemonError && error.status > 0;
   process.stderr.write(`${daemon ? "Error response from daemon: " : "creel: "}${(error as Error).message}\n`);
   return 1;
+}
+
+/** Docker's statuses; a group without a command, whose help was shown, is no mistake. */
+function usageStatus({ code, exitCode }: CommanderError): number {
+  if (exitCode === 0 || code === "commander.help") return 0;
+  return OPTION_CODES.includes(code.replace("commander.", "")) ? OPTION_STATUS : 1;
 }

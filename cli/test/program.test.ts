@@ -131,7 +131,26 @@ describe("bin/creel", function () {
       /cannot connect to the daemon at unix:\/\/\/nowhere\/creel\.sock: is creeld running\?/,
     );
     assert.equal(run("run", "x").status, 125);
-    assert.equal(run("ps", "--nope").status, 125);
+    for (const [status, ...words] of [
+      [125, "ps", "--nope"],
+      [125, "ps", "--last", "x"],
+      [125, "ps", "--filter"],
+      [0],
+      [0, "service"],
+      [1, "nope"],
+      [1, "service", "nope"],
+      [1, "service", "create"],
+      [1, "run"],
+      [1, "ps", "more"],
+    ] as [number, ...string[]][]) {
+      const ended = run(...words);
+      assert.deepEqual([ended.status, ended.stderr === ""], [status, false], words.join(" "));
+    }
+    const scaled = run("service", "scale", "web=x");
+    assert.deepEqual(
+      [scaled.status, scaled.stderr],
+      [1, "creel: invalid scale specifier 'web=x': SERVICE=REPLICAS\n"],
+    );
     assert.match(run("ps", "--nope").stderr, /unknown option '--nope'[\s\S]*see 'creel ps --help'/);
     assert.match(run("servce").stderr, /unknown command 'servce'[\s\S]*Did you mean service\?/);
   });

@@ -7,7 +7,7 @@ import { balancerOf, virtualAddressesOf } from "./balancer.ts";
 import { nodesBy } from "./faults.ts";
 import { strays } from "./host-leaks.ts";
 
-const PATIENCE_MS = 15_000;
+const PATIENCE_MS = 40_000;
 /** Containers of a node whose own rules are looked at: it takes a process each. */
 const RULES_LOOKED_AT = 6;
 

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { ask, type Target } from "../../tools/src/demo/requests.ts";
 import type { TaskView } from "../../tools/src/demo/service.ts";
 import type { Lab } from "../../tools/src/lab/lab.ts";
+import type { RestError } from "../../tools/src/rest.ts";
 import { docker } from "./cli.ts";
 import { loadUsual } from "./images.ts";
 import { until } from "./wait.ts";
@@ -61,10 +62,12 @@ export async function processIds(lab: Lab, node: string): Promise<Map<string, nu
   const rest = lab.rest(node);
   const found = new Map<string, number>();
   for (const { Id } of await rest.get<{ Id: string }[]>("/containers/json")) {
-    const { Name, State } = await rest.get<{ Name: string; State: { Pid: number } }>(
-      `/containers/${Id}/json`,
-    );
-    found.set(Name, State.Pid);
+    const view = await rest
+      .get<{ Name: string; State: { Pid: number } }>(`/containers/${Id}/json`)
+      .catch((error: RestError) => {
+        if (error.status !== 404) throw error;
+      });
+    if (view) found.set(view.Name, view.State.Pid);
   }
   return new Map([...found].sort());
 }
@@ -113,13 +116,22 @@ export async function nodeState(
   via: string,
   node: string,
   state: string,
-  within = 20_000,
+  within?: number,
 ): Promise<void> {
   await until(
     `${node} ${state}`,
     async () => (await nodesBy(lab, via)).get(node)?.Status.State === state,
     within,
   );
+}
+
+/** Removes a node that has left from the cluster: another of its name may have joined since. */
+export async function removeLeft(lab: Lab, via: string, node: string): Promise<void> {
+  const gone = await until(`${node}, which has left, is down`, async () => {
+    const nodes = await lab.rest(via).get<NodeView[]>("/nodes");
+    return nodes.find(({ Description, Status }) => Description.Hostname === node && Status.State === "down");
+  });
+  await docker(lab, via).ok("node", "rm", gone.ID);
 }
 
 /** The leader's host name, in the words of `via`; undefined while there is none. */
@@ -143,7 +155,8 @@ export class Traffic {
   readonly #done: Promise<void>;
   #stopped = false;
 
-  constructor(hosts: Target[], port: number, pauseMs = 20, timeoutMs = 500) {
+  /** A request fails that is not answered within `timeoutMs`. */
+  constructor(hosts: Target[], port: number, pauseMs = 20, timeoutMs = 10_000) {
     this.#done = this.#run(hosts, port, pauseMs, timeoutMs);
   }
 

@@ -90,8 +90,8 @@ export function left(traces: Traces): string[] {
   ];
 }
 
-/** Nothing of the lab is left; what is just ending has five seconds. */
+/** Nothing of the lab is left; what is just ending has twenty seconds. */
 export async function assertNothingLeft(traces: Traces): Promise<void> {
-  for (let attempt = 0; attempt < 50 && left(traces).length > 0; attempt++) await delay(100);
+  for (let attempt = 0; attempt < 200 && left(traces).length > 0; attempt++) await delay(100);
   assert.deepEqual(left(traces), []);
 }

@@ -12,7 +12,7 @@ import { converse, open, raw } from "../src/raw.ts";
 const MEBIBYTE = 1 << 20;
 
 describe("bad input", function () {
-  this.timeout(90_000);
+  this.timeout(180_000);
   const fixture = useLab({ nodes: 2, managers: 1 });
   before(() => loadUsual(fixture.lab));
   const socket = () => fixture.lab.socket("node1");

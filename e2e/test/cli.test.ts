@@ -12,7 +12,7 @@ import { until } from "../src/wait.ts";
 const bin = join(root, "bin/creel");
 
 describe("creel on one node", function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   const fixture = useLab({ nodes: 1 });
   let cli: Cli;
   let config = "";
@@ -176,7 +176,7 @@ describe("creel on one node", function () {
 
   it("names what a service waits for, and ends with the cause", async () => {
     const fits = ["service", "create", "--name", "fits", "--replicas", "2", "whoami"];
-    assert.match(await cli.ok(...fits), /^0 of 2 tasks run[\s\S]*verify: Service fits converged$/m);
+    assert.match(await cli.ok(...fits), /^[012] of 2 tasks run[\s\S]*verify: Service fits converged$/m);
     const never = [
       "service",
       "create",
@@ -323,13 +323,13 @@ describe("creel on one node", function () {
       await terminal.shows(/ready>$/);
       terminal.type("echo status=$?");
       await terminal.shows(/^status=9$/m);
-      assert.equal(await cli.ok("ps", "-aq"), "");
+      await until("it is removed", async () => (await cli.ok("ps", "-aq")) === "");
     });
   });
 });
 
 describe("creel cluster", function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   it("makes a lab that is a context, and leaves nothing of it", () => {
     const dir = mkdtempSync(join(tmpdir(), "ce-"));
     const name = basename(dir);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { readdirSync } from "node:fs";
+import { mkdtempSync, rmdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { root } from "../../tools/src/root.ts";
@@ -19,17 +19,14 @@ describe("the README's first command", function () {
     const [, id] = /bridge (lab-[0-9a-f]+)/.exec(output)!;
     return assertNothingLeft({ dir: dir!, id: id!, namespaces: new Set() });
   };
-  const labs = () => readdirSync(tmpdir()).filter((name) => /^creel-\w{6}$/.test(name));
-  let labsBefore: string[];
+  let env: NodeJS.ProcessEnv;
   beforeEach(() => {
-    labsBefore = labs();
+    env = { ...process.env, TMPDIR: mkdtempSync(join(tmpdir(), "ce-")) };
   });
-  afterEach(async () => {
-    assert.deepEqual(labs().sort(), labsBefore.sort());
-  });
+  afterEach(() => rmdirSync(env.TMPDIR!));
 
   it("npm start -- --once: three hosts, six replicas, all of them answer, nothing is left", async () => {
-    const result = program(node, [setup, "start", "--once"]);
+    const result = program(node, [setup, "start", "--once"], { env });
     assert.equal(result.code, 0, result.stdout + result.stderr);
     assert.match(
       result.stdout,
@@ -40,7 +37,7 @@ describe("the README's first command", function () {
   });
 
   it("npm start: shows a live table and how to join in, until Ctrl-C", async () => {
-    const child = spawn(node, [setup, "start"], { stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(node, [setup, "start"], { env, stdio: ["ignore", "pipe", "pipe"] });
     let output = "";
     child.stdout.on("data", (chunk) => (output += chunk));
     child.stderr.on("data", (chunk) => (output += chunk));
@@ -65,7 +62,7 @@ describe("the README's first command", function () {
 
   it("says in one sentence what is missing: root, a Rust toolchain", () => {
     const cargo = program(node, [setup, "start", "--once"], {
-      env: { PATH: join(root, "node_modules/.bin") },
+      env: { ...env, PATH: join(root, "node_modules/.bin") },
     });
     assert.equal(cargo.code, 1);
     assert.match(cargo.stderr, /^creel: a Rust toolchain is needed: .*\n$/);

@@ -10,7 +10,7 @@ import { useLab } from "../src/fixture.ts";
 const creeld = join(root, "bin/creeld");
 
 describe("creeld over TCP", function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   const dir = mkdtempSync(join(tmpdir(), "ce-tls-"));
   const certificates = join(dir, "daemon");
   // the lab's flags name files that are made before it starts

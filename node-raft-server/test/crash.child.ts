@@ -8,7 +8,6 @@ const raft = await openRaft({
   id: 1,
   bootstrap: [{ id: 1, address: "" }],
   clock: systemClock,
-  tickMs: 10,
   minFreeBytes: 0,
   transport: () => ({ send() {}, close() {} }),
 });

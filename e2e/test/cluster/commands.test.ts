@@ -20,7 +20,7 @@ interface Swarm {
 }
 
 describe("docker swarm and docker node, flag by flag", function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   const fixture = useLab({ nodes: 4, join: false });
   before(() => loadUsual(fixture.lab));
   const on = (node: string) => docker(fixture.lab, node);
@@ -68,7 +68,7 @@ describe("docker swarm and docker node, flag by flag", function () {
       "default-addr-pool-mask-length": "26",
       availability: "drain",
       "cert-expiry": "48h",
-      "dispatcher-heartbeat": "2s",
+      "dispatcher-heartbeat": "10s",
       "max-snapshots": "2",
       "snapshot-interval": "20",
       "task-history-limit": "3",
@@ -82,7 +82,7 @@ describe("docker swarm and docker node, flag by flag", function () {
       [["10.77.0.0/16"], 26, 7777],
     );
     assert.deepEqual(found.Spec.Orchestration, { TaskHistoryRetentionLimit: 3 });
-    assert.equal(found.Spec.Dispatcher.HeartbeatPeriod, 2e9);
+    assert.equal(found.Spec.Dispatcher.HeartbeatPeriod, 10e9);
     assert.equal(found.Spec.CAConfig.NodeCertExpiry, 48 * 3600e9);
     assert.deepEqual([found.Spec.Raft.SnapshotInterval, found.Spec.Raft.KeepOldSnapshots], [20, 2]);
     assert.equal(await on("node1").ok("node", "inspect", "self", "-f", "{{.Spec.Availability}}"), "drain");
@@ -166,9 +166,9 @@ describe("docker swarm and docker node, flag by flag", function () {
     const pid = String(pidOf(fixture.lab, "node3", "creeld"));
     const signal = (name: string) => fixture.lab.exec("node3", ["kill", `-${name}`, pid]);
     signal("STOP");
-    // with the period of before, 2 s, it would be 6 s and more
+    // with the period of before, 10 s, it would be 30 s
     try {
-      await nodeState(fixture.lab, "node1", "node3", "down", 5_000);
+      await nodeState(fixture.lab, "node1", "node3", "down", 20_000);
     } finally {
       signal("CONT");
     }

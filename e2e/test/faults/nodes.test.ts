@@ -39,7 +39,7 @@ const addressOf = (task: ClusterTask) =>
   );
 
 describe("nodes are lost, cut off and come back", function () {
-  this.timeout(90_000);
+  this.timeout(180_000);
   const fixture = useLab({ nodes: 4, managers: 3 });
   const hosts = (...but: string[]) => fixture.lab.nodes.filter(({ name }) => !but.includes(name));
   const on = (node: string) => docker(fixture.lab, node);
@@ -86,7 +86,7 @@ describe("nodes are lost, cut off and come back", function () {
     const { lab } = fixture;
     const grace = 3000;
     assert.ok((await processIds(lab, "node4")).size > 1);
-    const traffic = new Traffic(hosts("node4"), PORT);
+    const traffic = new Traffic(hosts("node4"), PORT, 20, 500);
     const begun = performance.now();
     await lab.kill("node4");
     await nodeState(lab, "node1", "node4", "down");

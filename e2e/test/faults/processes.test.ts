@@ -32,7 +32,7 @@ function waitFor(socketPath: string, name: string): Promise<{ result: Promise<un
 }
 
 describe("a program of a node is killed", function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   const fixture = useLab({ nodes: 2, managers: 1 });
   const hosts = () => [...fixture.lab.nodes];
   const ready = async () => {

@@ -191,11 +191,11 @@ describe("placement, drains and rebalance", function () {
     const [first] = await placed("web", 1);
     const others = fixture.lab.nodes.filter(({ name }) => name !== first);
     await until("the port answers everywhere", async () => {
-      const probe = new Traffic([...fixture.lab.nodes], PORT, 5);
+      const probe = new Traffic([...fixture.lab.nodes], PORT, 5, 500);
       await new Promise((resolve) => setTimeout(resolve, 200));
       return (await probe.stop()).failures.length === 0;
     });
-    const traffic = new Traffic(others, PORT, 5, 2_000);
+    const traffic = new Traffic(others, PORT, 5);
     await drain(first!);
     await until("it runs elsewhere, alone", async () => {
       const { containers } = await containersOn(first!);

@@ -42,7 +42,7 @@ async function run({ client }: Context, name: string, o: Options): Promise<void>
 /** Each whole line, changed, to where it belongs. */
 function lines(to: NodeJS.WriteStream, change: (line: string) => Promise<string>): Writable {
   let rest = "";
-  return new Writable({
+  const sink = new Writable({
     write(chunk: Buffer, _, done) {
       const parts = (rest + chunk.toString()).split("\n");
       rest = parts.pop()!;
@@ -52,6 +52,8 @@ function lines(to: NodeJS.WriteStream, change: (line: string) => Promise<string>
       work().then(() => done(), done);
     },
   });
+  // whoever writes is told by the callback
+  return sink.on("error", () => {});
 }
 
 /** Who wrote a line: the service's name, the task's slot and id, the node. */
@@ -89,7 +91,18 @@ class Names {
 
   async #nameOf(id: string, nodeId: string): Promise<string> {
     const own = this.#o.trunc ? id.slice(0, 12) : id;
-    if (!this.#o.resolve) return `${own}@${nodeId}`;
+    const unresolved = `${own}@${nodeId}`;
+    if (!this.#o.resolve) return unresolved;
+    try {
+      return await this.#resolved(id, nodeId, own);
+    } catch (error) {
+      // the task or its service was removed meanwhile
+      if ((error as { status?: number }).status === 404) return unresolved;
+      throw error;
+    }
+  }
+
+  async #resolved(id: string, nodeId: string, own: string): Promise<string> {
     const task = await this.#client.get<{ ServiceID: string; Slot?: number; NodeID: string }>(
       at("tasks", id),
     );

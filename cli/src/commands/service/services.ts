@@ -3,7 +3,6 @@ import { type Context, each } from "../../context.ts";
 import { invalid } from "../../invalid.ts";
 import { type InspectOptions, inspectEach, inspectOptions } from "../../output/inspect.ts";
 import type { Bind } from "../../program.ts";
-import { whole } from "../options.ts";
 import { at, examples } from "../words.ts";
 import { apply, type FindId } from "./spec.ts";
 import { changeOptions, createOptions, type SpecOptions, specOptions } from "./spec-options.ts";
@@ -92,9 +91,9 @@ export function scale(command: Command, bind: Bind): void {
   waitOptions(command.argument("<service=replicas...>")).action(
     bind(async (context: Context, words: string[], o: Options) => {
       const wanted = words.map((word) => {
-        const split = word.lastIndexOf("=");
-        if (split < 1) throw invalid(`invalid scale specifier '${word}': SERVICE=REPLICAS`);
-        return { name: word.slice(0, split), replicas: whole(word.slice(split + 1)) };
+        const [, name, replicas] = /^(.+)=(\d+)$/.exec(word) ?? [];
+        if (name === undefined) throw invalid(`invalid scale specifier '${word}': SERVICE=REPLICAS`);
+        return { name, replicas: Number(replicas) };
       });
       const ids: string[] = [];
       await each(
