@@ -69,17 +69,7 @@ const stages: Stage[] = [
   },
   cargo("cargo test (raft)", raft, ...test),
   cargo("cargo test", native, ...test),
-  cargo(
-    "a container beside runc's",
-    native,
-    ...inRelease,
-    "-p",
-    "creel-shim",
-    "--test",
-    "peer",
-    "--",
-    "--ignored",
-  ),
+  cargo("a container beside runc's", native, ...test, "--test", "shim", "peer", "--", "--ignored"),
 ];
 
 /** What compiles while the tests above mostly wait, with a lower priority; cargo's own lock keeps the order. */
@@ -105,8 +95,14 @@ function counted(output: string): { passed: number; failed: number } | undefined
   return passed + failed > 0 ? { passed, failed } : undefined;
 }
 
+/** What a runner's output says of its failures: mocha's and cargo's list of them, else the last lines. */
+function failuresIn(output: string): string {
+  const list = output.search(/^\s*\d+ failing$|^failures:$/m);
+  return output.slice(list < 0 ? -2_000 : list).trim();
+}
+
 /** Runs a stage; its output as it comes, or with `later` at its end. */
-function run(stage: Stage, later: boolean): Promise<{ passed: number; failed: number }> {
+function run(stage: Stage, later: boolean): Promise<{ passed: number; failed: number; output: string }> {
   return new Promise((resolve) => {
     const started = Date.now();
     if (!later) console.log(`\n▶ ${stage.name}`);
@@ -128,7 +124,7 @@ function run(stage: Stage, later: boolean): Promise<{ passed: number; failed: nu
       if (later && count.failed > 0) console.log(`\n▶ ${stage.name}\n${output}`);
       const took = Math.round((Date.now() - started) / 1000);
       console.log(`${count.failed === 0 ? "✓" : "✗"} ${stage.name} (${took} s)`);
-      resolve(count);
+      resolve({ ...count, output });
     });
   });
 }
@@ -136,7 +132,7 @@ function run(stage: Stage, later: boolean): Promise<{ passed: number; failed: nu
 /** Debian packages that tests use beside the product; installed where they are missing, and said first. */
 function installPackages(): void {
   const wanted = [
-    { program: "docker", packages: ["docker.io"] },
+    { program: "dockerd", packages: ["docker.io"] },
     { program: "busybox", packages: ["busybox-static"] },
     { program: "tmux", packages: ["tmux"] },
     { program: "mkfs.btrfs", packages: ["btrfs-progs"] },
@@ -170,10 +166,10 @@ const asked = (stage: Stage) => only.length === 0 || only.some((word) => stage.n
 /** Runs what `next` gives until there is no more. */
 async function runAll(next: () => Stage | undefined, later: boolean): Promise<void> {
   for (let stage = next(); stage !== undefined; stage = next()) {
-    const { passed, failed } = await run(stage, later);
+    const { passed, failed, output } = await run(stage, later);
     total.passed += passed;
     total.failed += failed;
-    if (failed > 0) failures.push(stage.name);
+    if (failed > 0) failures.push(`✗ ${stage.name}\n${failuresIn(output)}`);
   }
 }
 
@@ -182,6 +178,6 @@ const first = stages.filter(asked);
 const second = beside.filter(asked);
 // Whoever is done with what compiles and emulates takes the others' last stages.
 await Promise.all([runAll(() => first.shift(), false), runAll(() => second.shift() ?? first.pop(), true)]);
-if (failures.length > 0) console.log(`\nfailed: ${failures.join(", ")}`);
+for (const failure of failures) console.log(`\n${failure}`);
 console.log(`\n${total.passed} passed, ${total.failed} failed`);
 process.exit(total.failed === 0 && total.passed > 0 ? 0 : 1);

@@ -1,6 +1,7 @@
 //! How long the things take that stand between a request and a running container.
 
-#[path = "../tests/common/mod.rs"]
+#[path = "../tests/net/common.rs"]
+#[allow(dead_code)]
 mod common;
 
 use common::*;

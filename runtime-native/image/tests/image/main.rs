@@ -1,0 +1,7 @@
+//! Archives written by hand, and what a store makes of them.
+
+mod common;
+mod fuzz;
+mod lifecycle;
+mod load;
+mod tools;
