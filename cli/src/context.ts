@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { Exit } from "./error.ts";
+import { Exit, told } from "./error.ts";
 import type { Global } from "./program.ts";
 import { Client } from "./rest/client.ts";
 import { resolveHost } from "./rest/host.ts";
@@ -47,7 +47,7 @@ export async function each(
       if (line !== undefined) context.print(line);
     } catch (error) {
       failed = true;
-      context.warn(`Error response from daemon: ${(error as Error).message}`);
+      context.warn(told(error));
     }
   }
   if (failed) throw new Exit(1);

@@ -15,3 +15,9 @@ export class DaemonError extends Error {
     this.status = status;
   }
 }
+
+/** What a person is told of an error: whether it is the daemon's or this program's, and its text. */
+export function told(error: unknown): string {
+  const daemon = error instanceof DaemonError && error.status > 0;
+  return `${daemon ? "Error response from daemon" : "creel"}: ${(error as Error).message}`;
+}

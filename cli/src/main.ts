@@ -1,5 +1,5 @@
 import { CommanderError, InvalidArgumentError } from "commander";
-import { DaemonError, Exit } from "./error.ts";
+import { Exit, told } from "./error.ts";
 import { makeProgram } from "./program.ts";
 
 /** An option that is not known, or has no value it can have. */
@@ -20,8 +20,7 @@ function statusOf(error: unknown): number {
   if (error instanceof Exit) return error.status;
   if (error instanceof CommanderError && !(error instanceof InvalidArgumentError)) return usageStatus(error);
   if ((error as Error).name === "AbortError") return INTERRUPTED;
-  const daemon = error instanceof DaemonError && error.status > 0;
-  process.stderr.write(`${daemon ? "Error response from daemon: " : "creel: "}${(error as Error).message}\n`);
+  process.stderr.write(`${told(error)}\n`);
   return 1;
 }
 

@@ -146,6 +146,13 @@ describe("bin/creel", function () {
       const ended = run(...words);
       assert.deepEqual([ended.status, ended.stderr === ""], [status, false], words.join(" "));
     }
+    assert.match(run("context", "rm", "nope").stderr, /^creel: context "nope" does not exist/);
+    assert.match(run("rm", "x").stderr, /^creel: cannot connect to the daemon/);
+    const tls = ["--tlsverify", "--tlscacert", "/dev/null", "--tlscert", creel, "--tlskey", creel];
+    assert.match(
+      run("-H", "tcp://127.0.0.1:1", ...tls, "ps").stderr,
+      /^creel: the certificates for tcp:\/\/127\.0\.0\.1:1 cannot be used: .*PEM/,
+    );
     const scaled = run("service", "scale", "web=x");
     assert.deepEqual(
       [scaled.status, scaled.stderr],

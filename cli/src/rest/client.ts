@@ -116,24 +116,30 @@ export class Client {
       ...(!tls && { servername: "" }),
       ...(signal && { signal }),
     };
-    return tls
-      ? builtin("node:https").request({ ...options, ...tls })
-      : builtin("node:http").request(options);
+    if (!tls) return builtin("node:http").request(options);
+    try {
+      return builtin("node:https").request({ ...options, ...tls });
+    } catch (error) {
+      const why = (error as Error).message;
+      throw new DaemonError(0, `the certificates for ${this.#where} cannot be used: ${why}`);
+    }
+  }
+
+  get #where(): string {
+    const { socketPath, host, port } = this.host;
+    return socketPath ? `unix://${socketPath}` : `tcp://${host}:${port}`;
   }
 
   #unreachable(error: Error): Error {
     const code = (error as NodeJS.ErrnoException).code;
     if (code === undefined || error instanceof DaemonError) return error;
-    const where = this.host.socketPath
-      ? `unix://${this.host.socketPath}`
-      : `tcp://${this.host.host}:${this.host.port}`;
     const why =
       code === "EACCES"
         ? "permission denied: are you root, or in the socket's group?"
         : this.host.tls && code !== "ECONNREFUSED"
           ? error.message
           : "is creeld running?";
-    return new DaemonError(0, `cannot connect to the daemon at ${where}: ${why}`);
+    return new DaemonError(0, `cannot connect to the daemon at ${this.#where}: ${why}`);
   }
 }
 

@@ -9,7 +9,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-pub const WAIT: Duration = Duration::from_secs(5);
+/// For an answer that must come.
+pub const WAIT: Duration = Duration::from_secs(30);
+/// For one that must not: longer than it takes until a lost packet is sent again.
+const SILENCE: Duration = Duration::from_secs(2);
 static WORLDS: AtomicU32 = AtomicU32::new(0);
 
 pub struct World {
@@ -225,6 +228,14 @@ pub fn connect(netns: &Netns, ip: Ipv4Addr, port: u16) -> std::io::Result<TcpStr
         .unwrap()?;
     stream.set_read_timeout(Some(WAIT))?;
     Ok(stream)
+}
+
+/// Whether nobody can be connected to there.
+pub fn is_closed(netns: &Netns, ip: Ipv4Addr, port: u16) -> bool {
+    netns
+        .run(|| TcpStream::connect_timeout(&SocketAddr::new(ip.into(), port), SILENCE))
+        .unwrap()
+        .is_err()
 }
 
 /// Asks once on an open connection: the server's tag and the address it sees.
