@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { portsText } from "../src/commands/container/ports.ts";
 import { type ListOptions, listing, type View } from "../src/output/listing.ts";
+import { pretty } from "../src/output/pretty.ts";
 import { hasColour } from "../src/output/style.ts";
 import { cut, table } from "../src/output/table.ts";
 
@@ -107,5 +108,34 @@ describe("ports", () => {
       "0.0.0.0:8080-8081->80-81/tcp, 90-91/tcp",
     );
     assert.equal(portsText([tcp(80, 8080, "::"), tcp(80, 8080)]), "0.0.0.0:8080->80/tcp, [::]:8080->80/tcp");
+  });
+});
+
+describe("what was inspected, for people", () => {
+  it("is a line a field, with units and without what is empty", () => {
+    const found = {
+      ID: "x",
+      Labels: {},
+      UpdateConfig: { Parallelism: 0, Delay: 90_500_000_000, Monitor: 0 },
+      Limits: { NanoCPUs: 1_500_000_000, MemoryBytes: 64 << 20 },
+      Env: ["A=b", "C=d"],
+      Ports: [{ Target: 80 }, { Target: 81, Mode: "" }],
+      Error: null,
+    };
+    assert.deepEqual(pretty(found), [
+      "ID: x",
+      "UpdateConfig:",
+      " Parallelism: 0",
+      " Delay: 1m30.5s",
+      " Monitor: 0s",
+      "Limits:",
+      " NanoCPUs: 1.5",
+      " MemoryBytes: 64MiB",
+      "Env: A=b, C=d",
+      "Ports:",
+      " Target: 80",
+      "Ports:",
+      " Target: 81",
+    ]);
   });
 });

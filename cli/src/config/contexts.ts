@@ -104,5 +104,7 @@ export function readCertificates(dir: string): Certificates | undefined {
 export function checkName(name: string): void {
   if (name === DEFAULT) throw invalid(`"${DEFAULT}" is a reserved context name`);
   if (!/^[a-zA-Z0-9][a-zA-Z0-9_.+-]+$/.test(name))
-    throw invalid(`context name "${name}" is invalid: letters, digits and _ . + - after the first`);
+    throw invalid(
+      `context name "${name}" is invalid: two characters or more, a letter or digit, then also _ . + -`,
+    );
 }

@@ -144,7 +144,7 @@ describe("nodes are lost, cut off and come back", function () {
       return names.every((name) => own.includes(name.split(".").at(-1)!));
     });
     note(`surplus tasks gone after ${seconds(performance.now() - healed)}`);
-    for (const node of ALL) assert.ok(await right(node), node);
+    for (const node of ALL) await until(`${node} sees it`, () => right(node));
     assert.equal((await answers(hosts(), PORT, 20)).failed, 0);
     await audit(lab);
   });
