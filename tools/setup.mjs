@@ -127,7 +127,7 @@ async function buildAddon() {
   if (fresh("raft", value, ["node-raft-server/raft.node"])) return;
   const cwd = join(root, "node-raft-server");
   await step(
-    "building the Raft server (first time: about two minutes)",
+    "building the Raft server (first time: about two minutes on two cores)",
     "cargo",
     ["build", "--release", "--locked"],
     { cwd },
@@ -148,7 +148,7 @@ async function buildPrograms() {
   const env = { ...process.env };
   delete env.CARGO_TARGET_DIR;
   await step(
-    "building engine, runtime, shim and lab (first time: about four minutes)",
+    "building engine, runtime, shim and lab (first time: about eight minutes on two cores)",
     "cargo",
     ["build", "--release", "--locked"],
     { cwd, env },
