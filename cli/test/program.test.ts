@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Command } from "commander";
@@ -118,6 +118,19 @@ describe("completion", function () {
 
 describe("bin/creel", function () {
   this.timeout(30_000);
+  it("names a compose file as it is reached from here", () => {
+    const cwd = mkdtempSync(join(tmpdir(), "creel-cli-"));
+    mkdirSync(join(cwd, "below"));
+    writeFileSync(join(cwd, "compose.yaml"), "service: {}\n");
+    const said = (folder: string) =>
+      spawnSync(creel, ["up"], { encoding: "utf8", cwd: join(cwd, folder) }).stderr;
+    try {
+      assert.match(said("."), /^creel: compose\.yaml:1:1: service: /);
+      assert.match(said("below"), /^creel: \.\.\/compose\.yaml:1:1: service: /);
+    } finally {
+      rmSync(cwd, { recursive: true });
+    }
+  });
   const run = (...args: string[]) =>
     spawnSync(creel, ["-H", "unix:///nowhere/creel.sock", ...args], { encoding: "utf8" });
   it("ends with docker's exit statuses", () => {

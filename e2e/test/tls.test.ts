@@ -62,7 +62,8 @@ describe("creeld over TCP", function () {
       ...["-H", "tcp://127.0.0.1:2376", "--tlscacert", join(bare, "ca.pem"), "--tlsverify", "info"],
     ]);
     assert.notEqual(none.code, 0);
-    assert.match(none.stderr, /certificate required|bad certificate|remote error: tls|alert/);
+    // whether the client still reads the alert is a matter of time
+    assert.match(none.stderr, /certificate required|remote error: tls|connection reset|broken pipe/);
     const clear = docker(undefined, 2376, "info");
     assert.notEqual(clear.code, 0);
     assert.equal((await fixture.lab.rest("node1").get<string>("/_ping")).trim(), "OK");

@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from "node:fs";
-import { dirname, join, resolve } from "node:path";
+import { dirname, join, relative, resolve } from "node:path";
 import { type Loaded, loadStack, projectName } from "../../compose/load.ts";
 import type { Context } from "../../context.ts";
 import { invalid } from "../../invalid.ts";
@@ -20,7 +20,7 @@ export function files(value: string, before: string[] | undefined): string[] {
 
 /** Reads the stack's files, and says what is worth a word. */
 export function load(context: Context, o: FileOptions): Loaded {
-  const paths = o.file ?? fromEnvironment() ?? usual(process.cwd());
+  const paths = o.file ?? fromEnvironment() ?? usual(process.cwd()).map((path) => relative("", path));
   const profiles = [...(o.profile ?? []), ...(process.env.COMPOSE_PROFILES ?? "").split(",")].filter(Boolean);
   const stack = loadStack(
     paths,
