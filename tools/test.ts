@@ -25,8 +25,9 @@ const cargo = (name: string, cwd: string, ...command: string[]): Stage => ({
   cwd,
   command: ["cargo", ...command],
 });
-const inRelease = ["test", "--release", "--locked", "-q"];
-const test = [...inRelease, "--workspace"];
+const test = ["test", "--release", "--locked", "-q", "--workspace"];
+/** Without examples, which clippy sees, and documentation, which has none. */
+const all = [...test, "--tests"];
 const clippy = [
   "clippy",
   "--release",
@@ -67,15 +68,15 @@ const stages: Stage[] = [
       VALIDATION,
     ),
   },
-  cargo("cargo test (raft)", raft, ...test),
-  cargo("cargo test", native, ...test),
+  cargo("cargo test (raft)", raft, ...all),
+  cargo("cargo test", native, ...all),
   cargo("a container beside runc's", native, ...test, "--test", "shim", "peer", "--", "--ignored"),
 ];
 
 /** What compiles while the tests above mostly wait, with a lower priority; cargo's own lock keeps the order. */
 const beside: Stage[] = [
-  cargo("compile cargo tests (raft)", raft, ...test, "--no-run"),
-  cargo("compile cargo tests", native, ...test, "--no-run"),
+  cargo("compile cargo tests (raft)", raft, ...all, "--no-run"),
+  cargo("compile cargo tests", native, ...all, "--no-run"),
   cargo("clippy (raft)", raft, ...clippy),
   cargo("clippy", native, ...clippy),
 ]

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use creel_runtime::spec::{NamespaceMode, SpecInput};
+use creel_runtime::spec::SpecInput;
 use creel_runtime::{Bundle, cgroup::Cgroup};
 use creel_shim::client::{Shim, ShimError, Zygote};
 use creel_shim::protocol::{AttachRequest, CreateRequest, LogConfig, LogDriver, PROTOCOL};
@@ -225,11 +225,6 @@ pub async fn demultiplex(mut socket: UnixStream) -> (String, String) {
     }
     let mut text = |kind| String::from_utf8_lossy(&out.remove(&kind).unwrap_or_default()).into_owned();
     (text(1), text(2))
-}
-
-/// A spec change that keeps the test's own network namespace out of the way.
-pub fn host_network(spec: &mut SpecInput) {
-    spec.namespaces.network = NamespaceMode::Host;
 }
 
 fn probe() -> &'static Path {
