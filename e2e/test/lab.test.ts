@@ -12,7 +12,7 @@ import { until } from "../src/wait.ts";
 const tool = join(root, "tools/lab");
 
 describe("tools/lab", function () {
-  this.timeout(120_000);
+  this.timeout(180_000);
   let dirs: string[] = [];
   const makeDir = () => {
     const dir = mkdtempSync(join(tmpdir(), "ce-"));

@@ -92,7 +92,7 @@ describe("creeld over TCP", function () {
 });
 
 describe("creeld's configuration", function () {
-  this.timeout(120_000);
+  this.timeout(180_000);
   const dir = mkdtempSync(join(tmpdir(), "ce-conf-"));
   after(() => rmSync(dir, { recursive: true, force: true }));
 

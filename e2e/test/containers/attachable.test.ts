@@ -7,7 +7,7 @@ import { loadUsual } from "../../src/images.ts";
 import { until } from "../../src/wait.ts";
 
 describe("single containers on the cluster's networks", function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   const fixture = useLab({ nodes: 2, managers: 1 });
   const on = (node: string) => docker(fixture.lab, node);
   const addressOf = (node: string, name: string) =>

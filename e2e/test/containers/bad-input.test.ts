@@ -62,7 +62,7 @@ const REFUSED: [number, RegExp, ...string[]][] = [
 ];
 
 describe("a container that cannot be", function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   const fixture = useLab({ nodes: 1, managers: 1, join: false });
   let cli: Cli;
   before(async () => {

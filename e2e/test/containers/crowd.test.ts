@@ -34,7 +34,7 @@ async function create(rest: Rest, name: string): Promise<string> {
 }
 
 describe("a crowd of containers on one node", function () {
-  this.timeout(120_000);
+  this.timeout(180_000);
   const fixture = useLab({ nodes: 1, managers: 1, join: false });
   const numbers = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => from + i);
   let empty: string[] = [];

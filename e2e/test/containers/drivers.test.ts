@@ -20,7 +20,7 @@ const DRIVERS: [driver: string, kind: Disk["kind"], megabytes: number][] = [
 
 for (const [driver, kind, megabytes] of DRIVERS) {
   describe(`with the storage driver ${driver},`, function () {
-    this.timeout(90_000);
+    this.timeout(180_000);
     const configFile = join(tmpdir(), `creel-drivers-${process.pid}-${driver}.json`);
     writeFileSync(configFile, JSON.stringify({ "storage-driver": driver }));
     const flags = ["--config-file", configFile];

@@ -21,7 +21,7 @@ import { until } from "../../src/wait.ts";
 const LOOK = `cd /made && busybox find . -exec busybox stat -c '%n %F %a %u:%g %h %s' {} + | busybox sort; busybox md5sum text; busybox readlink link`;
 
 describe("a container's files", function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   const fixture = useLab({ nodes: 2, managers: 1, join: false });
   let cli: Cli;
   let other: Cli;

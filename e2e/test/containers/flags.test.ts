@@ -23,7 +23,7 @@ function loopDisk(file: string): string {
 }
 
 describe("docker's flags of a container", function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   const fixture = useLab({ nodes: 1, managers: 1, join: false });
   let cli: Cli;
   let dir = "";

@@ -19,7 +19,7 @@ const burst = (mebibytes: number) =>
   `dd if=/dev/zero bs=64k count=${mebibytes * 16} 2>/dev/null | tr '\\0' x`;
 
 describe("a container used by people and pipes", function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   const fixture = useLab({ nodes: 1, join: false });
   let cli: Cli;
   before(async () => {

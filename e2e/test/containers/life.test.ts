@@ -30,7 +30,7 @@ interface Inspected {
 const OFTEN = ["--health-interval", "100ms", "--health-retries", "2"];
 
 describe("what a container's life depends on", function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   const fixture = useLab({ nodes: 1, managers: 1, join: false });
   let cli: Cli;
   const inspect = async (name: string) => (JSON.parse(await cli.ok("inspect", name)) as [Inspected])[0];

@@ -11,7 +11,7 @@ import { rootOf, treeOf } from "../../src/tree.ts";
 import { until } from "../../src/wait.ts";
 
 describe("moving a container's files to a node with another storage driver", function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   const configDir = mkdtempSync(join(tmpdir(), "ce-moving-config-"));
   const config = join(configDir, "daemon.json");
   writeFileSync(config, "{}");

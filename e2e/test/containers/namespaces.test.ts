@@ -12,7 +12,7 @@ const FIRST = 100_000;
 const configFile = join(tmpdir(), `creel-namespaces-${process.pid}.json`);
 
 describe("a container's namespaces", function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   writeFileSync(configFile, "{}");
   const fixture = useLab({ nodes: 1, managers: 1, join: false, flags: ["--config-file", configFile] });
   let cli: Cli;

@@ -7,7 +7,7 @@ import { loadUsual } from "../../src/images.ts";
 import { until } from "../../src/wait.ts";
 
 describe("a container's resources", function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   const fixture = useLab({ nodes: 1, managers: 1, join: false });
   let cli: Cli;
   const host = async (name: string) =>

@@ -8,7 +8,7 @@ import { until } from "../../src/wait.ts";
 import type { Json } from "../services/flags/row.ts";
 
 describe("what is told of containers", function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   const fixture = useLab({ nodes: 1, managers: 1, join: false });
   let cli: Cli;
   const inspect = async (name: string): Promise<Json> => JSON.parse(await cli.ok("inspect", name))[0];

@@ -32,7 +32,7 @@ const GIVEN: string[][] = [
 ];
 
 describe("users and groups are those that dockerd gives", function () {
-  this.timeout(120_000);
+  this.timeout(180_000);
   const fixture = useLab({ nodes: 1, managers: 1, join: false });
   const socket = join(dir, "docker.sock");
   let daemon: ChildProcess;

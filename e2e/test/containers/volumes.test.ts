@@ -17,7 +17,7 @@ import { loadUsual } from "../../src/images.ts";
 import { rootOf, treeOf } from "../../src/tree.ts";
 
 describe("volumes", function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   const fixture = useLab({ nodes: 1, join: false });
   let cli: Cli;
   let dir: string;

@@ -57,7 +57,7 @@ function strays(): string[] {
 }
 
 describe("other engines with creel-runtime", function () {
-  this.timeout(120_000);
+  this.timeout(180_000);
   const archive = at("busybox.tar");
 
   before(async () => writeFileSync(archive, await busyboxImage()));

@@ -51,7 +51,7 @@ function keys(value: unknown): unknown {
 }
 
 describe("creel-runtime beside runc", function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   const runc = new Runtime("runc", `${ID}-runc`, dir);
   const creel = new Runtime(ociRuntime, `${ID}-creel`, dir);
   const both = [runc, creel];

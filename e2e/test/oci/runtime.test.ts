@@ -67,7 +67,7 @@ function leftovers(ids: string[]): string[] {
 }
 
 describe("the OCI runtime command", function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   afterEach(() => {
     for (const id of existsSync(root) ? readdirSync(root) : [])
       if (!id.startsWith(".")) call("delete", "-f", id);

@@ -22,7 +22,7 @@ writeFileSync(
 );
 
 describe("containers by other OCI runtimes", function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   const fixture = useLab({
     nodes: 1,
     managers: 1,

@@ -11,7 +11,7 @@ const ID = `creel-e2e-specs-${process.pid}`;
 type Row = [string, string[], (spec: OciSpec) => void];
 
 describe("specs, by creel-runtime beside runc", function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   const dir = mkdtempSync(join(tmpdir(), "creel-specs-"));
   const runc = new Runtime("runc", `${ID}-runc`, dir);
   const creel = new Runtime(ociRuntime, `${ID}-creel`, dir);

@@ -17,7 +17,7 @@ const HIDDEN = [
 ];
 
 describe("a container's way out", function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   const fixture = useLab({ nodes: 1, managers: 1, join: false });
   let cli: Cli;
   let dir: string;

@@ -9,7 +9,7 @@ import { useLab } from "../../src/fixture.ts";
 import { until } from "../../src/wait.ts";
 
 describe("files of the host, whatever a container makes of its own,", function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   const fixture = useLab({ nodes: 1, managers: 1, join: false });
   let cli: Cli;
   let dir: string;

@@ -29,7 +29,7 @@ const UNWRITABLE = [
 ];
 
 describe("what a container may ask of the kernel", function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   const fixture = useLab({ nodes: 1, managers: 1, join: false });
   let cli: Cli;
   const attack = (...args: string[]) => ["attack", "/attack", ...args];

@@ -5,7 +5,7 @@ import { useLab } from "../../src/fixture.ts";
 import { loadUsual } from "../../src/images.ts";
 
 describe("the audit", function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   const fixture = useLab({ nodes: 1 });
   before(() => loadUsual(fixture.lab));
 

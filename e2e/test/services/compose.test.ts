@@ -28,7 +28,7 @@ function stripped(value: unknown): unknown {
 const filled = (value: object) => (Object.keys(value).length > 0 ? value : undefined);
 
 describe("compose files, by docker stack and creel", function () {
-  this.timeout(30_000);
+  this.timeout(180_000);
   let dir = "";
   let recorder: Recorder;
   let docker: Cli;

@@ -18,7 +18,7 @@ interface Event {
 }
 
 describe("docker events", function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   const dir = mkdtempSync(join(tmpdir(), "ce-ev-"));
   const configFile = join(dir, "daemon.json");
   before(() => writeFileSync(configFile, "{}"));

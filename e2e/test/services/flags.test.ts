@@ -22,7 +22,7 @@ const ONE_BY_ONE = [
 ];
 
 describe("docker's flags of a service", function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   const fixture = useLab({ nodes: 1 });
   let cli: Cli;
   let dir = "";

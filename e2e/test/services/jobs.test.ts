@@ -6,7 +6,7 @@ import { loadUsual } from "../../src/images.ts";
 import { until } from "../../src/wait.ts";
 
 describe("jobs", function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   const fixture = useLab({ nodes: 2, managers: 1 });
   afterEach(() => audit(fixture.lab));
   before(() => loadUsual(fixture.lab));

@@ -16,7 +16,7 @@ type Placed = ClusterTask & {
 };
 
 describe("placement, drains and rebalance", function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   const fixture = useLab({ nodes: 3, flags: [...GENERIC, "--label", "tier=gold"] });
   afterEach(() => audit(fixture.lab));
   const cli = () => docker(fixture.lab);

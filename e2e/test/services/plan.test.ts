@@ -21,7 +21,7 @@ interface Plan {
 }
 
 describe("a plan and what comes of it", function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   const fixture = useLab({ nodes: 3 });
   before(() => loadUsual(fixture.lab));
   afterEach(() => audit(fixture.lab));

@@ -16,7 +16,7 @@ const QUICK = ["--update-monitor", "300ms", "--restart-delay", "100ms", "--stop-
 const ON_NODE2 = ["--constraint", "node.hostname==node2"];
 
 describe("secrets and configs", function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   const fixture = useLab({ nodes: 2, managers: 1 });
   afterEach(() => audit(fixture.lab));
   const client = (node = "node1") => docker(fixture.lab, node);

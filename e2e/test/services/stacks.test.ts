@@ -13,7 +13,7 @@ const stack = (name: string) => join(root, "e2e/stacks", name);
 const WAIT = ["--timeout", "20s", "-q"];
 
 describe("stacks", function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   const fixture = useLab({ nodes: 3 });
   let dir = "";
   let cli: Cli;

@@ -7,7 +7,7 @@ import { loadUsual } from "../../src/images.ts";
 import { until } from "../../src/wait.ts";
 
 describe("tasks of services", function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   const fixture = useLab({ nodes: 1 });
   afterEach(() => audit(fixture.lab));
   let cli: Cli;

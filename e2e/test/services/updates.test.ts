@@ -17,7 +17,7 @@ const CLIENT = `
   done`;
 
 describe("updates", function () {
-  this.timeout(90_000);
+  this.timeout(180_000);
   const fixture = useLab({ nodes: 3 });
   afterEach(() => audit(fixture.lab));
   before(() => loadUsual(fixture.lab));

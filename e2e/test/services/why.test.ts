@@ -11,7 +11,7 @@ interface Why {
 }
 
 describe("why", function () {
-  this.timeout(60_000);
+  this.timeout(180_000);
   const fixture = useLab({ nodes: 3 });
   afterEach(() => audit(fixture.lab));
   before(() => prepare(fixture.lab));
