@@ -41,7 +41,7 @@ describe("volumes", function () {
     const script = [
       "mkdir -p /seed/deep && echo 1 > /seed/deep/file && chown -R 1000:2000 /seed && chmod 2750 /seed",
       "busybox ln /seed/deep/file /seed/linked && busybox ln -s linked /seed/link && chmod 4711 /seed/linked",
-      "echo x > /seed/noted",
+      "echo x > /seed/noted; touch -d '2001-02-03 04:05:06' /seed",
     ].join("\n");
     await cli.ok("run", "--name", "seeder", "busybox", "sh", "-c", script);
     await cli.ok("commit", "seeder", "seed");
@@ -117,7 +117,7 @@ describe("volumes", function () {
     assert.equal(onNode("grep -c _data /proc/self/mounts || true"), "0");
     assert.match(
       (await cli.fails("run", "-v", "absent:/x", "busybox")).stderr,
-      /failed to mount local volume.*No such file/,
+      /failed to mount local volume.*no such file/,
     );
     assert.match(
       (await cli.fails("run", "-v", "nfs:/x", "busybox")).stderr,

@@ -222,10 +222,11 @@ impl VolumeStore {
                 let name = entry.map_err(failed)?.file_name();
                 fs::rename(staged.join(&name), data.join(&name)).map_err(failed)?;
             }
-            copy::copy_own_metadata(&staged, &data).map_err(failed)
+            Ok(())
         });
         let _ = tree::remove_tree(&staged);
-        filled
+        // Last, since each change in a directory gives it another time.
+        filled.and_then(|()| copy::copy_own_metadata(source, &data).map_err(failed))
     }
 
     /// What the volume's content takes on disk.
