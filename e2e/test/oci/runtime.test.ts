@@ -209,8 +209,8 @@ describe("the OCI runtime command", function () {
 
   it("says what is wrong, and leaves nothing", () => {
     const texts: [string, string, RegExp][] = [
-      ["no bundle", "/nonexistent", /bundle \/nonexistent: No such file/],
-      ["no config", dir, /config\.json: No such file/],
+      ["no bundle", "/nonexistent", /bundle \/nonexistent: no such file/],
+      ["no config", dir, /config\.json: no such file/],
       ["not JSON", withConfig("{"), /config\.json: invalid spec: EOF/],
       [
         "another version",
@@ -220,7 +220,7 @@ describe("the OCI runtime command", function () {
       [
         "no such root",
         bundle(["true"], (spec) => (spec.root.path = "nowhere")),
-        /root filesystem .*nowhere: No such file/,
+        /root filesystem .*nowhere: no such file/,
       ],
       ["no command", bundle([]), /process\.args is empty/],
       [
@@ -236,7 +236,7 @@ describe("the OCI runtime command", function () {
         bundle(["true"], (spec) =>
           spec.mounts.push({ destination: "/data", type: "bind", source: "/nonexistent", options: ["bind"] }),
         ),
-        /mount \/nonexistent to \/data: No such file/,
+        /mount \/nonexistent to \/data: no such file/,
       ],
       [
         "a bad limit",
@@ -275,7 +275,7 @@ describe("the OCI runtime command", function () {
       ],
       [
         `${without}; mkdir -p /run/systemd/system`,
-        /^creel-runtime: systemd: connect to \/run\/systemd\/private: No such file or directory/,
+        /^creel-runtime: systemd: connect to \/run\/systemd\/private: no such file or directory/,
       ],
     ];
     for (const [machine, text] of said) {

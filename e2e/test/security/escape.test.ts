@@ -237,7 +237,7 @@ describe("a container's way out", function () {
         else
           assert.match(
             stderr,
-            /inside \/proc|prepare the mount point|No such file|File exists|Not a directory/,
+            /inside \/proc|prepare the mount point|no such file|file exists|not a directory/i,
           );
       }
     }

@@ -1,5 +1,6 @@
 //! Errors as the caller sees them: a text for the person and a code of the product's one registry.
 
+use creel_runtime::in_plain_words;
 use tonic::{Code, Status};
 
 /// Bytes of an error's text that a caller is sent.
@@ -119,7 +120,7 @@ impl EngineError {
     pub fn new(code: ErrorCode, text: impl Into<String>) -> Self {
         Self {
             code,
-            text: text.into(),
+            text: in_plain_words(text.into()),
         }
     }
 

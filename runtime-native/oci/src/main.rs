@@ -49,6 +49,7 @@ fn main() -> ExitCode {
     {
         Ok(code) => ExitCode::from(code),
         Err(Failure { code, text }) => {
+            let text = creel_runtime::in_plain_words(text);
             log::error(&global, &text);
             eprintln!("creel-runtime: {text}");
             ExitCode::from(code)

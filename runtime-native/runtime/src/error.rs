@@ -47,3 +47,47 @@ impl RuntimeError {
         }
     }
 }
+
+/// The text as people write it: `no such file or directory` where Rust says `No such file or directory (os error 2)`.
+pub fn in_plain_words(text: String) -> String {
+    const MARK: &str = " (os error ";
+    let mut plain = String::new();
+    let mut rest = text.as_str();
+    while let Some((before, after)) = rest.split_once(MARK) {
+        let answer = after.split_once(')').and_then(|(number, after)| {
+            let said = io::Error::from_raw_os_error(number.parse().ok()?).to_string();
+            let words = said.split(MARK).next()?;
+            Some((before.strip_suffix(words)?, words.to_owned(), after))
+        });
+        match answer {
+            Some((before, words, after)) => {
+                let (first, others) = words.split_at(1);
+                plain += &format!("{before}{}{others}", first.to_lowercase());
+                rest = after;
+            }
+            None => {
+                plain += &format!("{before}{MARK}");
+                rest = after;
+            }
+        }
+    }
+    plain + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_of_the_system_are_put_in_plain_words() {
+        let missing = io::Error::from_raw_os_error(libc::ENOENT);
+        let error = RuntimeError::io("open", Path::new("/a"), missing).to_string();
+        assert_eq!(
+            in_plain_words(format!("{error}; {}", io::Error::from_raw_os_error(libc::EIO))),
+            "open /a: no such file or directory; input/output error"
+        );
+        for other in ["", "Nothing", "a (os error x) b", "a (os error 2)", "(os error 2"] {
+            assert_eq!(in_plain_words(other.to_owned()), other);
+        }
+    }
+}

@@ -26,7 +26,7 @@ pub mod support;
 mod trace;
 pub mod user_namespace;
 
-pub use error::RuntimeError;
+pub use error::{RuntimeError, in_plain_words};
 pub use external::ExternalFormat;
 pub use format::{Bundle, ContainerFormat, ContainerState, Stdio, format_of};
 pub use hooks::{HookPoint, OciState, check_hooks, run_hooks};
