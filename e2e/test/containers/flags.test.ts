@@ -131,9 +131,10 @@ describe("docker's flags of a container", function () {
       it(what, async () => {
         const result = await cli.run(["run", "--rm", ...words(args), "busybox", "true"]);
         assert.match(result.stderr, text);
-        // the client itself knows what is of Windows
-        const own = /running on windows/.test(result.stderr);
-        assert.equal(result.code, own ? 1 : 125, result.stderr);
+        // the client itself knows what is of Windows, and takes a file that is missing for the command's
+        const own = /running on windows/.test(result.stderr) && 1;
+        const missing = /no such file or directory/.test(result.stderr) && 127;
+        assert.equal(result.code, own || missing || 125, result.stderr);
       });
     }
     it("leaves nothing", async () => {
@@ -166,10 +167,16 @@ describe("docker's flags of a container", function () {
         [none.code, none.stderr.trim()],
         [127, "creel-init: exec: nothing: executable file not found"],
       );
-      await cli.ok("run", "-d", "--name", "scratch", "--init", "whoami");
-      await cli.ok("stop", "scratch");
-      assert.equal((await inspect("scratch")).State.ExitCode, 0);
-      await cli.ok("rm", "scratch");
+      // none of them is lost on its way, however early it comes: the command has not begun to take it
+      const rest = fixture.lab.rest("node1");
+      const body = { Image: "whoami", HostConfig: { Init: true } };
+      for (let i = 0; i < 20; i++) {
+        const { Id } = await rest.post<{ Id: string }>("/containers/create", body);
+        await rest.post(`/containers/${Id}/start`);
+        await rest.post(`/containers/${Id}/stop?t=5`);
+        assert.match(String((await inspect(Id)).State.ExitCode), /^(0|143)$/);
+        await cli.ok("rm", Id);
+      }
     });
 
     it("--stop-signal ends it", async () => {

@@ -1,5 +1,6 @@
 //! `creel-init -- COMMAND [ARGUMENT...]`: the first process of a container that asks for `--init`. It starts the command,
-//! hands on the signals it gets, takes the children that others left, and ends as the command did.
+//! hands on the signals it gets, takes the children that others left, and ends as the command did. It is begun with all
+//! signals blocked, so that none is lost before it can take them.
 //!
 //! Linked statically and without Rust's own library: it runs in any image, also in an empty one, and takes little memory.
 #![no_std]
@@ -57,19 +58,19 @@ pub unsafe extern "C" fn main(count: c_int, arguments: *const *const c_char) -> 
             say(c"creel-init: usage: creel-init -- COMMAND [ARGUMENT...]\n".as_ptr());
             return 125;
         }
-        let (mut all, mut before) = (SignalSet([0; 128]), SignalSet([0; 128]));
+        let (mut all, none) = (SignalSet([0; 128]), SignalSet([0; 128]));
         sigfillset(&mut all);
         for fault in FAULTS {
             sigdelset(&mut all, fault);
         }
-        sigprocmask(SIG_SETMASK, &all, &mut before);
+        sigprocmask(SIG_SETMASK, &all, core::ptr::null_mut());
         let child = fork();
         match child {
             -1 => {
                 say(c"creel-init: cannot make a process\n".as_ptr());
                 return 125;
             }
-            0 => become_command(arguments.add(2), &before),
+            0 => become_command(arguments.add(2), &none),
             _ => {}
         }
         // The terminal is handed over from the background.

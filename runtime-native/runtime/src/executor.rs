@@ -13,6 +13,10 @@ use crate::seccomp::Filter;
 
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// The annotation of a spec whose command takes its signals by waiting for them. They are held back from it on: the first
+/// process of a pid namespace loses what it is sent before it has said how it takes it.
+pub const HOLDS_SIGNALS: &str = "creel.holds-signals";
+
 /// Marks a message of ours inside the longer texts that libcontainer wraps around it.
 pub(crate) const MARK: char = '\u{1}';
 
@@ -21,6 +25,8 @@ pub(crate) const MARK: char = '\u{1}';
 pub(crate) struct CommandExecutor {
     pub(crate) filter: Option<Rc<Filter>>,
     pub(crate) capabilities: Option<CapabilitySets>,
+    /// Whether the command begins with all signals blocked.
+    pub(crate) holds_signals: bool,
     home: RefCell<Option<String>>,
     command: RefCell<Option<PathBuf>>,
 }
@@ -30,6 +36,7 @@ impl CommandExecutor {
         Self {
             filter: filter.map(Rc::new),
             capabilities,
+            holds_signals: false,
             home: RefCell::default(),
             command: RefCell::default(),
         }
@@ -77,6 +84,9 @@ impl Executor for CommandExecutor {
             .unwrap_or(DEFAULT_PATH);
         let found = find_command(name, path).map_err(|reason| refuse(format!("exec: {name:?}: {reason}")))?;
         *self.command.borrow_mut() = Some(found);
+        if self.holds_signals {
+            set_mask(libc::sigfillset);
+        }
         Ok(())
     }
 
@@ -108,7 +118,10 @@ impl Executor for CommandExecutor {
         }
         let command = self.command.borrow().clone().ok_or(ExecutorError::InvalidArg)?;
         let path = CString::new(command.as_os_str().as_bytes()).map_err(|_| ExecutorError::InvalidArg)?;
-        reset_signals();
+        if !self.holds_signals {
+            set_mask(libc::sigemptyset);
+        }
+        reset_handlers();
         if let Err(text) = self.confine(process.no_new_privileges().unwrap_or(false)) {
             report(&text);
             return Err(ExecutorError::Other(text));
@@ -139,13 +152,20 @@ fn report(text: &str) {
     unsafe { libc::write(2, line.as_ptr().cast(), line.len()) };
 }
 
-/// Gives the command the signal state a fresh process has: the shim blocks some signals and Rust ignores SIGPIPE.
-fn reset_signals() {
+/// Blocks the signals of the set that `fill` makes, and no others: the shim blocks some.
+fn set_mask(fill: unsafe extern "C" fn(*mut libc::sigset_t) -> libc::c_int) {
     // SAFETY: plain signal calls in a single-threaded process.
     unsafe {
-        let mut none: libc::sigset_t = std::mem::zeroed();
-        libc::sigemptyset(&mut none);
-        libc::sigprocmask(libc::SIG_SETMASK, &none, std::ptr::null_mut());
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        fill(&mut set);
+        libc::sigprocmask(libc::SIG_SETMASK, &set, std::ptr::null_mut());
+    }
+}
+
+/// Gives the command the handlers that a fresh process has: Rust ignores SIGPIPE.
+fn reset_handlers() {
+    // SAFETY: plain signal calls in a single-threaded process.
+    unsafe {
         // By the system call: the C library keeps two of the signals to itself.
         let default = [0u64; 4];
         for signal in 1..=64 {

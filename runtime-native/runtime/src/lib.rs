@@ -27,6 +27,7 @@ mod trace;
 pub mod user_namespace;
 
 pub use error::{RuntimeError, in_plain_words};
+pub use executor::HOLDS_SIGNALS;
 pub use external::ExternalFormat;
 pub use format::{Bundle, ContainerFormat, ContainerState, Stdio, format_of};
 pub use hooks::{HookPoint, OciState, check_hooks, run_hooks};

@@ -10,7 +10,7 @@ use libcontainer::syscall::syscall::SyscallType;
 use oci_spec::runtime::{LinuxResources, Process, Spec};
 
 use crate::cgroup::Cgroup;
-use crate::executor::{CommandExecutor, MARK};
+use crate::executor::{CommandExecutor, HOLDS_SIGNALS, MARK};
 use crate::format::{Bundle, ContainerFormat, ContainerState, Stdio};
 use crate::privileges::CapabilitySets;
 use crate::trace::Trace;
@@ -162,7 +162,9 @@ impl ContainerFormat for LibcontainerFormat {
 /// is, is made.
 pub(crate) fn load(bundle: &Bundle, stdio: &Stdio) -> Result<(Spec, CommandExecutor), RuntimeError> {
     let (mut spec, process) = prepare(bundle, stdio)?;
-    let executor = executor(&spec, &process, bundle)?;
+    let mut executor = executor(&spec, &process, bundle)?;
+    executor.holds_signals =
+        (spec.annotations().as_ref()).is_some_and(|annotations| annotations.contains_key(HOLDS_SIGNALS));
     strip(&mut spec, &bundle.bundle_dir);
     cgroup_mounts::write_out(&mut spec, &bundle.cgroup)?;
     Ok((spec, executor))

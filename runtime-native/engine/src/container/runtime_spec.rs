@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use creel_runtime::HOLDS_SIGNALS;
 use creel_runtime::spec::{
     DeviceInput, MountInput, NamespaceMode, Namespaces, ProcessInput, ResourcesInput, SeccompInput,
     SpecInput, Ulimit, devices_of, resolve_user,
@@ -135,7 +136,8 @@ pub fn build(definition: &Definition, around: &Surroundings<'_>, volumes: &Volum
             json => SeccompInput::Profile(json.to_owned()),
         },
         annotations: (spec.annotations.clone().into_iter())
-            .filter(|(name, _)| !name.starts_with("creel.api."))
+            .filter(|(name, _)| !name.starts_with("creel."))
+            .chain((around.init.iter()).map(|_| (HOLDS_SIGNALS.to_owned(), String::new())))
             .collect(),
         oom_score_adj: (resources.oom_score_adj != 0).then_some(resources.oom_score_adj),
     })
