@@ -112,6 +112,10 @@ describe("what a container's life depends on", function () {
     await run("always", "--restart", "always");
     await run("paused");
     await cli.ok("pause", "paused");
+    await run("gone", ...OFTEN, "--health-cmd", "echo bye");
+    await becomes("gone", "healthy");
+    await cli.ok("kill", "gone");
+    assert.equal((await health("gone")).Status, "unhealthy");
     const was = await inspect("always");
     const ends = (await inspect("ends")).State.Pid;
     await killProgram(fixture.lab, "node1", "engine", ends);
@@ -122,6 +126,7 @@ describe("what a container's life depends on", function () {
     );
     const { State } = await inspect("ends");
     assert.deepEqual([State.Status, State.ExitCode], ["exited", 137]);
+    assert.equal((await health("gone")).Log.at(-1)!.Output, "bye\n");
     const [last] = (await health("shell")).Log.slice(-1);
     await until("it is checked again", async () => (await health("shell")).Log.at(-1)!.Start > last!.Start);
     assert.equal((await health("shell")).Status, "healthy");
@@ -171,6 +176,11 @@ describe("what a container's life depends on", function () {
     await until("it starts over", async () => (await inspect("loop")).RestartCount >= 3, 5_000);
     await cli.ok("update", "--restart", "no", "loop");
     await until("it is left alone", async () => (await inspect("loop")).State.Status === "exited");
+    await cli.ok("update", "--restart", "always", "loop");
+    await cli.ok("start", "loop");
+    await waits(4);
+    await cli.ok("kill", "-s", "HUP", "loop");
+    assert.equal((await inspect("loop")).State.Status, "exited", "any signal ends the waiting");
     await cli.ok("rm", "loop");
   });
 
@@ -210,6 +220,7 @@ describe("what a container's life depends on", function () {
     assert.deepEqual([State.Status, State.ExitCode], ["exited", 255]);
     assert.match(await cli.ok("ps", "-a", "-f", "name=lost", "--format", "{{.Status}}"), /^Exited \(255\)/);
     await until("it runs again", async () => (await inspect("again")).State.Status === "running");
+    assert.equal((await inspect("again")).RestartCount, 0, "it was started with the engine");
     for (const pid of pids)
       assert.notEqual(fixture.lab.exec("node1", ["test", "-e", `/proc/${pid}`]).code, 0, "it has ended");
     await until("nothing is left", async () => (await strays(fixture.lab, "node1")).length === 0);

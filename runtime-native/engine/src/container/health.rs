@@ -51,9 +51,12 @@ impl Engine {
 
     /// Goes on where an earlier engine left off.
     pub(super) fn resume_health(self: &Arc<Self>, container: &Arc<Container>) {
-        let kept = std::fs::read(container.dir.file(FINDINGS)).ok();
-        let found = kept.and_then(|json| serde_json::from_slice(&json).ok());
-        self.check_from(container, found.unwrap_or_default());
+        self.check_from(container, kept(container));
+    }
+
+    /// What was found of a container that has ended before this engine's time.
+    pub(super) fn recall_health(&self, container: &Container) {
+        container.health.lock().expect("no panic while locked").findings = kept(container);
     }
 
     fn check_from(self: &Arc<Self>, container: &Arc<Container>, mut findings: Findings) {
@@ -177,6 +180,12 @@ fn too_long(nanos: i64, output: &str) -> String {
     } else {
         format!("{text}: {output}")
     }
+}
+
+fn kept(container: &Container) -> Findings {
+    let kept = std::fs::read(container.dir.file(FINDINGS)).ok();
+    let found = kept.and_then(|json| serde_json::from_slice(&json).ok());
+    found.unwrap_or_default()
 }
 
 /// Writes the findings down for an engine that comes after this one; without them that begins anew.

@@ -197,6 +197,7 @@ impl Engine {
     /// Gives the container if it is to be started.
     async fn restore_one(self: Arc<Self>, container: Arc<Container>) -> Option<Arc<Container>> {
         let state = container.state();
+        self.recall_health(&container);
         match state.status {
             Status::Running | Status::Paused => self.take_over(container).await,
             Status::Removing | Status::Dead => {
@@ -249,7 +250,13 @@ impl Engine {
                     code = exit.code,
                     "it ended while the engine was away"
                 );
-                self.ended(container, exit).await;
+                self.ended(container.clone(), exit).await;
+                // It starts with the engine: that is none of its restarts.
+                let _ = container.update(|state| {
+                    if matches!(state.status, Status::Restarting | Status::Running) {
+                        state.restart_count = 0;
+                    }
+                });
             }
             Err(error) => {
                 tracing::error!(container = container.id, %error, "its shim does not answer; what it left is removed");

@@ -116,7 +116,8 @@ impl Engine {
         let signal = signals::parse(signal, libc::SIGKILL)?;
         let container = self.containers.find(reference).map_err(failed)?;
         let deadly = signal == libc::SIGKILL || signal == container.definition().merged.stop_signal;
-        if deadly && container.status() == Status::Restarting {
+        // There is nobody to take a signal: what it says is that somebody sees to the container.
+        if container.status() == Status::Restarting {
             // Its restart may be under way: then it runs a moment later.
             let _operation = container.operation.lock().await;
             if self.cancel_restart(&container)? {
