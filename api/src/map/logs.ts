@@ -1,6 +1,6 @@
 import { CreelError } from "@creel/shared";
 import type { LogsRequest } from "@creel/shared/gen/engine/v1/container.ts";
-import { flag, integer, type Query, text } from "../http/query.ts";
+import { flag, type Query, text } from "../http/query.ts";
 import { parsePoint } from "../http/time.ts";
 
 /** The engine's request for the query of a `logs` route. */
@@ -21,7 +21,8 @@ export function logsRequest(id: string, query: Query): LogsRequest {
     sinceNanos: parsePoint("since", text(query, "since")),
     untilNanos: parsePoint("until", text(query, "until")),
     timestamps: flag(query, "timestamps"),
-    tail: tail === "all" || tail === "" ? -1 : Math.max(integer(query, "tail", -1), -1),
+    // all of it where that is no number, as Docker has it
+    tail: /^\d{1,15}$/.test(tail) ? Number(tail) : -1,
     details: flag(query, "details"),
   };
 }

@@ -36,6 +36,8 @@ describe("logs", function () {
         const all = await cli.run(["logs", "plain"]);
         assert.deepEqual([all.stdout, all.stderr], ["one\nthree\nrest", "two\n"]);
         assert.equal((await cli.run(["logs", "--tail", "2", "plain"])).stdout, "three\nrest");
+        for (const none of ["bogus", "-5"])
+          assert.deepEqual(await cli.run(["logs", `--tail=${none}`, "plain"]), all, none);
         const timed = (await cli.ok("logs", "-t", "plain")).split("\n");
         const time = timed.find((line) => line.endsWith(" three"))!.split(" ")[0]!;
         assert.match(time, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{9}Z$/);

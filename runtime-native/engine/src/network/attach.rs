@@ -54,6 +54,10 @@ impl Networks {
                 return Err(EngineError::conflict(text));
             }
             if !wanted.address.is_empty() {
+                if entry.record.predefined && entry.is_bridge() {
+                    let text = "user specified IP address is supported on user defined networks only";
+                    return Err(EngineError::invalid(text));
+                }
                 parse_address(&wanted.address)?;
             }
         }
