@@ -109,7 +109,7 @@ function portsMatch(filters: Filters, container: Container): boolean {
 
 function isOf(container: Container, image: string): boolean {
   const id = container.imageId.replace(/^sha256:/, "");
-  const own = container.spec!.image;
+  const own = container.image;
   if (own === image || own === `${image}:latest` || `${own}:latest` === image) return true;
   return (
     /^[0-9a-f]{4,64}$/.test(image.replace(/^sha256:/, "")) && id.startsWith(image.replace(/^sha256:/, ""))

@@ -1,3 +1,4 @@
+import { basename } from "node:path";
 import type {
   Container,
   ContainerState,
@@ -8,6 +9,7 @@ import type {
 import { fromNanos, nanosToSeconds } from "../http/time.ts";
 import { networkModeOf, originalBody, toConfig, toHostConfig } from "./container-config.ts";
 import { inWords } from "./duration.ts";
+import { toGraphDriver } from "./graph-driver.ts";
 import { toPortList, toPortMap } from "./ports.ts";
 
 type Json = Record<string, unknown>;
@@ -34,7 +36,7 @@ export function toInspect(container: Container): Json {
     AppArmorProfile: "",
     ExecIDs: container.execIds.length > 0 ? container.execIds : null,
     HostConfig: toHostConfig(container),
-    GraphDriver: { Data: null, Name: container.storageDriver },
+    GraphDriver: toGraphDriver(container.storageDriver, container.places),
     Mounts: toMountPoints(container),
     Config: toConfig(container),
     NetworkSettings: toNetworkSettings(container),
@@ -47,7 +49,7 @@ export function toListEntry(container: Container, nowMillis: number): Json {
   return {
     Id: container.id,
     Names: [`/${container.name}`],
-    Image: spec.image,
+    Image: container.image,
     ImageID: container.imageId,
     Command: commandLine(container),
     Created: nanosToSeconds(container.createdNanos),
@@ -205,8 +207,8 @@ function toNetworkSettings(container: Container): Json {
   const bridge = container.endpoints.find((endpoint) => endpoint.networkName === "bridge");
   return {
     Bridge: "",
-    SandboxID: "",
-    SandboxKey: "",
+    SandboxID: basename(container.sandboxPath),
+    SandboxKey: container.sandboxPath,
     Ports: toPortMap(container.ports, exposedPorts(container)),
     HairpinMode: false,
     LinkLocalIPv6Address: "",

@@ -1,5 +1,6 @@
 import type { Image, ImageConfig } from "@creel/shared/gen/engine/v1/engine.ts";
 import { EPOCH, fromNanos, nanosToSeconds } from "../http/time.ts";
+import { toGraphDriver } from "./graph-driver.ts";
 import { fromHealthcheck } from "./resources.ts";
 
 type Json = Record<string, unknown>;
@@ -23,7 +24,7 @@ export function toImageInspect(image: Image, driver: string): Json {
     Variant: image.variant || undefined,
     Os: image.os,
     Size: image.size,
-    GraphDriver: { Data: null, Name: driver },
+    GraphDriver: toGraphDriver(driver, image.places),
     RootFS: { Type: "layers", Layers: image.diffIds },
     Metadata: { LastTagTime: "0001-01-01T00:00:00Z" },
   };
@@ -78,7 +79,7 @@ function toImageConfig(config: ImageConfig | undefined): Json {
     Volumes: flags(config?.volumes ?? []) ?? null,
     WorkingDir: config?.workingDir ?? "",
     Entrypoint: listOrNull(config?.entrypoint ?? []),
-    OnBuild: null,
+    OnBuild: listOrNull(config?.onBuild ?? []),
     Labels: Object.keys(config?.labels ?? {}).length > 0 ? config?.labels : null,
     StopSignal: config?.stopSignal || undefined,
     Shell: config?.shell.length ? config.shell : undefined,

@@ -86,18 +86,24 @@ export function containerRoutes(app: FastifyInstance, context: ApiContext): void
     const filters = parseFilters(text(request.query, "filters"), ["until", "label", "label!"]);
     const { containers: all } = await containers.list({ all: true, labels: {} });
     const ContainersDeleted: string[] = [];
+    let SpaceReclaimed = 0;
     for (const container of all.filter(
       (one) => !isLive(one) && pruneTest(filters, one, context.clock.now()),
     )) {
       try {
+        const own = await containers.size({ id: container.id }).then(
+          (size) => size.own,
+          () => 0,
+        );
         await containers.remove({ id: container.id, force: false, volumes: false });
         ContainersDeleted.push(container.id);
+        SpaceReclaimed += own;
       } catch (error) {
         if (!isCreelError(error, "no_such_container") && !isCreelError(error, "conflict")) throw error;
       }
     }
-    context.events.tell("container", "prune", "", { reclaimed: "0" });
-    return { ContainersDeleted, SpaceReclaimed: 0 };
+    context.events.tell("container", "prune", "", { reclaimed: String(SpaceReclaimed) });
+    return { ContainersDeleted, SpaceReclaimed };
   });
 }
 

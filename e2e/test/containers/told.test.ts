@@ -73,10 +73,19 @@ describe("what is told of containers", function () {
     await cli.ok("rm", "brings");
     await cli.ok("volume", "rm", "brought");
     await cli.ok("top", "web-1");
+    await cli.fails("run", "--name", "missing", "busybox", "nothing");
     const end = `${Date.now() / 1000 + 1}`;
     const format = ["--format", "{{.Type}} {{.Action}} {{.Actor.ID}}"];
     const said = (await cli.ok("events", "--since", since, "--until", end, ...format)).split("\n");
     const { Id } = await inspect("web-1");
+    const missing = (await inspect("missing")).Id;
+    const actions = said.filter((line) => line.startsWith("container") && line.endsWith(missing));
+    assert.deepEqual(
+      actions.map((line) => line.split(" ")[1]),
+      ["create", "attach"],
+      "what was not started does not die",
+    );
+    await cli.ok("rm", "missing");
     for (const line of ["volume create brought", `container top ${Id}`]) assert.ok(said.includes(line), line);
   });
 
@@ -109,6 +118,52 @@ describe("what is told of containers", function () {
       Mounts.map(({ Destination }: Json) => Destination),
       ["/v"],
     );
+  });
+
+  it("the marks of a container are there, and are no change of its own", async () => {
+    const look = "stat -c '%a %s' /.dockerenv; busybox readlink /etc/mtab";
+    for (const args of [
+      ["exec", "web-1"],
+      ["run", "--rm", "--read-only", "busybox"],
+    ])
+      assert.equal(await cli.ok(...args, "sh", "-c", look), "755 0\n/proc/mounts");
+    assert.equal(await cli.ok("diff", "done"), "");
+    assert.match(await cli.ok("ps", "-as", "-f", "name=done", "--format", "{{.Size}}"), /^0B \(virtual/);
+  });
+
+  it("where its files and its network are can be looked at", async () => {
+    const { State, GraphDriver, NetworkSettings } = await inspect("web-1");
+    const node = (...command: string[]) => fixture.lab.exec("node1", command);
+    const { LowerDir, UpperDir, MergedDir, WorkDir } = GraphDriver.Data;
+    const places = [`${LowerDir}/bin/busybox`, `${UpperDir}/.dockerenv`, `${MergedDir}/.dockerenv`, WorkDir];
+    assert.equal(node("ls", ...places).stderr, "");
+    const image = JSON.parse(await cli.ok("image", "inspect", "busybox"))[0];
+    assert.deepEqual(image.GraphDriver, { Data: { UpperDir: LowerDir }, Name: "overlay2" });
+    const { SandboxID, SandboxKey } = NetworkSettings;
+    assert.ok(SandboxKey.endsWith(`/${SandboxID}`));
+    const [own, told] = [`/proc/${State.Pid}/ns/net`, SandboxKey].map(
+      (path) => node("stat", "-Lc", "%i", path).stdout,
+    );
+    assert.equal(own, told);
+    assert.equal((await inspect("done")).NetworkSettings.SandboxKey, "");
+  });
+
+  it("an image goes by its id once its name is another's", async () => {
+    await cli.ok("tag", "busybox", "moves:1");
+    await cli.ok("create", "--name", "first", "moves:1");
+    const image = (...args: string[]) => cli.ok("ps", "-a", ...args, "--format", "{{.Image}}");
+    assert.equal(await image("-f", "name=first"), "moves:1");
+    await cli.ok("commit", "-c", "ONBUILD RUN x", "done", "moves:1");
+    assert.deepEqual(
+      JSON.parse(await cli.ok("image", "inspect", "-f", "{{json .Config.OnBuild}}", "moves:1")),
+      ["RUN x"],
+    );
+    const { Image, Config } = await inspect("first");
+    assert.equal(await image("-f", "name=first"), Image.slice(7, 19));
+    assert.equal(await image("-f", "name=first", "--no-trunc"), Image);
+    assert.deepEqual([Config.Image, await image("-f", "ancestor=moves:1")], ["moves:1", ""]);
+    await cli.ok("rm", "first");
+    await cli.ok("rmi", "moves:1");
   });
 
   describe("ps --filter", () => {
@@ -147,9 +202,11 @@ describe("what is told of containers", function () {
 
   describe("and when all is pruned", () => {
     it("goes what nobody uses", async () => {
+      await cli.ok("run", "--name", "large", "busybox", "sh", "-c", "head -c 3000000 /dev/zero > /large");
       const unnamed = await cli.ok("volume", "create");
       await cli.ok("volume", "create", "named");
       const said = await cli.ok("system", "prune", "--force", "--volumes");
+      assert.match(said, /Total reclaimed space: 3MB/);
       assert.ok(said.includes(unnamed) && said.includes((await inspect("web-1")).Id) === false);
       assert.equal(await cli.ok("volume", "ls", "--quiet"), "kept\nnamed");
       assert.equal(await cli.ok("ps", "-aq", "--filter", "name=web-2"), "");

@@ -15,6 +15,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// caller makes them on a blocking thread. They may be made from any thread at any time.
 pub struct Host {
     state: Mutex<State>,
+    /// Where the namespaces of sandboxes are bound.
+    sandboxes: PathBuf,
 }
 
 impl Host {
@@ -23,8 +25,10 @@ impl Host {
     pub fn open(config: HostConfig) -> Result<Self> {
         let netns = Netns::current()?;
         let dns = Dns::start(netns.clone(), &config.resolvers)?;
+        let state = State::open(config, netns, dns)?;
         Ok(Self {
-            state: Mutex::new(State::open(config, netns, dns)?),
+            sandboxes: state.memory.sandboxes_folder(),
+            state: Mutex::new(state),
         })
     }
 
@@ -38,9 +42,9 @@ impl Host {
         self.state().create_sandbox(id, resolvers, given)
     }
 
-    /// Where a sandbox's namespace is bound, if there is such a sandbox.
-    pub fn sandbox_path(&self, id: &str) -> Option<PathBuf> {
-        self.state().sandbox_path(id)
+    /// Where a sandbox's namespace is bound as long as there is such a sandbox. Does not block.
+    pub fn sandbox_path(&self, id: &str) -> PathBuf {
+        self.sandboxes.join(id)
     }
 
     /// The ids of all sandboxes.

@@ -276,10 +276,6 @@ impl State {
         self.forgetter.gone(namespaces, vec![address]);
     }
 
-    pub(crate) fn sandbox_path(&self, id: &str) -> Option<PathBuf> {
-        self.sandboxes.contains_key(id).then(|| self.memory.netns(id))
-    }
-
     pub(crate) fn sandbox_ids(&self) -> Vec<String> {
         self.sandboxes.keys().cloned().collect()
     }

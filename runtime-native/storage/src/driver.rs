@@ -36,10 +36,13 @@ pub struct PrepareOptions {
 /// What a container's writable layer takes on disk.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// Bytes, a file with several names counted once.
+    /// Bytes in files, one with several names counted once.
     pub bytes: u64,
     pub inodes: u64,
 }
+
+/// Directories of a driver by what they are for, as `docker inspect` tells them.
+pub type Places = BTreeMap<String, String>;
 
 /// What is out of sight already and deleted when this is dropped: at once, or after a lock that others wait for has been
 /// released. What cannot be deleted then is swept when the driver is opened again.
@@ -119,6 +122,13 @@ pub trait StorageDriver: Send + Sync {
 
     /// All containers, in no order.
     fn containers(&self) -> Vec<ContainerInfo>;
+
+    /// Where the driver keeps the container's files, by the names that Docker has for such directories; none where the
+    /// root file system is all there is.
+    fn places(&self, id: &str) -> Places;
+
+    /// The same of a layer with those below it.
+    fn layer_places(&self, chain: &Digest) -> Places;
 
     /// What the container's writable layer takes on disk.
     fn usage(&self, id: &str) -> Result<Usage>;

@@ -28,7 +28,7 @@ mod whole;
 pub use archive::{of_the_kernel, write_archive, write_root};
 pub use changes::{Change, ChangeKind};
 pub use digest::{Digest, DigestReader, Hasher, chain_id, chain_ids};
-pub use driver::{ContainerInfo, Discarded, LayerInfo, PrepareOptions, StorageDriver, Usage};
+pub use driver::{ContainerInfo, Discarded, LayerInfo, Places, PrepareOptions, StorageDriver, Usage};
 pub use error::{ErrorKind, Result, StorageError};
 pub use owners::Owners;
 pub use registry::{DRIVER_NAMES, open};

@@ -9,7 +9,9 @@ use std::sync::{Arc, Mutex};
 use crate::changes::{self, Change};
 use crate::diff;
 use crate::digest::Digest;
-use crate::driver::{ContainerInfo, Discarded, LayerInfo, PrepareOptions, StorageDriver, Usage, check_id};
+use crate::driver::{
+    ContainerInfo, Discarded, LayerInfo, Places, PrepareOptions, StorageDriver, Usage, check_id,
+};
 use crate::error::{ErrorKind, Result, StorageError};
 use crate::layout::Layout;
 use crate::walk::Visitor;
@@ -47,6 +49,16 @@ pub(crate) trait Backend: Send + Sync {
     fn mounted(&self, directory: &Path) -> Option<PathBuf>;
 
     fn unmount(&self, directory: &Path) -> Result<()>;
+
+    /// As [`StorageDriver::places`] tells.
+    fn places(&self, _: &Layout, _: &ContainerInfo) -> Places {
+        Places::new()
+    }
+
+    /// As [`StorageDriver::layer_places`] tells.
+    fn layer_places(&self, _: &Layout, _: &Digest) -> Places {
+        Places::new()
+    }
 
     fn usage(&self, layout: &Layout, container: &ContainerInfo) -> Result<Usage>;
 
@@ -181,6 +193,17 @@ impl<B: Backend> StorageDriver for Store<B> {
 
     fn containers(&self) -> Vec<ContainerInfo> {
         self.layout.containers()
+    }
+
+    fn places(&self, id: &str) -> Places {
+        let Ok(container) = self.layout.container(id) else {
+            return Places::new();
+        };
+        self.backend.places(&self.layout, &container)
+    }
+
+    fn layer_places(&self, chain: &Digest) -> Places {
+        self.backend.layer_places(&self.layout, chain)
     }
 
     fn usage(&self, id: &str) -> Result<Usage> {

@@ -183,7 +183,7 @@ pub(crate) fn entries(dir: &OwnedFd) -> rustix::io::Result<Vec<(CString, FileTyp
     Ok(list)
 }
 
-/// Bytes and inodes below `path`, a file with several names counted once. What is deeper than a path can say is left out.
+/// Bytes in files and inodes below `path`, a file with several names counted once. What is deeper than a path can say is left out.
 pub(crate) fn usage(path: &Path) -> Result<Usage> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_XDEV;
@@ -210,7 +210,7 @@ pub(crate) fn usage(path: &Path) -> Result<Usage> {
                     pending.push(at.join(OsStr::from_bytes(name.as_bytes())));
                 } else if stat.st_nlink > 1 && !seen.insert((stat.st_dev, stat.st_ino)) {
                     continue;
-                } else {
+                } else if kind == FileType::RegularFile {
                     total.bytes += stat.st_size as u64;
                 }
                 total.inodes += 1;

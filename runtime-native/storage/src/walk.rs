@@ -190,7 +190,7 @@ impl Visitor for Sizes {
             return Ok(());
         }
         self.usage.inodes += 1;
-        if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
+        if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile {
             self.usage.bytes += stat.st_size as u64;
         }
         Ok(())

@@ -18,6 +18,7 @@ interface Container {
   Id: string;
   Names: string[];
   Image: string;
+  ImageID: string;
   Command: string;
   Created: number;
   State: string;
@@ -72,7 +73,7 @@ function view(o: LsOptions): View<Container> {
     fields: {
       ID: (it) => (o.trunc === false ? it.Id : short(it.Id)),
       Names: names,
-      Image: (it) => it.Image,
+      Image: (it) => (o.trunc !== false && it.Image === it.ImageID ? short(it.Image) : it.Image),
       Command: (it) => `"${shorten(it.Command, 20, o)}"`,
       CreatedAt: (it) =>
         new Date(it.Created * 1000)

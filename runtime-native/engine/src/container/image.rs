@@ -1,16 +1,16 @@
 //! What becomes of a container's files: their differences, an archive of all, another image.
 
 use std::io::{PipeReader, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use creel_image::{Empty, Healthcheck, History, ImageConfig, apply_changes};
 use creel_storage::{Change, ChangeKind, write_root};
 
-use super::Container;
 use super::archive::{inside_of, send};
 use super::record::{Definition, Status};
+use super::{Container, given};
 use crate::engine::Engine;
 use crate::error::{EngineError, Result};
 use crate::images::image_error;
@@ -18,21 +18,6 @@ use crate::network::blocking;
 use crate::progress::ProgressStream;
 use crate::proto::{self, CommitRequest, ContainerSize, ProgressDone};
 use crate::volume::storage_error;
-
-/// What every container gets at its start, whatever its image has: no change of its own.
-const GIVEN: [&str; 11] = [
-    "dev",
-    "dev/console",
-    "dev/mqueue",
-    "dev/pts",
-    "dev/shm",
-    "etc",
-    "etc/hostname",
-    "etc/hosts",
-    "etc/resolv.conf",
-    "proc",
-    "sys",
-];
 
 impl Engine {
     /// The names of a container that are not as its image has them.
@@ -55,10 +40,7 @@ impl Engine {
     /// The container's changes without those that every start makes, by name.
     fn own_changes(&self, container: &Container) -> Result<Vec<Change>> {
         let changes = self.storage.changes(&container.id).map_err(storage_error)?;
-        let given = |change: &Change| {
-            change.kind != ChangeKind::Deleted && GIVEN.iter().any(|given| change.path == Path::new(given))
-        };
-        let (given, mut own): (Vec<_>, Vec<_>) = changes.into_iter().partition(given);
+        let (given, mut own): (Vec<_>, Vec<_>) = changes.into_iter().partition(given::is_given);
         // A directory counts for what it holds that is the container's own.
         let above = |change: &Change| own.iter().any(|other| other.path.starts_with(&change.path));
         let above: Vec<_> = given.into_iter().filter(above).collect();
@@ -209,9 +191,9 @@ impl OwnLayer {
     fn read(engine: &Engine, container: &Container) -> Result<Self> {
         let (pipe, mut sink) = std::io::pipe().map_err(|e| EngineError::io("make a pipe", e))?;
         let own = engine.own_changes(container)?;
-        let given = GIVEN.iter().map(PathBuf::from);
-        let leave_out: Vec<_> = given
+        let leave_out: Vec<_> = given::paths()
             .filter(|path| own.iter().all(|change| change.path != *path))
+            .map(Path::to_owned)
             .collect();
         let (storage, id) = (engine.storage.clone(), container.id.clone());
         let writer = std::thread::spawn(move || storage.diff(&id, &leave_out, &mut sink));

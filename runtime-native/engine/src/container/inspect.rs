@@ -29,7 +29,18 @@ fn with_paths(mut spec: proto::ContainerSpec) -> proto::ContainerSpec {
 }
 
 impl Engine {
-    /// Everything about a container.
+    /// Everything about a container, with where its parts are.
+    pub fn inspect(&self, container: &Container) -> proto::Container {
+        let sandbox = container.state().sandbox;
+        let path = Some(self.networks.host.sandbox_path(&sandbox)).filter(|_| !sandbox.is_empty());
+        proto::Container {
+            places: self.storage.places(&container.id).into_iter().collect(),
+            sandbox_path: path.unwrap_or_default().to_string_lossy().into_owned(),
+            ..self.describe(container)
+        }
+    }
+
+    /// What is told of a container also among others.
     pub fn describe(&self, container: &Container) -> proto::Container {
         let definition = container.definition();
         let state = container.state();
@@ -50,6 +61,8 @@ impl Engine {
                 mount
             })
             .collect();
+        let named = self.images.find(&definition.spec.image);
+        let own_name = named.is_ok_and(|image| image.id.to_string() == definition.image_id);
         let file = |name: &str| container.dir.file(name).to_string_lossy().into_owned();
         proto::Container {
             id: definition.id.clone(),
@@ -67,10 +80,11 @@ impl Engine {
                 oom_killed: state.oom_killed,
                 started_nanos: state.started_nanos,
                 finished_nanos: state.finished_nanos,
-                health: if state.status == Status::Running {
-                    health.status
-                } else {
-                    String::new()
+                // Docker's word for what is not looked after any more.
+                health: match state.status {
+                    Status::Running => health.status,
+                    _ if health.status.is_empty() => String::new(),
+                    _ => "unhealthy".into(),
                 },
                 health_failing_streak: health.failing_streak,
                 health_log: health.log.into(),
@@ -93,6 +107,11 @@ impl Engine {
             merged_cmd: merged.cmd.clone(),
             networks: state.networks.clone(),
             exec_ids: self.execs.of_container(&definition.id),
+            image: match own_name {
+                true => definition.spec.image.clone(),
+                false => definition.image_id.clone(),
+            },
+            ..proto::Container::default()
         }
     }
 

@@ -9,6 +9,7 @@ pub mod exec;
 pub mod exit;
 pub mod files;
 mod filesystem;
+mod given;
 pub mod health;
 mod image;
 pub mod inspect;

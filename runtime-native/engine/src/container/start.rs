@@ -16,7 +16,7 @@ use super::namespaces::Users;
 use super::record::{Definition, Status};
 use super::runtime_spec::{self, Surroundings, runtime_error};
 use super::subpaths::Subpaths;
-use super::{Container, log_options};
+use super::{Container, given, log_options};
 use crate::clock::now_nanos;
 use crate::engine::Engine;
 use crate::error::{EngineError, ErrorCode, Result};
@@ -129,7 +129,6 @@ impl Engine {
             return Err(error);
         }
         container.announce_exit();
-        self.emit_container(container, "die", [("exitCode".to_owned(), exit_code.to_string())]);
         if definition.spec.auto_remove {
             self.remove_later(container.clone());
         }
@@ -262,12 +261,19 @@ impl Engine {
     async fn mount_rootfs(self: &Arc<Self>, container: &Container, remapped: bool) -> Result<PathBuf> {
         let (engine, id) = (self.clone(), container.id.clone());
         let (definition, place) = (container.definition(), self.places(container).rootfs);
+        let first = container.state().started_nanos == 0;
         blocking(move || {
             engine.volumes.hold(&definition.mounts, &id)?;
-            match engine.remap.as_ref().filter(|_| remapped) {
-                Some(remap) => remap.mount(&*engine.storage, &id, &place),
-                None => engine.storage.mount(&id).map_err(storage_error),
+            let remap = engine.remap.as_ref().filter(|_| remapped);
+            let rootfs = match remap {
+                Some(remap) => remap.mount(&*engine.storage, &id, &place)?,
+                None => engine.storage.mount(&id).map_err(storage_error)?,
+            };
+            if first {
+                given::put(&rootfs, remap.map(|remap| &remap.ids))
+                    .map_err(|e| EngineError::io(format_args!("prepare {}", rootfs.display()), e))?;
             }
+            Ok(rootfs)
         })
         .await
     }

@@ -64,7 +64,7 @@ impl containers_server::Containers for Door {
 
     async fn inspect(&self, request: Request<proto::ContainerRef>) -> Reply<proto::Container> {
         let container = self.0.containers.find(&request.into_inner().id)?;
-        Ok(Response::new(self.0.describe(&container)))
+        Ok(Response::new(self.0.inspect(&container)))
     }
 
     async fn list(

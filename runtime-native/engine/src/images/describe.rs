@@ -27,6 +27,7 @@ pub(super) fn config(image: &Image) -> proto::ImageConfig {
             start_interval_nanos: check.start_interval,
             retries: check.retries as i32,
         }),
+        on_build: config.on_build.clone(),
     }
 }
 
@@ -68,5 +69,6 @@ pub fn describe(detail: &ImageDetail, containers: i64) -> proto::Image {
             })
             .collect(),
         labels: config.config.labels.clone().into_iter().collect(),
+        ..proto::Image::default()
     }
 }

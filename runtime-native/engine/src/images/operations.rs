@@ -47,6 +47,9 @@ impl Engine {
         for (step, line) in image.history.iter_mut().rev().zip(lines) {
             step.size = line.size as i64;
         }
+        if let Some(top) = detail.image.top_layer() {
+            image.places = self.storage.layer_places(top).into_iter().collect();
+        }
         Ok(image)
     }
 

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::digest::Digest;
-use crate::driver::{ContainerInfo, Usage};
+use crate::driver::{ContainerInfo, Places, Usage};
 use crate::error::{Result, StorageError};
 use crate::layout::{Layout, make_private_dir, set_root_like};
 use crate::store::{Backend, Show, Store};
@@ -78,6 +78,16 @@ fn content_dirs(layout: &Layout, top: Option<&Digest>) -> Result<Vec<PathBuf>> {
         .iter()
         .map(|chain| layout.layer_dir(chain).join(CONTENT))
         .collect())
+}
+
+/// The layers as one word of the mount's.
+fn lower_place(layers: &[PathBuf]) -> Places {
+    let mut places = Places::new();
+    if !layers.is_empty() {
+        let paths: Vec<_> = layers.iter().map(|path| path.display().to_string()).collect();
+        places.insert("LowerDir".to_owned(), paths.join(":"));
+    }
+    places
 }
 
 impl Backend for Overlay {
@@ -165,6 +175,25 @@ impl Backend for Overlay {
 
     fn unmount(&self, directory: &Path) -> Result<()> {
         mount::unmount(&directory.join(MERGED))
+    }
+
+    fn places(&self, layout: &Layout, container: &ContainerInfo) -> Places {
+        let directory = layout.container_dir(&container.id);
+        let mut places = lower_place(&self.below(layout, container).unwrap_or_default());
+        for (name, place) in [("UpperDir", UPPER), ("WorkDir", WORK), ("MergedDir", MERGED)] {
+            places.insert(name.to_owned(), directory.join(place).display().to_string());
+        }
+        places
+    }
+
+    fn layer_places(&self, layout: &Layout, chain: &Digest) -> Places {
+        let content = content_dirs(layout, Some(chain)).unwrap_or_default();
+        let Some((top, below)) = content.split_first() else {
+            return Places::new();
+        };
+        let mut places = lower_place(below);
+        places.insert("UpperDir".to_owned(), top.display().to_string());
+        places
     }
 
     fn usage(&self, layout: &Layout, container: &ContainerInfo) -> Result<Usage> {

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::common::{Layer, Root};
@@ -46,6 +47,16 @@ fn mounts_and_content_are_adopted_after_a_restart() {
     assert_eq!(driver.mount("c").unwrap(), path);
     assert_eq!(mount_count(root.path()), 1);
     assert_eq!(fs::read(path.join("new")).unwrap(), b"1");
+    let places = driver.places("c");
+    let has = |place: &str, file: &str| Path::new(&places[place]).join(file).exists();
+    assert!(
+        has("LowerDir", "f") && has("UpperDir", "new") && has("MergedDir", "new") && has("WorkDir", "work")
+    );
+    let of_layer = driver.layer_places(&top);
+    assert_eq!(
+        of_layer,
+        [("UpperDir".to_owned(), places["LowerDir"].clone())].into()
+    );
     assert_eq!(driver.remove_layer(&top).unwrap_err().kind(), ErrorKind::InUse);
     driver.remove("c").unwrap();
     driver.remove("stopped").unwrap();

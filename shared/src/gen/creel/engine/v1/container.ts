@@ -369,9 +369,20 @@ export interface Container {
   networks: NetworkAttachment[];
   /** of those that run */
   execIds: string[];
+  /** the name it was made by, as long as it is its image's; then the image's id */
+  image: string;
+  /** inspect alone: directories of its storage driver, by Docker's names */
+  places: { [key: string]: string };
+  /** inspect alone: its network namespace */
+  sandboxPath: string;
 }
 
 export interface Container_MergedLabelsEntry {
+  key: string;
+  value: string;
+}
+
+export interface Container_PlacesEntry {
   key: string;
   value: string;
 }
@@ -4841,6 +4852,9 @@ function createBaseContainer(): Container {
     mergedCmd: [],
     networks: [],
     execIds: [],
+    image: "",
+    places: {},
+    sandboxPath: "",
   };
 }
 
@@ -4923,6 +4937,15 @@ export const Container: MessageFns<Container> = {
     }
     for (const v of message.execIds) {
       writer.uint32(210).string(v!);
+    }
+    if (message.image !== "") {
+      writer.uint32(218).string(message.image);
+    }
+    globalThis.Object.entries(message.places).forEach(([key, value]: [string, string]) => {
+      Container_PlacesEntry.encode({ key: key as any, value }, writer.uint32(226).fork()).join();
+    });
+    if (message.sandboxPath !== "") {
+      writer.uint32(234).string(message.sandboxPath);
     }
     return writer;
   },
@@ -5151,6 +5174,33 @@ export const Container: MessageFns<Container> = {
             message.execIds.push(reader.string());
             continue;
           }
+          case 27: {
+            if (tag !== 218) {
+              break;
+            }
+
+            message.image = reader.string();
+            continue;
+          }
+          case 28: {
+            if (tag !== 226) {
+              break;
+            }
+
+            const entry28 = Container_PlacesEntry.decode(reader, reader.uint32());
+            if (entry28.value !== undefined) {
+              message.places[entry28.key] = entry28.value;
+            }
+            continue;
+          }
+          case 29: {
+            if (tag !== 234) {
+              break;
+            }
+
+            message.sandboxPath = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -5281,6 +5331,26 @@ export const Container: MessageFns<Container> = {
         : globalThis.Array.isArray(object?.exec_ids)
         ? object.exec_ids.map((e: any) => globalThis.String(e))
         : [],
+      image: isSet(object.image) ? globalThis.String(object.image) : "",
+      places: isObject(object.places)
+        ? (globalThis.Object.entries(object.places) as [string, any][]).reduce(
+          (acc: { [key: string]: string }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, key, {
+              value: globalThis.String(value),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
+        : {},
+      sandboxPath: isSet(object.sandboxPath)
+        ? globalThis.String(object.sandboxPath)
+        : isSet(object.sandbox_path)
+        ? globalThis.String(object.sandbox_path)
+        : "",
     };
   },
 
@@ -5370,6 +5440,21 @@ export const Container: MessageFns<Container> = {
     if (message.execIds?.length) {
       obj.execIds = message.execIds;
     }
+    if (message.image !== "") {
+      obj.image = message.image;
+    }
+    if (message.places) {
+      const entries = globalThis.Object.entries(message.places) as [string, string][];
+      if (entries.length > 0) {
+        obj.places = {};
+        entries.forEach(([k, v]) => {
+          obj.places[k] = v;
+        });
+      }
+    }
+    if (message.sandboxPath !== "") {
+      obj.sandboxPath = message.sandboxPath;
+    }
     return obj;
   },
 
@@ -5416,6 +5501,17 @@ export const Container: MessageFns<Container> = {
     message.mergedCmd = object.mergedCmd?.map((e) => e) || [];
     message.networks = object.networks?.map((e) => NetworkAttachment.fromPartial(e)) || [];
     message.execIds = object.execIds?.map((e) => e) || [];
+    message.image = object.image ?? "";
+    message.places = (globalThis.Object.entries(object.places ?? {}) as [string, string][]).reduce(
+      (acc: { [key: string]: string }, [key, value]: [string, string]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.String(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    message.sandboxPath = object.sandboxPath ?? "";
     return message;
   },
 };
@@ -5499,6 +5595,91 @@ export const Container_MergedLabelsEntry: MessageFns<Container_MergedLabelsEntry
   },
   fromPartial(object: DeepPartial<Container_MergedLabelsEntry>): Container_MergedLabelsEntry {
     const message = createBaseContainer_MergedLabelsEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseContainer_PlacesEntry(): Container_PlacesEntry {
+  return { key: "", value: "" };
+}
+
+export const Container_PlacesEntry: MessageFns<Container_PlacesEntry> = {
+  encode(message: Container_PlacesEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Container_PlacesEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseContainer_PlacesEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Container_PlacesEntry {
+    return {
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      value: isSet(object.value) ? globalThis.String(object.value) : "",
+    };
+  },
+
+  toJSON(message: Container_PlacesEntry): unknown {
+    const obj: any = {};
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.value !== "") {
+      obj.value = message.value;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Container_PlacesEntry>): Container_PlacesEntry {
+    return Container_PlacesEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Container_PlacesEntry>): Container_PlacesEntry {
+    const message = createBaseContainer_PlacesEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
     return message;

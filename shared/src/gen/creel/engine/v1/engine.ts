@@ -242,9 +242,16 @@ export interface Image {
   containers: number;
   history: ImageHistory[];
   labels: { [key: string]: string };
+  /** inspect alone: directories of the storage driver, by Docker's names */
+  places: { [key: string]: string };
 }
 
 export interface Image_LabelsEntry {
+  key: string;
+  value: string;
+}
+
+export interface Image_PlacesEntry {
   key: string;
   value: string;
 }
@@ -262,6 +269,7 @@ export interface ImageConfig {
   stopSignal: string;
   shell: string[];
   healthcheck: Healthcheck | undefined;
+  onBuild: string[];
 }
 
 export interface ImageConfig_LabelsEntry {
@@ -2470,6 +2478,7 @@ function createBaseImage(): Image {
     containers: 0,
     history: [],
     labels: {},
+    places: {},
   };
 }
 
@@ -2522,6 +2531,9 @@ export const Image: MessageFns<Image> = {
     }
     globalThis.Object.entries(message.labels).forEach(([key, value]: [string, string]) => {
       Image_LabelsEntry.encode({ key: key as any, value }, writer.uint32(130).fork()).join();
+    });
+    globalThis.Object.entries(message.places).forEach(([key, value]: [string, string]) => {
+      Image_PlacesEntry.encode({ key: key as any, value }, writer.uint32(138).fork()).join();
     });
     return writer;
   },
@@ -2670,6 +2682,17 @@ export const Image: MessageFns<Image> = {
             }
             continue;
           }
+          case 17: {
+            if (tag !== 138) {
+              break;
+            }
+
+            const entry17 = Image_PlacesEntry.decode(reader, reader.uint32());
+            if (entry17.value !== undefined) {
+              message.places[entry17.key] = entry17.value;
+            }
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2719,6 +2742,20 @@ export const Image: MessageFns<Image> = {
         : [],
       labels: isObject(object.labels)
         ? (globalThis.Object.entries(object.labels) as [string, any][]).reduce(
+          (acc: { [key: string]: string }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, key, {
+              value: globalThis.String(value),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
+        : {},
+      places: isObject(object.places)
+        ? (globalThis.Object.entries(object.places) as [string, any][]).reduce(
           (acc: { [key: string]: string }, [key, value]: [string, any]) => {
             globalThis.Object.defineProperty(acc, key, {
               value: globalThis.String(value),
@@ -2790,6 +2827,15 @@ export const Image: MessageFns<Image> = {
         });
       }
     }
+    if (message.places) {
+      const entries = globalThis.Object.entries(message.places) as [string, string][];
+      if (entries.length > 0) {
+        obj.places = {};
+        entries.forEach(([k, v]) => {
+          obj.places[k] = v;
+        });
+      }
+    }
     return obj;
   },
 
@@ -2816,6 +2862,15 @@ export const Image: MessageFns<Image> = {
     message.containers = object.containers ?? 0;
     message.history = object.history?.map((e) => ImageHistory.fromPartial(e)) || [];
     message.labels = (globalThis.Object.entries(object.labels ?? {}) as [string, string][]).reduce(
+      (acc: { [key: string]: string }, [key, value]: [string, string]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.String(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    message.places = (globalThis.Object.entries(object.places ?? {}) as [string, string][]).reduce(
       (acc: { [key: string]: string }, [key, value]: [string, string]) => {
         if (value !== undefined) {
           acc[key] = globalThis.String(value);
@@ -2913,6 +2968,91 @@ export const Image_LabelsEntry: MessageFns<Image_LabelsEntry> = {
   },
 };
 
+function createBaseImage_PlacesEntry(): Image_PlacesEntry {
+  return { key: "", value: "" };
+}
+
+export const Image_PlacesEntry: MessageFns<Image_PlacesEntry> = {
+  encode(message: Image_PlacesEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Image_PlacesEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseImage_PlacesEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Image_PlacesEntry {
+    return {
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      value: isSet(object.value) ? globalThis.String(object.value) : "",
+    };
+  },
+
+  toJSON(message: Image_PlacesEntry): unknown {
+    const obj: any = {};
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.value !== "") {
+      obj.value = message.value;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Image_PlacesEntry>): Image_PlacesEntry {
+    return Image_PlacesEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Image_PlacesEntry>): Image_PlacesEntry {
+    const message = createBaseImage_PlacesEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? "";
+    return message;
+  },
+};
+
 function createBaseImageConfig(): ImageConfig {
   return {
     user: "",
@@ -2926,6 +3066,7 @@ function createBaseImageConfig(): ImageConfig {
     stopSignal: "",
     shell: [],
     healthcheck: undefined,
+    onBuild: [],
   };
 }
 
@@ -2963,6 +3104,9 @@ export const ImageConfig: MessageFns<ImageConfig> = {
     }
     if (message.healthcheck !== undefined) {
       Healthcheck.encode(message.healthcheck, writer.uint32(90).fork()).join();
+    }
+    for (const v of message.onBuild) {
+      writer.uint32(98).string(v!);
     }
     return writer;
   },
@@ -3071,6 +3215,14 @@ export const ImageConfig: MessageFns<ImageConfig> = {
             message.healthcheck = Healthcheck.decode(reader, reader.uint32());
             continue;
           }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.onBuild.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3125,6 +3277,11 @@ export const ImageConfig: MessageFns<ImageConfig> = {
         ? object.shell.map((e: any) => globalThis.String(e))
         : [],
       healthcheck: isSet(object.healthcheck) ? Healthcheck.fromJSON(object.healthcheck) : undefined,
+      onBuild: globalThis.Array.isArray(object?.onBuild)
+        ? object.onBuild.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.on_build)
+        ? object.on_build.map((e: any) => globalThis.String(e))
+        : [],
     };
   },
 
@@ -3169,6 +3326,9 @@ export const ImageConfig: MessageFns<ImageConfig> = {
     if (message.healthcheck !== undefined) {
       obj.healthcheck = Healthcheck.toJSON(message.healthcheck);
     }
+    if (message.onBuild?.length) {
+      obj.onBuild = message.onBuild;
+    }
     return obj;
   },
 
@@ -3198,6 +3358,7 @@ export const ImageConfig: MessageFns<ImageConfig> = {
     message.healthcheck = (object.healthcheck !== undefined && object.healthcheck !== null)
       ? Healthcheck.fromPartial(object.healthcheck)
       : undefined;
+    message.onBuild = object.onBuild?.map((e) => e) || [];
     return message;
   },
 };
