@@ -50,7 +50,8 @@ export function toHostConfig(container: Container): Json {
   const spec = container.spec!;
   const asked = originalBody(spec).HostConfig ?? {};
   const resources = spec.resources;
-  const mounts = spec.mounts.filter((mount) => mount.type !== "bind" || !mount.createSource);
+  // what was asked for in another form is told in that
+  const mounts = CONFIG_ANNOTATION in spec.annotations ? [] : spec.mounts;
   return {
     Binds: null,
     ContainerIDFile: "",

@@ -187,7 +187,7 @@ describe("a container's files", function () {
   it("say what is wrong", async () => {
     assert.match(
       (await cli.fails("cp", "made:/nothing", dir)).stderr,
-      /Could not find the file \/nothing in container/,
+      /Could not find the file \/nothing in container made$/m,
     );
     assert.match((await cli.fails("cp", "nobody:/x", dir)).stderr, /No such container: nobody/);
     assert.match(

@@ -73,7 +73,11 @@ describe("what is told of containers", function () {
     await cli.ok("rm", "brings");
     await cli.ok("volume", "rm", "brought");
     await cli.ok("top", "web-1");
-    await cli.fails("run", "--name", "missing", "busybox", "nothing");
+    const { stderr } = await cli.fails("run", "--name", "missing", "busybox", "nothing");
+    assert.match(
+      stderr,
+      /^docker: [^\n]*not found in \$PATH\n\nRun 'docker run --help' for more information\n$/,
+    );
     const end = `${Date.now() / 1000 + 1}`;
     const format = ["--format", "{{.Type}} {{.Action}} {{.Actor.ID}}"];
     const said = (await cli.ok("events", "--since", since, "--until", end, ...format)).split("\n");
@@ -107,6 +111,7 @@ describe("what is told of containers", function () {
 
   it("what is the engine's default is told as it is", async () => {
     const { Config, HostConfig, Mounts } = await inspect("web-1");
+    assert.deepEqual([HostConfig.Binds, HostConfig.Mounts], [["kept:/v"], undefined]);
     assert.deepEqual(
       [HostConfig.ShmSize, HostConfig.MemorySwap, HostConfig.MemorySwappiness, Config.Volumes],
       [64 << 20, 128 << 20, null, null],

@@ -46,7 +46,7 @@ impl Engine {
         let engine = self.clone();
         blocking(move || {
             engine.with_view(&container, |root, _| {
-                let found = find(root, &container, &request.path)?;
+                let found = find(root, &request)?;
                 describe(&found, &request.path)
             })
         })
@@ -58,7 +58,7 @@ impl Engine {
         let container = self.containers.find(&request.id)?;
         self.over_socket(move |engine, stream, _| {
             engine.with_view(&container, |root, ids| {
-                let found = find(root, &container, &request.path)?;
+                let found = find(root, &request)?;
                 send(stream, |out| {
                     write_archive(&found.directory, &found.name, &found.called, inside_of(ids), out)
                 })
@@ -142,11 +142,12 @@ fn inside(root: &OwnedFd, path: &Path, flags: i32) -> std::io::Result<OwnedFd> {
     open_in_root(&root, path, libc::O_PATH | flags).map(OwnedFd::from)
 }
 
-fn find(root: &OwnedFd, container: &Container, path: &str) -> Result<Found> {
+fn find(root: &OwnedFd, request: &PathRef) -> Result<Found> {
+    let path = request.path.as_str();
     let missing = |e: std::io::Error| match e.raw_os_error() {
         Some(libc::ENOENT | libc::ELOOP) => EngineError::new(
             ErrorCode::NoSuchPath,
-            format!("Could not find the file {path} in container {}", container.id),
+            format!("Could not find the file {path} in container {}", request.id),
         ),
         Some(libc::ENOTDIR) => EngineError::invalid(format!("{path}: not a directory")),
         _ => EngineError::io(format_args!("open {path}"), e),
@@ -217,7 +218,7 @@ fn placement(root: &OwnedFd, container: &Container, request: &WriteArchiveReques
             ErrorCode::NoSuchPath,
             format!(
                 "Could not find the file {} in container {}",
-                request.path, container.id
+                request.path, request.id
             ),
         ),
         Some(libc::ENOTDIR) => EngineError::invalid("extraction point is not a directory"),

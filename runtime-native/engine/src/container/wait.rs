@@ -58,7 +58,14 @@ pub fn wait(
         let stopping = || Err(EngineError::new(ErrorCode::Stopped, "creel-engine is stopping").into());
         let result = tokio::select! {
             over = over => match over {
-                Ok(life) => Ok(WaitResult { exit_code: life.exit_code, error: life.error.clone() }),
+                Ok(life) => Ok(WaitResult {
+                    exit_code: life.exit_code,
+                    // A start that fails tells of it itself.
+                    error: match condition {
+                        Condition::NextExit => String::new(),
+                        _ => life.error.clone(),
+                    },
+                }),
                 // The container is gone with its last handle: so it was removed.
                 Err(_) => Ok(WaitResult::default()),
             },
