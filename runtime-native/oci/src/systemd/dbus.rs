@@ -1,88 +1,19 @@
-//! As much of D-Bus (https://dbus.freedesktop.org/doc/dbus-specification.html) as it takes to call systemd over its own
-//! socket: method calls with few kinds of values, replies, and the signal that tells of a job's end.
+//! Calls of systemd's manager over its own socket, and the signal that tells of a job's end.
 
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
+use super::message::{Body, FAILURE, Message, REPLY, Reader, SIGNAL, malformed};
+
 const PATIENCE: Duration = Duration::from_secs(30);
-/// No message of systemd's that is waited for is as long.
-const LONGEST: usize = 1 << 20;
-const CALL: u8 = 1;
-const REPLY: u8 = 2;
-const FAILURE: u8 = 3;
-const SIGNAL: u8 = 4;
-
-/// The value of a property, sent as a variant.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Value {
-    Text(String),
-    Bool(bool),
-    I32(i32),
-    U32(u32),
-    I64(i64),
-    U64(u64),
-    Bytes(Vec<u8>),
-    U32s(Vec<u32>),
-}
-
-/// The arguments of a call, as they are written.
-#[derive(Default)]
-pub struct Body {
-    bytes: Vec<u8>,
-    signature: String,
-}
-
-/// A message that came.
-#[derive(Debug)]
-struct Message {
-    kind: u8,
-    reply_to: u32,
-    member: String,
-    error: String,
-    body: Vec<u8>,
-}
 
 /// A connection to systemd itself, without a message bus between.
 pub struct Connection {
     stream: UnixStream,
     serial: u32,
     signals: Vec<Message>,
-}
-
-impl Body {
-    pub fn text(mut self, text: &str) -> Self {
-        self.signature.push('s');
-        put_text(&mut self.bytes, text);
-        self
-    }
-
-    pub fn bool(mut self, value: bool) -> Self {
-        self.signature.push('b');
-        put_u32(&mut self.bytes, value.into());
-        self
-    }
-
-    /// Names and values, `a(sv)`.
-    pub fn properties(mut self, properties: &[(String, Value)]) -> Self {
-        self.signature.push_str("a(sv)");
-        put_array(&mut self.bytes, 8, |bytes| {
-            for (name, value) in properties {
-                pad(bytes, 8);
-                put_text(bytes, name);
-                put_variant(bytes, value);
-            }
-        });
-        self
-    }
-
-    /// No further units, `a(sa(sv))`.
-    pub fn no_units(mut self) -> Self {
-        self.signature.push_str("a(sa(sv))");
-        put_array(&mut self.bytes, 8, |_| {});
-        self
-    }
 }
 
 impl Connection {
@@ -94,7 +25,8 @@ impl Connection {
         // SAFETY: a plain call.
         let uid = unsafe { libc::geteuid() }.to_string();
         let uid: String = uid.bytes().map(|digit| format!("{digit:02x}")).collect();
-        stream.write_all(format!("\0AUTH EXTERNAL {uid}\r\n").as_bytes())?;
+        // All at once: a call that systemd reads together with the last line of this waits there until more comes.
+        stream.write_all(format!("\0AUTH EXTERNAL {uid}\r\nBEGIN\r\n").as_bytes())?;
         let mut answer = Vec::new();
         while !answer.ends_with(b"\r\n") {
             let mut byte = [0];
@@ -108,7 +40,6 @@ impl Connection {
             let text = String::from_utf8_lossy(&answer).trim().to_owned();
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
         }
-        stream.write_all(b"BEGIN\r\n")?;
         Ok(Self {
             stream,
             serial: 0,
@@ -119,9 +50,9 @@ impl Connection {
     /// Calls a method of systemd's manager; gives the body of its reply. The error is what systemd says.
     pub fn call(&mut self, method: &str, body: Body) -> io::Result<Vec<u8>> {
         self.serial += 1;
-        self.stream.write_all(&call(self.serial, method, &body))?;
+        self.stream.write_all(&body.call(self.serial, method))?;
         loop {
-            let message = self.hear()?;
+            let message = Message::read(&mut self.stream)?;
             match message.kind {
                 REPLY if message.reply_to == self.serial => return Ok(message.body),
                 FAILURE if message.reply_to == self.serial => {
@@ -141,7 +72,7 @@ impl Connection {
         loop {
             let message = match self.signals.pop() {
                 Some(message) => message,
-                None => self.hear()?,
+                None => Message::read(&mut self.stream)?,
             };
             if message.kind != SIGNAL || message.member != "JobRemoved" {
                 continue;
@@ -159,251 +90,35 @@ impl Connection {
             }
         }
     }
-
-    fn hear(&mut self) -> io::Result<Message> {
-        let mut head = [0; 16];
-        self.stream.read_exact(&mut head)?;
-        let size =
-            |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]) as usize;
-        let (body, fields) = (size(4), size(12));
-        if head[0] != b'l' || body > LONGEST || fields > LONGEST {
-            return Err(malformed());
-        }
-        let mut rest = vec![0; fields.next_multiple_of(8) + body];
-        self.stream.read_exact(&mut rest)?;
-        let mut message = Message {
-            kind: head[1],
-            reply_to: 0,
-            member: String::new(),
-            error: String::new(),
-            body: rest.split_off(fields.next_multiple_of(8)),
-        };
-        rest.truncate(fields);
-        read_fields(&rest, &mut message).ok_or_else(malformed)?;
-        Ok(message)
-    }
-}
-
-fn malformed() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, "not a message of D-Bus")
-}
-
-fn call(serial: u32, method: &str, body: &Body) -> Vec<u8> {
-    let mut message = vec![b'l', CALL, 0, 1];
-    put_u32(&mut message, body.bytes.len() as u32);
-    put_u32(&mut message, serial);
-    put_array(&mut message, 8, |bytes| {
-        let fields = [
-            (1, "o", "/org/freedesktop/systemd1"),
-            (2, "s", "org.freedesktop.systemd1.Manager"),
-            (3, "s", method),
-            (6, "s", "org.freedesktop.systemd1"),
-        ];
-        for (code, kind, text) in fields {
-            pad(bytes, 8);
-            bytes.push(code);
-            put_signature(bytes, kind);
-            put_text(bytes, text);
-        }
-        pad(bytes, 8);
-        bytes.push(8);
-        put_signature(bytes, "g");
-        put_signature(bytes, &body.signature);
-    });
-    pad(&mut message, 8);
-    message.extend_from_slice(&body.bytes);
-    message
-}
-
-fn read_fields(bytes: &[u8], message: &mut Message) -> Option<()> {
-    let mut reader = Reader::new(bytes);
-    while reader.at < bytes.len() {
-        reader.align(8);
-        let code = reader.byte()?;
-        let kind = reader.signature()?;
-        match kind.as_str() {
-            "s" | "o" => {
-                let text = reader.text()?;
-                match code {
-                    3 => message.member = text,
-                    4 => message.error = text,
-                    _ => {}
-                }
-            }
-            "g" => drop(reader.signature()?),
-            "u" => {
-                let number = reader.u32()?;
-                if code == 5 {
-                    message.reply_to = number;
-                }
-            }
-            _ => return None,
-        }
-    }
-    Some(())
-}
-
-fn pad(bytes: &mut Vec<u8>, to: usize) {
-    bytes.resize(bytes.len().next_multiple_of(to), 0);
-}
-
-fn put_u32(bytes: &mut Vec<u8>, number: u32) {
-    pad(bytes, 4);
-    bytes.extend_from_slice(&number.to_le_bytes());
-}
-
-fn put_u64(bytes: &mut Vec<u8>, number: u64) {
-    pad(bytes, 8);
-    bytes.extend_from_slice(&number.to_le_bytes());
-}
-
-fn put_text(bytes: &mut Vec<u8>, text: &str) {
-    put_u32(bytes, text.len() as u32);
-    bytes.extend_from_slice(text.as_bytes());
-    bytes.push(0);
-}
-
-fn put_signature(bytes: &mut Vec<u8>, signature: &str) {
-    bytes.push(signature.len() as u8);
-    bytes.extend_from_slice(signature.as_bytes());
-    bytes.push(0);
-}
-
-/// The length counts from the first element on, which is aligned.
-fn put_array(bytes: &mut Vec<u8>, alignment: usize, elements: impl FnOnce(&mut Vec<u8>)) {
-    put_u32(bytes, 0);
-    let length = bytes.len() - 4;
-    pad(bytes, alignment);
-    let first = bytes.len();
-    elements(bytes);
-    let size = (bytes.len() - first) as u32;
-    bytes[length..length + 4].copy_from_slice(&size.to_le_bytes());
-}
-
-fn put_variant(bytes: &mut Vec<u8>, value: &Value) {
-    match value {
-        Value::Text(text) => {
-            put_signature(bytes, "s");
-            put_text(bytes, text);
-        }
-        Value::Bool(on) => {
-            put_signature(bytes, "b");
-            put_u32(bytes, (*on).into());
-        }
-        Value::I32(number) => {
-            put_signature(bytes, "i");
-            put_u32(bytes, *number as u32);
-        }
-        Value::U32(number) => {
-            put_signature(bytes, "u");
-            put_u32(bytes, *number);
-        }
-        Value::I64(number) => {
-            put_signature(bytes, "x");
-            put_u64(bytes, *number as u64);
-        }
-        Value::U64(number) => {
-            put_signature(bytes, "t");
-            put_u64(bytes, *number);
-        }
-        Value::Bytes(all) => {
-            put_signature(bytes, "ay");
-            put_array(bytes, 1, |bytes| bytes.extend_from_slice(all));
-        }
-        Value::U32s(all) => {
-            put_signature(bytes, "au");
-            put_array(bytes, 4, |bytes| {
-                all.iter().for_each(|number| put_u32(bytes, *number))
-            });
-        }
-    }
-}
-
-struct Reader<'a> {
-    bytes: &'a [u8],
-    at: usize,
-}
-
-impl<'a> Reader<'a> {
-    fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, at: 0 }
-    }
-
-    fn align(&mut self, to: usize) {
-        self.at = self.at.next_multiple_of(to);
-    }
-
-    fn take(&mut self, size: usize) -> Option<&'a [u8]> {
-        let taken = self.bytes.get(self.at..self.at.checked_add(size)?)?;
-        self.at += size;
-        Some(taken)
-    }
-
-    fn byte(&mut self) -> Option<u8> {
-        self.take(1).map(|bytes| bytes[0])
-    }
-
-    fn u32(&mut self) -> Option<u32> {
-        self.align(4);
-        Some(u32::from_le_bytes(self.take(4)?.try_into().ok()?))
-    }
-
-    fn string(&mut self, size: usize) -> Option<String> {
-        let text = String::from_utf8(self.take(size)?.to_vec()).ok()?;
-        self.take(1)?;
-        Some(text)
-    }
-
-    fn text(&mut self) -> Option<String> {
-        let size = self.u32()?;
-        self.string(size as usize)
-    }
-
-    fn signature(&mut self) -> Option<String> {
-        let size = self.byte()?;
-        self.string(size.into())
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
     use std::os::unix::net::UnixListener;
 
+    use super::super::message::tests::message;
     use super::*;
 
-    fn message(kind: u8, fields: &[(u8, &str, &str)], reply_to: u32, body: &[u8]) -> Vec<u8> {
-        let mut bytes = vec![b'l', kind, 0, 1];
-        put_u32(&mut bytes, body.len() as u32);
-        put_u32(&mut bytes, 1);
-        put_array(&mut bytes, 8, |bytes| {
-            for (code, kind, text) in fields {
-                pad(bytes, 8);
-                bytes.push(*code);
-                put_signature(bytes, kind);
-                put_text(bytes, text);
-            }
-            pad(bytes, 8);
-            bytes.push(5);
-            put_signature(bytes, "u");
-            put_u32(bytes, reply_to);
-        });
-        pad(&mut bytes, 8);
-        bytes.extend_from_slice(body);
-        bytes
-    }
-
-    /// A manager that answers each call with what is given, after it has read the call.
+    /// A manager that answers each call with what is given, after it has read the call. Like systemd it reads what is there
+    /// while it does not know who speaks, and what came behind the last line of that waits until more comes.
     fn manager(answers: Vec<Vec<u8>>) -> (tempfile::TempDir, std::path::PathBuf) {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("private");
         let listener = UnixListener::bind(&path).unwrap();
         std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
-            let mut buffer = [0; 4096];
-            assert!(stream.read(&mut buffer).unwrap() > 0);
-            stream.write_all(b"OK 0123\r\n").unwrap();
+            let (mut said, mut buffer) = (Vec::new(), [0; 4096]);
+            while !said.ends_with(b"BEGIN\r\n") {
+                let size = stream.read(&mut buffer).unwrap();
+                said.extend_from_slice(&buffer[..size]);
+                if said.ends_with(b"\r\n") {
+                    stream.write_all(b"OK 0123\r\n").unwrap();
+                    std::thread::sleep(Duration::from_millis(50));
+                }
+            }
             for answer in answers {
-                while stream.read(&mut buffer).unwrap() <= 7 {}
+                assert!(stream.read(&mut buffer).unwrap() > 0);
                 stream.write_all(&answer).unwrap();
             }
         });
@@ -411,33 +126,13 @@ mod tests {
     }
 
     #[test]
-    fn a_call_is_laid_out_as_the_specification_has_it() {
-        let properties = [("Delegate".to_owned(), Value::Bool(true))];
-        let bytes = call(1, "M", &Body::default().text("x").properties(&properties));
-        assert_eq!(&bytes[..4], b"l\x01\x00\x01");
-        let body = u32::from_le_bytes(bytes[4..8].try_into().unwrap()) as usize;
-        let expected = [
-            b"\x01\0\0\0x\0\0\0".as_slice(),
-            // The array's first element begins at a multiple of eight; its length does not count what is before.
-            b"\x14\0\0\0\0\0\0\0",
-            b"\x08\0\0\0Delegate\0\x01b\0\x01\0\0\0",
-        ];
-        assert_eq!(bytes[bytes.len() - body..], expected.concat());
-    }
-
-    #[test]
     fn a_job_ends_with_its_own_signal_and_says_how() {
         let removed = |job: &str, result: &str| {
-            let mut body = Vec::new();
-            put_u32(&mut body, 7);
-            put_text(&mut body, job);
-            put_text(&mut body, "x.scope");
-            put_text(&mut body, result);
+            let number = Body::default().bool(true);
+            let body = number.text(job).text("x.scope").text(result);
             message(SIGNAL, &[(3, "s", "JobRemoved")], 0, &body)
         };
-        let mut job = Vec::new();
-        put_text(&mut job, "/job/7");
-        let reply = message(REPLY, &[], 1, &job);
+        let reply = message(REPLY, &[], 1, &Body::default().text("/job/7"));
         let all = [
             removed("/job/6", "failed"),
             reply.clone(),
@@ -456,15 +151,9 @@ mod tests {
 
     #[test]
     fn a_refusal_is_told_and_garbage_is_an_error() {
-        let mut body = Vec::new();
-        put_text(&mut body, "Unit x.scope already exists.");
-        let refusal = message(
-            FAILURE,
-            &[(4, "s", "org.freedesktop.systemd1.UnitExists")],
-            1,
-            &body,
-        );
-        let (_kept, path) = manager(vec![refusal]);
+        let name = [(4, "s", "org.freedesktop.systemd1.UnitExists")];
+        let body = Body::default().text("Unit x.scope already exists.");
+        let (_kept, path) = manager(vec![message(FAILURE, &name, 1, &body)]);
         let mut connection = Connection::open(&path).unwrap();
         let error = connection
             .call("StartTransientUnit", Body::default())

@@ -2,6 +2,7 @@
 //! container. Limits are written to the cgroup as ever; systemd is told what the cgroup says, so that it never sets others.
 
 mod dbus;
+mod message;
 mod properties;
 
 use std::collections::HashMap;
@@ -11,7 +12,8 @@ use std::path::{Path, PathBuf};
 use creel_runtime::cgroup::Cgroup;
 
 use crate::Outcome;
-use dbus::{Body, Connection, Value};
+use dbus::Connection;
+use message::{Body, Value};
 
 const BOOTED: &str = "/run/systemd/system";
 const SYSTEM_SLICE: &str = "system.slice";

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use creel_runtime::cgroup::Cgroup;
 
-use super::dbus::Value;
+use super::message::Value;
 use crate::Outcome;
 
 const PREFIX: &str = "org.systemd.property.";
