@@ -13,6 +13,8 @@ use crate::error::{EngineError, Result};
 
 /// A version's place: its digest, its number, its text, and blanks up to a line's end.
 const SLOT: usize = 4096;
+/// How the file begins that the first builds wrote: the text alone, a JSON object.
+const PLAIN: &[u8] = b"{";
 
 /// What is found of a record.
 #[derive(Debug, PartialEq, Eq)]
@@ -66,7 +68,8 @@ pub fn read(path: &Path) -> Result<Found> {
         Err(e) if e.kind() == ErrorKind::NotFound => return Ok(Found::Nothing),
         other => other.map_err(|e| EngineError::io(format_args!("read {}", path.display()), e))?,
     };
-    let mut slots: Vec<_> = match bytes.len() > 2 * SLOT {
+    let plain = bytes.starts_with(PLAIN) && bytes.len() < 2 * SLOT;
+    let mut slots: Vec<_> = match plain || bytes.len() > 2 * SLOT {
         true => vec![bytes.as_slice()],
         false => bytes.chunks(SLOT).collect(),
     };
@@ -103,6 +106,11 @@ fn line(number: u64, text: &[u8]) -> Vec<u8> {
 }
 
 fn parse(slot: &[u8]) -> Option<(&[u8], u64)> {
+    if slot.starts_with(PLAIN) {
+        // zeros: there is nothing up to the next place
+        let text = slot.split(|byte| *byte == 0).next()?;
+        return Some((text.trim_ascii_end(), 0));
+    }
     let slot = slot.strip_suffix(b"\n")?.trim_ascii_end();
     let (digest, counted) = split(slot)?;
     let (number, text) = split(counted)?;
@@ -171,5 +179,35 @@ mod tests {
         assert_eq!(read(&path).unwrap(), Found::Damaged);
         fs::write(&path, b"").unwrap();
         assert_eq!(read(&path).unwrap(), Found::Nothing);
+    }
+
+    #[test]
+    fn the_text_alone_counts_until_there_is_a_version() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state.json");
+        for length in [1, 3000, 5000, 9000] {
+            let plain = format!("{{\"error\":\"{}\"}}", "e".repeat(length));
+            for blanks in ["", "  "] {
+                fs::write(&path, format!("{plain}{blanks}")).unwrap();
+                let found = read(&path).unwrap();
+                let text = plain.clone().into_bytes();
+                assert_eq!(found, Found::Version { text, torn: false }, "{length}");
+            }
+            for number in 1..4 {
+                let text = format!("version {number}").into_bytes();
+                write(&path, number, &text).unwrap();
+                let found = read(&path).unwrap();
+                assert_eq!(found, Found::Version { text, torn: false }, "{length} {number}");
+            }
+        }
+        fs::write(&path, b"{\"a\":1}").unwrap();
+        write(&path, 1, b"one").unwrap();
+        OpenOptions::new()
+            .write(true)
+            .open(&path)
+            .unwrap()
+            .set_len(SLOT as u64 + 70)
+            .unwrap();
+        assert_eq!(newest(&path).as_deref(), Some("{\"a\":1}"));
     }
 }
