@@ -87,16 +87,6 @@ impl Shim {
         .await
     }
 
-    /// Sends a signal to all processes of the container.
-    pub async fn kill_all(&self, signal: i32) -> Result<(), ShimError> {
-        self.done(Request::Kill {
-            signal,
-            all: true,
-            exec: None,
-        })
-        .await
-    }
-
     /// Sends a signal to an exec'd process.
     pub async fn kill_exec(&self, id: &str, signal: i32) -> Result<(), ShimError> {
         self.done(Request::Kill {
