@@ -50,6 +50,16 @@ describe("a container's resources", function () {
     assert.equal((await cli.run(["exec", "one", "sh", "-c", fill])).code, 0);
   });
 
+  it("leave what was asked for as it is where another limit changes", async () => {
+    const flags = ["--name", "patient", "--memory", "64m", "--oom-kill-disable"];
+    await cli.ok("run", "-d", ...flags, "busybox", "sleep", "1000");
+    await cli.ok("update", "--memory", "96m", "--memory-swap", "96m", "patient");
+    // on v2 there is no such thing
+    const look = "cat /sys/fs/cgroup/memory/memory.oom_control 2>/dev/null || echo oom_kill_disable 1";
+    assert.match(await cli.ok("exec", "patient", "sh", "-c", look), /^oom_kill_disable 1$/m);
+    await cli.ok("rm", "-f", "patient");
+  });
+
   it("stay limited at the next start, and so does what follows an end", async () => {
     await cli.ok("update", "--restart", "on-failure:2", "one");
     assert.deepEqual((await host("one")).RestartPolicy, { Name: "on-failure", MaximumRetryCount: 2 });

@@ -13,6 +13,8 @@ use crate::RuntimeError;
 
 const PATIENCE: Duration = Duration::from_secs(5);
 const POLL: Duration = Duration::from_millis(2);
+/// How the option begins that a v1 hierarchy without controllers is mounted with.
+pub(crate) const NAMED: &str = "name=";
 const SUBTREE: &str = "cgroup.subtree_control";
 
 /// The lines of mountinfo(5) about cgroup hierarchies. They are read once in a process, and those it forks have them: they
@@ -76,6 +78,7 @@ pub struct Cgroup {
 struct Directory {
     path: PathBuf,
     unified: bool,
+    named: bool,
 }
 
 impl Cgroup {
@@ -103,9 +106,10 @@ impl Cgroup {
                 Some("cgroup2") => true,
                 _ => continue,
             };
+            let named = tail.split([' ', ',']).any(|option| option.starts_with(NAMED));
             let path = Path::new(mount_point).join(relative);
             if !directories.iter().any(|known| known.path == path) {
-                directories.push(Directory { path, unified });
+                directories.push(Directory { path, unified, named });
             }
         }
         Self { directories }
@@ -130,6 +134,16 @@ impl Cgroup {
             collect_pids(&directory.path, &mut pids);
         }
         pids
+    }
+
+    /// Moves this process, and so those it makes, into it in the hierarchies that libcontainer leaves out.
+    pub(crate) fn enter_named(&self) -> Result<(), RuntimeError> {
+        for Directory { path, .. } in self.directories.iter().filter(|directory| directory.named) {
+            fs::create_dir_all(path)
+                .and_then(|()| fs::write(path.join("cgroup.procs"), "0"))
+                .map_err(|err| RuntimeError::io("enter cgroup", path, err))?;
+        }
+        Ok(())
     }
 
     /// Sends a signal to every process; they are frozen meanwhile, so that none escapes by forking.
@@ -193,6 +207,12 @@ impl Cgroup {
         0
     }
 
+    /// Whether its processes wait where the kernel would kill one for want of memory: on v1, when asked for.
+    pub(crate) fn oom_kill_disabled(&self) -> bool {
+        let control = self.read("memory.oom_control").unwrap_or_default();
+        field(&control, "oom_kill_disable") == Some(1)
+    }
+
     /// Kills whatever runs in it and removes it. It is no error if it does not exist.
     pub fn kill_and_remove(&self) -> io::Result<()> {
         let end = Instant::now() + PATIENCE;
@@ -253,7 +273,8 @@ impl Cgroup {
         fs::read_to_string(self.unified_directory()?.join(file)).ok()
     }
 
-    fn controller(&self, file: &str) -> Option<&Path> {
+    /// Its directory in the first hierarchy where it has this file.
+    pub(crate) fn controller(&self, file: &str) -> Option<&Path> {
         self.directories
             .iter()
             .map(|directory| &*directory.path)

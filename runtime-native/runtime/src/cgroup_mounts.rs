@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 use oci_spec::runtime::{Mount, MountBuilder, Spec};
 
 use crate::RuntimeError;
-use crate::cgroup::mounted;
+use crate::cgroup::{NAMED, mounted};
 
-const CONTROLLERS: [&str; 12] = [
+const CONTROLLERS: [&str; 14] = [
     "cpu",
     "cpuacct",
     "cpuset",
@@ -19,6 +19,8 @@ const CONTROLLERS: [&str; 12] = [
     "net_prio",
     "net_cls",
     "freezer",
+    "rdma",
+    "misc",
 ];
 
 /// libcontainer mounts v1 hierarchies writable even where the spec wants them read-only, and a container could raise its
@@ -80,9 +82,10 @@ fn hierarchies(mountinfo: &str) -> Vec<(PathBuf, Vec<String>)> {
             continue;
         };
         let options = tail.split(' ').nth(1).unwrap_or_default();
+        // A hierarchy without controllers has a name: systemd's own is one.
         let joined: Vec<&str> = options
             .split(',')
-            .filter(|option| CONTROLLERS.contains(option))
+            .filter(|option| CONTROLLERS.contains(option) || option.starts_with(NAMED))
             .collect();
         if joined.is_empty() || found.iter().any(|(known, _)| *known == mount_point) {
             continue;
@@ -128,6 +131,7 @@ mod tests {
             [
                 ("/sys/fs/cgroup/memory", "memory".to_owned()),
                 ("/sys/fs/cgroup/cpu,cpuacct", "cpu,cpuacct cpu cpuacct".to_owned()),
+                ("/sys/fs/cgroup/systemd", "systemd".to_owned()),
             ]
         );
     }

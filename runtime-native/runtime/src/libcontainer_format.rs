@@ -31,6 +31,7 @@ impl ContainerFormat for LibcontainerFormat {
         }
         // libcontainer reads the spec from a bundle of its own, and again for each exec.
         let own_bundle = own_bundle(bundle, &spec)?;
+        Cgroup::new(&bundle.cgroup).enter_named()?;
         let trace = Trace::begin().ok();
         let container = with_stdio(builder(bundle)?, stdio)
             .with_executor(executor)
@@ -65,6 +66,7 @@ impl ContainerFormat for LibcontainerFormat {
         let own = process_file.with_extension("own.json");
         let json = serde_json::to_vec(&process).map_err(|err| RuntimeError::Invalid(err.to_string()))?;
         fs::write(&own, json).map_err(|err| RuntimeError::io("write", &own, err))?;
+        Cgroup::new(&bundle.cgroup).enter_named()?;
         let trace = Trace::begin().ok();
         let result = with_stdio(builder(bundle)?, stdio)
             .with_executor(executor)
@@ -109,6 +111,7 @@ impl ContainerFormat for LibcontainerFormat {
     }
 
     fn update(&self, bundle: &Bundle, resources: &LinuxResources) -> Result<(), RuntimeError> {
+        let cgroup = Cgroup::new(&bundle.cgroup);
         let manager = create_cgroup_manager(CgroupConfig {
             cgroup_path: PathBuf::from(&bundle.cgroup),
             systemd_cgroup: false,
@@ -118,12 +121,11 @@ impl ContainerFormat for LibcontainerFormat {
         manager
             .apply(&ControllerOpt {
                 resources: &without_block_io(resources.clone()),
-                disable_oom_killer: false,
+                disable_oom_killer: cgroup.oom_kill_disabled(),
                 oom_score_adj: None,
                 freezer_state: None,
             })
             .map_err(|err| failure(&err))?;
-        let cgroup = Cgroup::new(&bundle.cgroup);
         block_io::apply(&cgroup, resources)?;
         cgroup.forbid_swap(resources)
     }

@@ -2,13 +2,14 @@
 //! of memory and swap.
 
 use std::collections::HashMap;
+use std::fs;
 use std::path::Path;
-use std::{fs, io};
 
 use libcgroups::stats::{
     BlkioDeviceStat, BlkioStats, CpuStats, HugeTlbStats, MemoryData, MemoryStats, PidStats, Stats,
 };
 
+use super::{number, table, text};
 use crate::RuntimeError;
 use crate::cgroup::Cgroup;
 
@@ -121,32 +122,6 @@ fn block_io(text: &str) -> BlkioStats {
         }
     }
     all
-}
-
-/// A file of a line for each `NAME NUMBER`.
-fn table(directory: &Path, file: &str) -> Result<HashMap<String, u64>, RuntimeError> {
-    let text = text(directory, file)?;
-    let fields = text.lines().filter_map(|line| line.split_once(' '));
-    Ok(fields
-        .filter_map(|(name, value)| Some((name.to_owned(), value.trim().parse().ok()?)))
-        .collect())
-}
-
-/// A file of one number, or of `max`, which is the largest.
-fn number(directory: &Path, file: &str) -> Result<u64, RuntimeError> {
-    Ok(match text(directory, file)?.trim() {
-        "max" => u64::MAX,
-        text => text.parse().unwrap_or_default(),
-    })
-}
-
-/// A file; nothing where the controller, or the kernel, has none.
-fn text(directory: &Path, file: &str) -> Result<String, RuntimeError> {
-    let path = directory.join(file);
-    match fs::read_to_string(&path) {
-        Err(err) if err.kind() == io::ErrorKind::NotFound => Ok(String::new()),
-        read => read.map_err(|err| RuntimeError::io("read", &path, err)),
-    }
 }
 
 #[cfg(test)]
