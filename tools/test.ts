@@ -9,7 +9,7 @@ const mocha = (...globs: string[]) => [bin("node"), join(root, "node_modules/moc
 const native = join(root, "runtime-native");
 const raft = join(root, "node-raft-server");
 
-/** Emulates a whole machine, on one core, for minutes. */
+/** Emulates whole machines, on one core, for minutes. */
 const VM = "e2e/test/vm.test.ts";
 /** Compiles a suite in Go, then makes hundreds of containers. */
 const VALIDATION = "e2e/test/oci/validation.test.ts";
@@ -83,7 +83,7 @@ const beside: Stage[] = [
   .concat({ name: "simulation", command: [bin("node"), join(root, "sim/src/main.ts"), "--seeds", "200"] })
   .map((stage) => ({ ...stage, command: ["nice", "-n", "10", ...stage.command] }))
   .concat([
-    { name: "cgroup v2 and systemd, in a VM", command: mocha(VM) },
+    { name: "systemd with cgroup v2 and v1, in VMs", command: mocha(VM) },
     { name: "OCI validation", command: mocha(VALIDATION) },
   ]);
 

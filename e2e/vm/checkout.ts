@@ -1,52 +1,29 @@
-import {
-  cpSync,
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  realpathSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
-import { basename, dirname, join, relative } from "node:path";
+import { cpSync, existsSync, mkdirSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { dirname, join, relative } from "node:path";
 import { whoamiImage } from "../../tools/src/image.ts";
 import { native, root } from "../../tools/src/root.ts";
+import { program } from "../src/cli.ts";
 import { busyboxImage } from "../src/images.ts";
 import { validationSuite } from "../src/validation.ts";
 import { TESTS } from "./guest/validation.ts";
 import { must } from "./must.ts";
 
 const PROGRAMS = ["creel-engine", "creel-shim", "creel-runtime"];
-const UNNEEDED = new Set(["node_modules", "test", "target", ".cache"]);
+const BUNDLE = join(root, "build/creeld");
+const SOURCES = ["shared", "node-raft-server", "manager", "worker", "api", "daemon"];
 
-/** The real folder of every package that the one named here needs at run time, by where it is found; its own too. */
-function closure(name: string): Map<string, string> {
-  const found = new Map<string, string>();
-  const look = (wanted: string, from: string, optional: boolean): void => {
-    let at = from;
-    while (!existsSync(join(at, "node_modules", wanted, "package.json"))) {
-      if (at === root) {
-        if (optional) return;
-        throw new Error(`${wanted} is not installed: run \`npm run build\` first`);
-      }
-      at = dirname(at);
-    }
-    const place = join(at, "node_modules", wanted);
-    if (found.has(place)) return;
-    const folder = realpathSync(place);
-    found.set(place, folder);
-    const { dependencies = {}, optionalDependencies = {} } = JSON.parse(
-      readFileSync(join(folder, "package.json"), "utf8"),
-    ) as Record<string, Record<string, string>>;
-    for (const each of Object.keys({ ...dependencies, ...optionalDependencies }))
-      look(each, folder, each in optionalDependencies);
-  };
-  look(name, root, false);
-  return found;
-}
-
-function copy(folder: string, to: string): void {
-  cpSync(folder, to, { recursive: true, filter: (path) => path === folder || !UNNEEDED.has(basename(path)) });
+/** Refuses a bundle that is not of these sources. */
+function checkBundle(): void {
+  const sources = SOURCES.map((folder) => join(root, folder, "src"));
+  const { stdout, stderr } = program("find", [
+    ...sources,
+    "-newer",
+    join(BUNDLE, "main.mjs"),
+    "-print",
+    "-quit",
+  ]);
+  if (stdout + stderr)
+    throw new Error(`creeld is not built: run \`npm run build\` first (${stdout}${stderr})`);
 }
 
 function copyProgram(from: string, to: string): void {
@@ -55,20 +32,16 @@ function copyProgram(from: string, to: string): void {
 }
 
 /**
- * Makes a disk of what this checkout runs: creeld with its packages and its Node, the native programs, the docker client
- * of this machine, images, and the guest's side of the checks.
+ * Makes a disk of what this checkout runs: creeld as it was built with its Node, the native programs, the docker client of
+ * this machine, images, and the guest's side of the checks.
  */
 export async function checkoutDisk(disk: string): Promise<void> {
   const tree = `${disk}.tree`;
   const within = (path: string) => join(tree, relative(root, path));
   try {
-    for (const [place, folder] of closure("@creel/daemon")) {
-      copy(folder, within(folder));
-      if (place === folder) continue;
-      mkdirSync(dirname(within(place)), { recursive: true });
-      symlinkSync(relative(dirname(place), folder), within(place));
-    }
-    for (const path of ["bin", "deploy", "e2e/vm", "package.json"]) copy(join(root, path), join(tree, path));
+    checkBundle();
+    for (const path of ["build/creeld", "bin", "deploy", "e2e/vm", "package.json"])
+      cpSync(join(root, path), join(tree, path), { recursive: true, dereference: true });
     mkdirSync(join(tree, "node_modules/.bin"), { recursive: true });
     symlinkSync("../node/bin/node", join(tree, "node_modules/.bin/node"));
     copyProgram(join(root, "node_modules/node/bin/node"), join(tree, "node_modules/node/bin/node"));

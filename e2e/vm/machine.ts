@@ -4,7 +4,6 @@ import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
-import { checkoutDisk } from "./checkout.ts";
 import { debianRoot } from "./root.ts";
 
 // Emulated, since many a machine has a /dev/kvm that does not work. A plain processor and one of it: protection keys make
@@ -53,13 +52,17 @@ function parseLines(lines: string[]): Map<string, Outcome> {
   return outcomes;
 }
 
+/** What the kernel is told beside what it is always told: which cgroups systemd mounts. */
+export const KERNEL = {
+  v2: "",
+  v1: "systemd.unified_cgroup_hierarchy=0 systemd.legacy_systemd_cgroup_controller=1",
+};
+
 /** Boots Debian with this checkout, lets it run its checks, and resolves when it is off. */
-export async function bootAndCheck(): Promise<Report> {
+export async function bootAndCheck(checkout: string, kernel: string): Promise<Report> {
   const directory = mkdtempSync(join(tmpdir(), "creel-vm-"));
   try {
     const root = debianRoot();
-    const checkout = join(directory, "checkout.ext4");
-    await checkoutDisk(checkout);
     const port = await freePort();
     const log = join(directory, "console");
     const child = spawn(
@@ -70,7 +73,7 @@ export async function bootAndCheck(): Promise<Report> {
         ["-kernel", root.kernel, "-initrd", root.initrd],
         [
           "-append",
-          "root=LABEL=creel-root rw console=ttyS0 quiet systemd.unit=creel-check.target net.ifnames=0 mitigations=off",
+          `root=LABEL=creel-root rw console=ttyS0 quiet systemd.unit=creel-check.target net.ifnames=0 mitigations=off ${kernel}`,
         ],
         ["-drive", `file=${root.disk},format=raw,if=virtio,snapshot=on`],
         ["-drive", `file=${checkout},format=raw,if=virtio,readonly=on`],

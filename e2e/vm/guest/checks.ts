@@ -8,7 +8,7 @@ import { userChecks } from "./users.ts";
 import { validationChecks } from "./validation.ts";
 
 /** All of them, in the order they are made: each finds what those before it left. */
-export const checks: Check[] = [
+const all: Check[] = [
   ...systemdChecks.install,
   ...containerChecks,
   ...blockIoChecks,
@@ -19,3 +19,6 @@ export const checks: Check[] = [
   ...systemdChecks.restarts,
   ...systemdChecks.end,
 ];
+
+/** The checks of a machine with this version of cgroups. */
+export const checksOn = (version: "v1" | "v2"): Check[] => all.filter(({ v1 }) => version === "v2" || v1);

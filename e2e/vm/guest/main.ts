@@ -1,6 +1,8 @@
-import { checks } from "./checks.ts";
+import { unified } from "./cgroup.ts";
+import { checksOn } from "./checks.ts";
 import { run } from "./tools.ts";
 
+const checks = checksOn(unified ? "v2" : "v1");
 console.log(`1..${checks.length}`);
 let failed = 0;
 for (const [index, { name, check }] of checks.entries()) {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { type Check, cgroupFile, docker, get, until } from "./tools.ts";
+import { cgroupOf, limits } from "./cgroup.ts";
+import { type Check, docker, get, until } from "./tools.ts";
 
 const PORT = 8080;
 
@@ -56,9 +57,8 @@ export const serviceChecks: Check[] = [
     name: "a service's limits are in its tasks' cgroups",
     async check() {
       for (const name of await replicas()) {
-        const files = ["memory.max", "cpu.max", "pids.max"];
-        const values = await Promise.all(files.map((file) => cgroupFile(name, file)));
-        assert.deepEqual(values, ["33554432", "50000 100000", "50"]);
+        const { memory, cpu, pids } = limits(await cgroupOf(name));
+        assert.deepEqual([memory, cpu, pids], ["33554432", "50000 100000", "50"]);
       }
     },
   },

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { appendFileSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { type Check, cgroupFile, docker, inspect, ok, run, until } from "./tools.ts";
+import { cgroupFile, cgroupOf, limits } from "./cgroup.ts";
+import { type Check, docker, inspect, ok, run, until } from "./tools.ts";
 
 const CONFIG = "/etc/creel/daemon.json";
 /** Nodes of two disks that everybody may use, as far as their owners and modes say. */
@@ -84,9 +85,8 @@ export const userChecks: Check[] = [
   {
     name: "its limits hold, and it cannot raise them",
     async check() {
-      const files = ["memory.max", "memory.swap.max", "pids.max", "cpu.max"];
-      const values = await Promise.all(files.map((file) => cgroupFile("mapped", file)));
-      assert.deepEqual(values, ["25165824", "0", "12", "50000 100000"]);
+      const { memory, swap, pids, cpu } = limits(await cgroupOf("mapped"));
+      assert.deepEqual([memory, swap, pids, cpu], ["25165824", "0", "12", "50000 100000"]);
       const raise =
         "cat /proc/self/cgroup; cd /sys/fs/cgroup; cat pids.max; echo max > pids.max; mkdir below";
       const { stdout, stderr } = await run("docker", "exec", "mapped", "sh", "-c", raise);

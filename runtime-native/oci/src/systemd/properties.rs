@@ -22,7 +22,7 @@ const SETS: [(&str, &str); 2] = [
     ("cpuset.mems", "AllowedMemoryNodes"),
 ];
 
-/// The limits of a v2 cgroup in systemd's terms. On v1 systemd is told none: what is delegated it leaves alone.
+/// The limits of a v2 cgroup in systemd's terms. On v1 systemd is told none.
 pub fn of_cgroup(cgroup: &Cgroup) -> Vec<(String, Value)> {
     let mut all = Vec::new();
     for (file, property) in NUMBERS {
