@@ -74,12 +74,16 @@ impl Memory {
         }
     }
 
-    /// Reads every record of a folder; one that cannot be read is left out, and named.
+    /// Reads every record of a folder; one that cannot be read is left out, and named. What a writer that was killed did not
+    /// get to rename is removed.
     pub(crate) fn load<T: DeserializeOwned>(&self, folder: &str) -> Result<(Vec<T>, Vec<PathBuf>)> {
         let path = self.root.join(folder);
         let (mut records, mut unreadable) = (Vec::new(), Vec::new());
         for entry in fs::read_dir(&path).context(|| format!("read {}", path.display()))? {
             let file = entry.context(|| format!("read {}", path.display()))?.path();
+            if file.extension().is_some_and(|e| e == "new") {
+                fs::remove_file(&file).context(|| format!("remove {}", file.display()))?;
+            }
             if file.extension().is_none_or(|e| e != "json") {
                 continue;
             }

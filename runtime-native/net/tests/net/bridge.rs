@@ -186,6 +186,7 @@ fn a_restart_disturbs_nothing_and_an_end_leaves_nothing() {
 
     node.host = None;
     assert!(ask_on(&mut open).is_ok(), "without the engine");
+    std::fs::write(node.root().join("sandboxes/cut-short.new"), "{").unwrap();
     node.open();
     assert!(ask_on(&mut open).is_ok(), "after its return");
     assert!(ask(&client, node.address, 8080).is_ok(), "new connections too");
