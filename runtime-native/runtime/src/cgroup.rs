@@ -268,6 +268,15 @@ impl Cgroup {
         fs::read_to_string(self.controller(file)?.join(file)).ok()
     }
 
+    /// Writes a file of it, in the first hierarchy where it has this file.
+    ///
+    /// # Errors
+    /// The kernel's; `NotFound` where no hierarchy has the file.
+    pub fn write(&self, file: &str, text: &str) -> io::Result<()> {
+        let directory = self.controller(file).ok_or(io::ErrorKind::NotFound)?;
+        fs::write(directory.join(file), text)
+    }
+
     /// A file of it in the v2 hierarchy; none where that is not there.
     pub fn read_unified(&self, file: &str) -> Option<String> {
         fs::read_to_string(self.unified_directory()?.join(file)).ok()

@@ -21,6 +21,7 @@ pub enum Value {
     U64(u64),
     Bytes(Vec<u8>),
     U32s(Vec<u32>),
+    Pairs(Vec<(String, String)>),
 }
 
 /// The arguments of a call, as they are written.
@@ -234,6 +235,16 @@ fn put_variant(bytes: &mut Vec<u8>, value: &Value) {
             put_signature(bytes, "au");
             put_array(bytes, 4, |bytes| {
                 all.iter().for_each(|number| put_u32(bytes, *number))
+            });
+        }
+        Value::Pairs(all) => {
+            put_signature(bytes, "a(ss)");
+            put_array(bytes, 8, |bytes| {
+                for (first, second) in all {
+                    pad(bytes, 8);
+                    put_text(bytes, first);
+                    put_text(bytes, second);
+                }
             });
         }
     }

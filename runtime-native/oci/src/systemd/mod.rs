@@ -18,6 +18,8 @@ use message::{Body, Value};
 const BOOTED: &str = "/run/systemd/system";
 const SYSTEM_SLICE: &str = "system.slice";
 const USER_SLICE: &str = "user.slice";
+/// What systemd cannot be told: it has no value for most of bfq's weights on v1.
+const BFQ_WEIGHT_V1: &str = "blkio.bfq.weight";
 
 /// The unit that a container is to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,17 +99,26 @@ pub fn booted() -> bool {
     Path::new(BOOTED).is_dir()
 }
 
-/// Tells systemd the limits that the unit's cgroup has now.
+/// Tells systemd the limits that the unit's cgroup has now, and the devices that it allows.
 pub fn tell_limits(unit: &str, cgroup: &str) -> Outcome<()> {
-    let limits = properties::of_cgroup(&Cgroup::new(cgroup));
+    let cgroup = Cgroup::new(cgroup);
+    let limits = properties::of_cgroup(&cgroup);
     if limits.is_empty() {
         return Ok(());
     }
+    let failed = |err: io::Error| format!("systemd: limit {unit}: {err}");
+    let weight = cgroup.read(BFQ_WEIGHT_V1);
+    let mut systemd = connect()?;
     let body = Body::default().text(unit).bool(true).properties(&limits);
-    connect()?
-        .call("SetUnitProperties", body)
-        .map(drop)
-        .map_err(|err| format!("systemd: limit {unit}: {err}"))
+    systemd.call("SetUnitProperties", body).map_err(failed)?;
+    if let Some(weight) = weight {
+        // systemd writes them all, with a weight of its own, between this call and the next.
+        systemd
+            .call("GetUnit", Body::default().text(unit))
+            .map_err(failed)?;
+        cgroup.write(BFQ_WEIGHT_V1, weight.trim()).map_err(failed)?;
+    }
+    Ok(())
 }
 
 /// Ends a unit whose processes have been killed, and lets systemd forget that they were.

@@ -9,28 +9,39 @@ use crate::Outcome;
 
 const PREFIX: &str = "org.systemd.property.";
 const MICROSECONDS: u64 = 1_000_000;
-/// The files of a v2 cgroup that hold one number, and the properties that stand for them.
-const NUMBERS: [(&str, &str); 5] = [
+/// The files of a cgroup that hold one number, and the properties that stand for them: those of v2, and behind them those
+/// that v1 has by other names.
+const NUMBERS: [(&str, &str); 7] = [
     ("memory.max", "MemoryMax"),
     ("memory.low", "MemoryLow"),
     ("memory.swap.max", "MemorySwapMax"),
     ("pids.max", "TasksMax"),
     ("cpu.weight", "CPUWeight"),
+    ("memory.limit_in_bytes", "MemoryLimit"),
+    ("cpu.shares", "CPUShares"),
 ];
+/// On v1 systemd sets none of these.
 const SETS: [(&str, &str); 2] = [
     ("cpuset.cpus", "AllowedCPUs"),
     ("cpuset.mems", "AllowedMemoryNodes"),
 ];
+/// No limit of memory: v1 says the largest number of pages, in bytes.
+const UNLIMITED: u64 = 1 << 62;
 
-/// The limits of a v2 cgroup in systemd's terms. On v1 systemd is told none.
+/// The limits of a cgroup in systemd's terms, and on v1 the devices that it allows.
 pub fn of_cgroup(cgroup: &Cgroup) -> Vec<(String, Value)> {
     let mut all = Vec::new();
     for (file, property) in NUMBERS {
-        if let Some(number) = cgroup.read_unified(file).as_deref().and_then(number) {
+        if let Some(number) = cgroup.read(file).as_deref().and_then(number) {
             all.push((property.to_owned(), Value::U64(number)));
         }
     }
-    if let Some((quota, period)) = cgroup.read_unified("cpu.max").as_deref().and_then(quota) {
+    let on_v1 = || {
+        let [quota, period] = ["quota", "period"].map(|name| cgroup.read(&format!("cpu.cfs_{name}_us")));
+        Some(format!("{} {}", quota?.trim().replace("-1", "max"), period?))
+    };
+    let quota_and_period = cgroup.read("cpu.max").or_else(on_v1);
+    if let Some((quota, period)) = quota_and_period.as_deref().and_then(quota) {
         all.push(("CPUQuotaPerSecUSec".to_owned(), Value::U64(quota)));
         all.push(("CPUQuotaPeriodUSec".to_owned(), Value::U64(period)));
     }
@@ -49,14 +60,52 @@ pub fn of_cgroup(cgroup: &Cgroup) -> Vec<(String, Value)> {
             all.push((property.to_owned(), Value::Bytes(bits)));
         }
     }
+    all.extend(
+        cgroup
+            .read("devices.list")
+            .as_deref()
+            .and_then(devices)
+            .into_iter()
+            .flatten(),
+    );
     all
+}
+
+/// The devices of a v1 cgroup; none where it allows all. On v2 it has a program, which systemd leaves alone.
+fn devices(list: &str) -> Option<[(String, Value); 2]> {
+    let allowed = || list.lines().filter_map(device).collect();
+    (!list.starts_with("a ")).then(|| {
+        [
+            ("DevicePolicy".to_owned(), Value::Text("strict".to_owned())),
+            ("DeviceAllow".to_owned(), Value::Pairs(allowed())),
+        ]
+    })
+}
+
+/// A line like `c 1:3 rwm`. What systemd has no words for, a minor number of any major, is left out.
+fn device(line: &str) -> Option<(String, String)> {
+    let mut fields = line.split(' ');
+    let kind = match fields.next()? {
+        "b" => "block",
+        "c" => "char",
+        _ => return None,
+    };
+    let path = match fields.next()?.split_once(':')? {
+        (major, "*") => format!("{kind}-{major}"),
+        ("*", _) => return None,
+        (major, minor) => format!("/dev/{kind}/{major}:{minor}"),
+    };
+    Some((path, fields.next()?.to_owned()))
 }
 
 /// A number, or `max`, which systemd writes as the largest.
 fn number(text: &str) -> Option<u64> {
     match text.trim() {
         "max" => Some(u64::MAX),
-        text => text.parse().ok(),
+        text => text.parse().ok().map(|number| match number {
+            UNLIMITED.. => u64::MAX,
+            number => number,
+        }),
     }
 }
 
@@ -156,6 +205,21 @@ mod tests {
         assert_eq!([1, 100, 500, 1000].map(of_bfq), [1, 100, 4500, 10_000]);
         assert_eq!(bits("0-2,9"), Some(vec![0b111, 0b10]));
         assert_eq!(bits("\n"), None);
+        assert_eq!(number("9223372036854771712\n"), Some(u64::MAX));
+    }
+
+    #[test]
+    fn devices_are_named_as_systemd_names_them() {
+        let named = |line: &str| device(line).map(|(path, access)| format!("{path} {access}"));
+        for (line, expected) in [
+            ("c 1:3 rwm", Some("/dev/char/1:3 rwm")),
+            ("b 254:0 r", Some("/dev/block/254:0 r")),
+            ("c 136:* rwm", Some("char-136 rwm")),
+            ("b *:* m", Some("block-* m")),
+            ("c *:5 rw", None),
+        ] {
+            assert_eq!(named(line).as_deref(), expected, "{line}");
+        }
     }
 
     #[test]
