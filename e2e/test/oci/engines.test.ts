@@ -166,8 +166,9 @@ describe("other engines with creel-runtime", function () {
       assert.match(stats, /\/ 48MiB 1$/);
       const socket = `unix://${at("docker.sock")}`;
       const flags = ["--name", "hungry", "-m", "24m", "--memory-swap", "24m"];
-      const dd = ["dd", "if=/dev/zero", "of=/dev/null", "bs=128M"];
-      assert.equal(call("docker", ["-H", socket, "run", ...flags, "busybox", ...dd]).status, 137);
+      // containerd begins to listen for a want of memory once the container runs.
+      const late = ["sh", "-c", "sleep 1; exec dd if=/dev/zero of=/dev/null bs=128M"];
+      assert.equal(call("docker", ["-H", socket, "run", ...flags, "busybox", ...late]).status, 137);
       assert.equal(docker("inspect", "-f", "{{.State.OOMKilled}}", "hungry"), "true");
       docker("rm", "hungry");
       const pid = docker("inspect", "-f", "{{.State.Pid}}", "lives");
