@@ -173,26 +173,39 @@ async function buildPrograms() {
   stamp("native", value);
 }
 
+/** Makes `build/NAME` of a program in TypeScript, unless its outputs are there and the sources below the folders are the same. */
+async function bundle(name, main, sources, outputs, how) {
+  const lock = readFileSync(join(root, "package-lock.json"));
+  const value = createHash("sha256").update(digest(sources, /\.ts$/)).update(lock).digest("hex");
+  if (fresh(name, value, outputs)) return;
+  const out = `build/${name}`;
+  rmSync(join(root, out), { recursive: true, force: true });
+  await step(`bundling ${name}`, join(root, "node_modules/.bin/esbuild"), [
+    main,
+    ...["--bundle", "--platform=node", `--outdir=${out}`, "--log-level=warning"],
+    // names stay, so that a stack says where
+    ...["--minify-whitespace", "--minify-syntax", "--sourcemap", "--sources-content=false"],
+    ...how,
+  ]);
+  stamp(name, value);
+}
+
 /** creeld in three files: a fifth of its memory is what a thousand modules take (docs/performance.md). */
 async function bundleDaemon() {
   const sources = ["shared", "node-raft-server/src", "manager", "worker", "api", "daemon"];
-  const lock = readFileSync(join(root, "package-lock.json"));
-  const value = createHash("sha256").update(digest(sources, /\.ts$/)).update(lock).digest("hex");
-  const out = "build/creeld";
-  if (fresh("creeld", value, [`${out}/main.mjs`, `${out}/raft.node`])) return;
   // libraries in CommonJS ask for Node's own modules by require
   const banner =
     'import{createRequire as requireFrom}from"node:module";const require=requireFrom(import.meta.url);';
-  rmSync(join(root, out), { recursive: true, force: true });
-  await step("bundling creeld", join(root, "node_modules/.bin/esbuild"), [
-    "daemon/src/main.ts",
-    ...["--bundle", "--platform=node", "--format=esm", "--splitting", "--out-extension:.js=.mjs"],
-    // names stay, so that a stack says where
-    ...["--minify-whitespace", "--minify-syntax", "--sourcemap", "--sources-content=false"],
-    ...[`--banner:js=${banner}`, `--outdir=${out}`, "--log-level=warning"],
-  ]);
-  symlinkSync("../../node-raft-server/raft.node", join(root, out, "raft.node"));
-  stamp("creeld", value);
+  const how = ["--format=esm", "--splitting", "--out-extension:.js=.mjs", `--banner:js=${banner}`];
+  await bundle("creeld", "daemon/src/main.ts", sources, ["build/creeld/main.mjs"], how);
+  const addon = join(root, "build/creeld/raft.node");
+  if (!existsSync(addon)) symlinkSync("../../node-raft-server/raft.node", addon);
+}
+
+/** creel in one file, and in CommonJS: of its start, a sixth is looking for modules (docs/performance.md). */
+async function bundleClient() {
+  const how = ["--format=cjs", "--out-extension:.js=.cjs"];
+  await bundle("creel", "cli/src/main.ts", ["shared", "cli"], ["build/creel/main.cjs"], how);
 }
 
 checkMachine();
@@ -200,6 +213,7 @@ await installDependencies();
 await buildAddon();
 await buildPrograms();
 await bundleDaemon();
+await bundleClient();
 if (command !== "build") {
   const child = spawn(node, [join(root, `tools/${command}.ts`), ...args], { cwd: root, stdio: "inherit" });
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) process.on(signal, () => child.kill(signal));

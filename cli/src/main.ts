@@ -10,11 +10,10 @@ const INTERRUPTED = 130;
 /** The reader of a pipe has gone (`creel ps | head -1`): there is nobody to tell more. */
 process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
 
-try {
-  await makeProgram().parseAsync();
-} catch (error) {
-  process.exitCode = statusOf(error);
-}
+// No await: one is not to be had at the top of the CommonJS that this is bundled to.
+makeProgram()
+  .parseAsync()
+  .catch((error) => (process.exitCode = statusOf(error)));
 
 function statusOf(error: unknown): number {
   if (error instanceof Exit) return error.status;

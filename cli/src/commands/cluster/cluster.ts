@@ -1,7 +1,6 @@
 import { spawn } from "node:child_process";
 import { existsSync, readdirSync, rmdirSync } from "node:fs";
-import { join, resolve } from "node:path";
-import { fileURLToPath } from "node:url";
+import { dirname, join, resolve } from "node:path";
 import type { Command } from "commander";
 import { ContextStore, checkName, type StoredContext } from "../../config/contexts.ts";
 import type { Context } from "../../context.ts";
@@ -149,7 +148,8 @@ async function nodesOf(name: string, dir: string): Promise<Row[]> {
 
 /** Runs the checkout's lab program, which makes nodes out of namespaces, to its end. */
 async function lab(...words: (string | { capture: true })[]): Promise<string> {
-  const program = fileURLToPath(new URL("../../../../tools/lab", import.meta.url));
+  // From `cli/src/main.ts` as from `build/creel/main.cjs`.
+  const program = join(dirname(process.argv[1]!), "../../tools/lab");
   if (!existsSync(program))
     throw invalid(
       "labs are made from a checkout of Creel: this creel is an installed one, which has no tools/lab",
