@@ -3,6 +3,20 @@ export interface Goal {
   of: "value" | "ratio";
   atMost?: number;
   atLeast?: number;
+  /** What the time of a goal in milliseconds goes by. Without it the clock alone counts. */
+  pace?: Pace;
+}
+
+/**
+ * How fast this machine is beside the one for which goals in milliseconds were set, by a program of others that does the
+ * same kind of work. Where it takes longer, a time of ours is divided by as much; where it is faster, the goal stays.
+ */
+export interface Pace {
+  program: string;
+  /** Milliseconds on the machine of the goals. */
+  reference: number;
+  /** Milliseconds here, in the same run. */
+  samples: number[];
 }
 
 /** One measured thing. Values are medians unless the name says otherwise; the ratio is ours divided by the peer's. */
@@ -15,6 +29,8 @@ export interface Measure {
   peer: { name: string; value: number } | undefined;
   ratio: number | undefined;
   goal: string | undefined;
+  /** Our value as it would be where the program of the goal's pace takes its reference time. */
+  paced: { value: number; program: string; here: number; reference: number } | undefined;
   /** Undefined where there is no goal, or nothing to hold it against. */
   met: boolean | undefined;
   /** All values, in the order they were taken. */
@@ -42,6 +58,11 @@ function text(goal: Goal): string {
   return goal.atMost !== undefined ? `${what}≤ ${goal.atMost}` : `${what}≥ ${goal.atLeast}`;
 }
 
+function atPace(own: number, { program, reference, samples }: Pace): Measure["paced"] {
+  const here = median(samples);
+  return { value: own / Math.max(1, here / reference), program, here, reference };
+}
+
 /** What the samples say; `at` tells how they become one value. */
 export function measure(
   what: { name: string; unit: string; better: "less" | "more" },
@@ -53,7 +74,8 @@ export function measure(
   const own = at(ours);
   const other = peer && { name: peer.name, value: at(peer.samples) };
   const ratio = other && own / other.value;
-  const held = goal?.of === "ratio" ? ratio : own;
+  const paced = goal?.pace && atPace(own, goal.pace);
+  const held = goal?.of === "ratio" ? ratio : (paced?.value ?? own);
   const met =
     goal === undefined || held === undefined
       ? undefined
@@ -64,6 +86,7 @@ export function measure(
     peer: other,
     ratio,
     goal: goal && text(goal),
+    paced,
     met,
     samples: { ours, ...(peer && { peer: peer.samples }) },
   };
@@ -81,18 +104,24 @@ export function table(measures: Measure[]): string {
     m.peer ? digits(m.peer.value) : "-",
     m.peer?.name ?? "-",
     m.ratio === undefined ? "-" : m.ratio.toFixed(3),
-    m.goal ?? "-",
+    m.goal === undefined ? "-" : m.paced ? `${m.goal}: ${digits(m.paced.value)}*` : m.goal,
     m.met === undefined ? (m.goal ? "not compared" : "-") : m.met ? "met" : "NOT MET",
   ]);
   const all = [["measure", "unit", "Creel", "peer", "peer's name", "ratio", "goal", ""], ...rows];
   const widths = all[0]!.map((_, column) => Math.max(...all.map((row) => row[column]!.length)));
   const right = new Set([2, 3, 5]);
-  return all
-    .map((row) =>
-      row
-        .map((cell, i) => (right.has(i) ? cell.padStart(widths[i]!) : cell.padEnd(widths[i]!)))
-        .join("  ")
-        .trimEnd(),
-    )
-    .join("\n");
+  const notes = measures.flatMap(({ paced: p }) =>
+    p
+      ? [
+          `* at ${p.program}'s ${p.reference} ms: the goal is for a machine where it takes that; here ${digits(p.here)}`,
+        ]
+      : [],
+  );
+  const lines = all.map((row) =>
+    row
+      .map((cell, i) => (right.has(i) ? cell.padStart(widths[i]!) : cell.padEnd(widths[i]!)))
+      .join("  ")
+      .trimEnd(),
+  );
+  return [...lines, ...new Set(notes)].join("\n");
 }

@@ -11,6 +11,9 @@ import { CLOCK, command, working } from "./command.ts";
 import { engineMeasures } from "./engine.ts";
 import { ociMeasures } from "./oci.ts";
 
+/** What docker's client by itself took on the machine for which the goals in milliseconds were set. */
+const DOCKER_CLIENT_MS = 9;
+
 /** How fast a container starts: by the OCI runtime, by the engine, by the client. */
 export const start: Bench = {
   peers: ["docker", "dockerd", "containerd", "runc", "crun", "youki", "podman"],
@@ -20,7 +23,7 @@ export const start: Bench = {
     const dir = folder(cleanup);
     const program = buildLoad();
     say(`${rounds} rounds`);
-    const measures = await ociMeasures(join(dir, "oci"), program, rounds, say);
+    const { measures, pace } = await ociMeasures(join(dir, "oci"), program, rounds, say);
 
     const { tag, archive } = await loadImage(program);
     const lab = await startCreel(join(dir, "c"), 1, 1, cleanup);
@@ -28,7 +31,7 @@ export const start: Bench = {
     await own.post("/images/load", archive);
     const peer = find("dockerd") ? await startDockerd(join(dir, "d"), cleanup) : undefined;
     if (peer) await peer.rest.post("/images/load", archive);
-    measures.push(...(await engineMeasures(own, peer?.rest, tag, rounds)));
+    measures.push(...(await engineMeasures(own, peer?.rest, tag, rounds, pace)));
 
     const env = { DOCKER_CONFIG: dir, DOCKER_CLI_HINTS: "false" };
     const ms = { unit: "ms", better: "less" } as const;
@@ -53,14 +56,26 @@ export const start: Bench = {
 
     const ps = (file: string) =>
       command(file, ["-H", `unix://${lab.socket("node1")}`, "ps"], /^CONTAINER ID/, env);
-    const client = await interleave(rounds, { creel: ps(join(root, "bin/creel")), docker: ps("docker") }, 2);
+    const clients = {
+      creel: ps(join(root, "bin/creel")),
+      docker: ps("docker"),
+      alone: command("docker", ["--version"], /^Docker version/, env),
+      node: command(process.execPath, ["--eval", "0"], /^$/, env),
+    };
+    const client = await interleave(rounds, clients, 2);
+    const listing = { name: "creel ps, from a checkout", ...ms };
     measures.push(
       measure(
-        { name: "creel ps, from a checkout", ...ms },
+        listing,
         client.creel,
         { name: "docker ps", samples: client.docker },
-        { of: "value", atMost: 60 },
+        {
+          of: "value",
+          atMost: 60,
+          pace: { program: "docker --version", reference: DOCKER_CLIENT_MS, samples: client.alone },
+        },
       ),
+      measure(listing, client.creel, { name: "bare Node", samples: client.node }),
     );
     return measures;
   },

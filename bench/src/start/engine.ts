@@ -1,5 +1,5 @@
 import type { Rest } from "../../../tools/src/rest.ts";
-import { type Measure, measure, percentile } from "../measure.ts";
+import { type Goal, type Measure, measure, type Pace, percentile } from "../measure.ts";
 import { interleave, type Side } from "../rounds.ts";
 
 /** Many at once take dockerd seconds: one sample in so many rounds. */
@@ -49,6 +49,7 @@ export async function engineMeasures(
   dockerd: Rest | undefined,
   image: string,
   rounds: number,
+  pace: Pace | undefined,
 ): Promise<Measure[]> {
   const sides = (count?: number) => ({
     creel: toFirstInstruction(own, image, count),
@@ -61,19 +62,13 @@ export async function engineMeasures(
   const ms = { unit: "ms", better: "less" } as const;
   const beside = (samples: number[] | undefined) => samples && { name: "dockerd", samples };
   const first = "create + start to the first instruction";
+  const goal = (atMost: number): Goal => ({ of: "value", atMost, ...(pace && { pace }) });
   return [
-    measure({ name: first, ...ms }, one.creel, beside(one.dockerd), { of: "value", atMost: 15 }),
-    measure(
-      { name: `${first}, p99`, ...ms },
-      one.creel,
-      beside(one.dockerd),
-      { of: "value", atMost: 50 },
-      (values) => percentile(values, 99),
+    measure({ name: first, ...ms }, one.creel, beside(one.dockerd), goal(15)),
+    measure({ name: `${first}, p99`, ...ms }, one.creel, beside(one.dockerd), goal(50), (values) =>
+      percentile(values, 99),
     ),
-    measure({ name: `${first}, 50 at once`, ...ms }, fifty.creel, beside(fifty.dockerd), {
-      of: "value",
-      atMost: 600,
-    }),
-    measure({ name: `${first}, 200 at once`, ...ms }, many.creel, undefined, { of: "value", atMost: 2500 }),
+    measure({ name: `${first}, 50 at once`, ...ms }, fifty.creel, beside(fifty.dockerd), goal(600)),
+    measure({ name: `${first}, 200 at once`, ...ms }, many.creel, undefined, goal(2500)),
   ];
 }

@@ -2,10 +2,13 @@ import { execFileSync, spawnSync } from "node:child_process";
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { native } from "../../../tools/src/root.ts";
-import { type Measure, measure } from "../measure.ts";
+import { type Measure, measure, type Pace } from "../measure.ts";
 import { find } from "../peers.ts";
 import { interleave, type Side } from "../rounds.ts";
 import { CLOCK, command, working } from "./command.ts";
+
+/** What runc took on the machine for which the goals in milliseconds were set. */
+const RUNC_MS = 21;
 
 /** Podman would ask for more than a machine may allow. */
 const LIMITS = ["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024"];
@@ -68,13 +71,16 @@ function podmanRun(podman: string, runtime: string, dir: string): Side {
   return command(podman, [...places, ...means, "run", ...how, ...what], CLOCK);
 }
 
-/** How long `creel-runtime run` of a static program takes, beside other runtimes and what the kernel takes for it. */
+/**
+ * How long `creel-runtime run` of a static program takes, beside other runtimes and what the kernel takes for it; and the
+ * pace of this machine at it, by runc.
+ */
 export async function ociMeasures(
   dir: string,
   program: string,
   rounds: number,
   say: (line: string) => void,
-): Promise<Measure[]> {
+): Promise<{ measures: Measure[]; pace: Pace | undefined }> {
   makeBundle(join(dir, "bundle"), program);
   const own = native("creel-runtime");
   const peer = async (name: "runc" | "crun" | "youki", detached = false) => {
@@ -113,5 +119,5 @@ export async function ociMeasures(
     const name = "podman run --rm with creel-runtime";
     measures.push(measure({ ...ms, name }, pods.own, { name: "podman with runc", samples: pods.runc }));
   }
-  return measures;
+  return { measures, pace: sides.runc && { program: "runc run", reference: RUNC_MS, samples: run.runc } };
 }
