@@ -12,6 +12,8 @@ import { type Beside, buildBeside } from "./beside.ts";
 const NETWORK = "bench";
 const PUBLISHED = 8080;
 const FLOW_MS = 500;
+/** Single flows scatter by half of their middle: so many of them in the place of one sample. */
+const FLOWS_A_ROUND = 4;
 const ROUND_TRIPS = 3000;
 const CONNECTIONS = 300;
 
@@ -127,10 +129,10 @@ export const network: Bench = {
     const us = { unit: "µs", better: "less" } as const;
     const virtual = async (where: string, from: From) => {
       say(`through the virtual address, ${where}`);
-      const of = (side: (from: From, to: string) => Side) =>
-        interleave(rounds, { virtual: side(from, ours.virtual), direct: side(from, ours.direct) }, 1);
-      const flow = await of(throughput);
-      const trip = await of(latency);
+      const of = (count: number, side: (from: From, to: string) => Side) =>
+        interleave(count, { virtual: side(from, ours.virtual), direct: side(from, ours.direct) }, 1);
+      const flow = await of(rounds * FLOWS_A_ROUND, throughput);
+      const trip = await of(rounds, latency);
       const direct = (samples: number[]) => ({ name: "direct", samples });
       measures.push(
         measure(
