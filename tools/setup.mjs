@@ -11,6 +11,7 @@ import {
   renameSync,
   rmSync,
   symlinkSync,
+  utimesSync,
   writeFileSync,
 } from "node:fs";
 import { join, relative } from "node:path";
@@ -177,7 +178,11 @@ async function buildPrograms() {
 async function bundle(name, main, sources, outputs, how) {
   const lock = readFileSync(join(root, "package-lock.json"));
   const value = createHash("sha256").update(digest(sources, /\.ts$/)).update(lock).digest("hex");
-  if (fresh(name, value, outputs)) return;
+  if (fresh(name, value, outputs)) {
+    // A change of branches and back leaves the same sources with newer times, which bin/ goes by.
+    for (const file of outputs) utimesSync(join(root, file), new Date(), new Date());
+    return;
+  }
   const out = `build/${name}`;
   rmSync(join(root, out), { recursive: true, force: true });
   await step(`bundling ${name}`, join(root, "node_modules/.bin/esbuild"), [
