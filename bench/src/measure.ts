@@ -29,8 +29,11 @@ export interface Measure {
   peer: { name: string; value: number } | undefined;
   ratio: number | undefined;
   goal: string | undefined;
-  /** Our value as it would be where the program of the goal's pace takes its reference time. */
-  paced: { value: number; program: string; here: number; reference: number } | undefined;
+  /**
+   * Our value as it would be where the program of the goal's pace takes its reference time, which is what the goal is held
+   * against; and whether it is met by the clock, too.
+   */
+  paced: { value: number; program: string; here: number; reference: number; byClock: boolean } | undefined;
   /** Undefined where there is no goal, or nothing to hold it against. */
   met: boolean | undefined;
   /** All values, in the order they were taken. */
@@ -58,9 +61,15 @@ function text(goal: Goal): string {
   return goal.atMost !== undefined ? `${what}≤ ${goal.atMost}` : `${what}≥ ${goal.atLeast}`;
 }
 
-function atPace(own: number, { program, reference, samples }: Pace): Measure["paced"] {
+const holds = ({ atMost = Number.POSITIVE_INFINITY, atLeast = 0 }: Goal, value: number) =>
+  value <= atMost && value >= atLeast;
+
+function atPace(own: number, goal: Goal): Measure["paced"] {
+  if (goal.pace === undefined) return undefined;
+  const { program, reference, samples } = goal.pace;
   const here = median(samples);
-  return { value: own / Math.max(1, here / reference), program, here, reference };
+  const value = own / Math.max(1, here / reference);
+  return { value, program, here, reference, byClock: holds(goal, own) };
 }
 
 /** What the samples say; `at` tells how they become one value. */
@@ -74,12 +83,9 @@ export function measure(
   const own = at(ours);
   const other = peer && { name: peer.name, value: at(peer.samples) };
   const ratio = other && own / other.value;
-  const paced = goal?.pace && atPace(own, goal.pace);
+  const paced = goal && atPace(own, goal);
   const held = goal?.of === "ratio" ? ratio : (paced?.value ?? own);
-  const met =
-    goal === undefined || held === undefined
-      ? undefined
-      : held <= (goal.atMost ?? Number.POSITIVE_INFINITY) && held >= (goal.atLeast ?? 0);
+  const met = goal === undefined || held === undefined ? undefined : holds(goal, held);
   return {
     ...what,
     ours: own,
@@ -95,6 +101,12 @@ export function measure(
 const digits = (value: number) =>
   value >= 1000 ? value.toFixed(0) : value >= 100 ? value.toFixed(1) : value.toPrecision(3);
 
+function verdict({ goal, met, paced }: Measure): string {
+  if (met === undefined) return goal === undefined ? "-" : "not compared";
+  if (!met) return "NOT MET";
+  return paced === undefined || paced.byClock ? "met" : "met at pace, not by the clock";
+}
+
 /** The measures as lines for people. */
 export function table(measures: Measure[]): string {
   const rows = measures.map((m) => [
@@ -105,7 +117,7 @@ export function table(measures: Measure[]): string {
     m.peer?.name ?? "-",
     m.ratio === undefined ? "-" : m.ratio.toFixed(3),
     m.goal === undefined ? "-" : m.paced ? `${m.goal}: ${digits(m.paced.value)}*` : m.goal,
-    m.met === undefined ? (m.goal ? "not compared" : "-") : m.met ? "met" : "NOT MET",
+    verdict(m),
   ]);
   const all = [["measure", "unit", "Creel", "peer", "peer's name", "ratio", "goal", ""], ...rows];
   const widths = all[0]!.map((_, column) => Math.max(...all.map((row) => row[column]!.length)));

@@ -38,10 +38,14 @@ describe("a measure", () => {
       ({ of: "value", atMost: 15, pace: { program: "p", reference: 20, samples } }) as const;
     const slow = measure(time, [30], undefined, goal(60, 50, 70));
     assert.deepEqual([slow.ours, slow.paced?.value, slow.met], [30, 10, true]);
-    assert.match(table([slow]), /30\.0 .* ≤ 15: 10\.0\* +met\n\* at p's 20 ms: .* here 60\.0/);
+    assert.match(
+      table([slow]),
+      /30\.0 .* ≤ 15: 10\.0\* +met at pace, not by the clock\n\* at p's 20 ms: .* here 60\.0/,
+    );
     assert.equal(measure(time, [30], undefined, goal(30)).met, false);
     const fast = measure(time, [14], undefined, goal(10));
     assert.deepEqual([fast.paced?.value, fast.met], [14, true]);
+    assert.match(table([fast]), /≤ 15: 14\.0\* +met\n/);
     assert.equal(measure(time, [16], undefined, goal(10)).met, false);
   });
 });
