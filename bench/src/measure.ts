@@ -101,6 +101,14 @@ export function measure(
 const digits = (value: number) =>
   value >= 1000 ? value.toFixed(0) : value >= 100 ? value.toFixed(1) : value.toPrecision(3);
 
+function shownGoal({ goal = "-", paced }: Measure): string {
+  return paced ? `${goal}: ${digits(paced.value)}*` : goal;
+}
+
+function noteOf({ program, reference, here }: NonNullable<Measure["paced"]>): string {
+  return `* at ${program}'s ${reference} ms: the goal is for a machine where it takes that; here ${digits(here)}`;
+}
+
 function verdict({ goal, met, paced }: Measure): string {
   if (met === undefined) return goal === undefined ? "-" : "not compared";
   if (!met) return "NOT MET";
@@ -116,24 +124,18 @@ export function table(measures: Measure[]): string {
     m.peer ? digits(m.peer.value) : "-",
     m.peer?.name ?? "-",
     m.ratio === undefined ? "-" : m.ratio.toFixed(3),
-    m.goal === undefined ? "-" : m.paced ? `${m.goal}: ${digits(m.paced.value)}*` : m.goal,
+    shownGoal(m),
     verdict(m),
   ]);
   const all = [["measure", "unit", "Creel", "peer", "peer's name", "ratio", "goal", ""], ...rows];
   const widths = all[0]!.map((_, column) => Math.max(...all.map((row) => row[column]!.length)));
   const right = new Set([2, 3, 5]);
-  const notes = measures.flatMap(({ paced: p }) =>
-    p
-      ? [
-          `* at ${p.program}'s ${p.reference} ms: the goal is for a machine where it takes that; here ${digits(p.here)}`,
-        ]
-      : [],
-  );
+  const notes = new Set(measures.flatMap(({ paced }) => (paced ? [noteOf(paced)] : [])));
   const lines = all.map((row) =>
     row
       .map((cell, i) => (right.has(i) ? cell.padStart(widths[i]!) : cell.padEnd(widths[i]!)))
       .join("  ")
       .trimEnd(),
   );
-  return [...lines, ...new Set(notes)].join("\n");
+  return [...lines, ...notes].join("\n");
 }
