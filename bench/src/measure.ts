@@ -3,13 +3,14 @@ export interface Goal {
   of: "value" | "ratio";
   atMost?: number;
   atLeast?: number;
-  /** What the time of a goal in milliseconds goes by. Without it the clock alone counts. */
+  /** What tells how a time that is missed by the clock would stand on the machine that the goal is for. */
   pace?: Pace;
 }
 
 /**
  * How fast this machine is beside the one for which goals in milliseconds were set, by a program of others that does the
- * same kind of work. Where it takes longer, a time of ours is divided by as much; where it is faster, the goal stays.
+ * same kind of work. Where it takes longer, a time of ours is divided by as much; where it is faster, the time stays. A
+ * goal is met by the clock or not at all: this tells a slow machine from slow code.
  */
 export interface Pace {
   program: string;
@@ -29,12 +30,9 @@ export interface Measure {
   peer: { name: string; value: number } | undefined;
   ratio: number | undefined;
   goal: string | undefined;
-  /**
-   * Our value as it would be where the program of the goal's pace takes its reference time, which is what the goal is held
-   * against; and whether it is met by the clock, too.
-   */
-  paced: { value: number; program: string; here: number; reference: number; byClock: boolean } | undefined;
-  /** Undefined where there is no goal, or nothing to hold it against. */
+  /** Our value as it would be where the program of the goal's pace takes its reference time, and whether that would do. */
+  paced: { value: number; program: string; here: number; reference: number; met: boolean } | undefined;
+  /** By the clock. Undefined where there is no goal, or nothing to hold it against. */
   met: boolean | undefined;
   /** All values, in the order they were taken. */
   samples: { ours: number[]; peer?: number[] };
@@ -69,7 +67,7 @@ function atPace(own: number, goal: Goal): Measure["paced"] {
   const { program, reference, samples } = goal.pace;
   const here = median(samples);
   const value = own / Math.max(1, here / reference);
-  return { value, program, here, reference, byClock: holds(goal, own) };
+  return { value, program, here, reference, met: holds(goal, value) };
 }
 
 /** What the samples say; `at` tells how they become one value. */
@@ -83,8 +81,7 @@ export function measure(
   const own = at(ours);
   const other = peer && { name: peer.name, value: at(peer.samples) };
   const ratio = other && own / other.value;
-  const paced = goal && atPace(own, goal);
-  const held = goal?.of === "ratio" ? ratio : (paced?.value ?? own);
+  const held = goal?.of === "ratio" ? ratio : own;
   const met = goal === undefined || held === undefined ? undefined : holds(goal, held);
   return {
     ...what,
@@ -92,7 +89,7 @@ export function measure(
     peer: other,
     ratio,
     goal: goal && text(goal),
-    paced,
+    paced: goal && atPace(own, goal),
     met,
     samples: { ours, ...(peer && { peer: peer.samples }) },
   };
@@ -111,8 +108,8 @@ function noteOf({ program, reference, here }: NonNullable<Measure["paced"]>): st
 
 function verdict({ goal, met, paced }: Measure): string {
   if (met === undefined) return goal === undefined ? "-" : "not compared";
-  if (!met) return "NOT MET";
-  return paced === undefined || paced.byClock ? "met" : "met at pace, not by the clock";
+  if (met) return "met";
+  return paced?.met ? "NOT MET by the clock, met at pace" : "NOT MET";
 }
 
 /** The measures as lines for people. */
